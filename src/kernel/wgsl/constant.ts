@@ -26,7 +26,7 @@ function literal(text: string): Value | null {
   return { value, type: match[2] === "u" ? "u32" : match[2] === "i" ? "i32" : "abstract" };
 }
 
-function fit(value: number, type: Scalar): Value | null {
+function inRange(value: number, type: Scalar): Value | null {
   if (!Number.isSafeInteger(value)) return null;
   // Out-of-range results are shader-creation errors, which the compiler reports.
   if (type === "u32" && (value < 0 || value > 0xffff_ffff)) return null;
@@ -55,7 +55,7 @@ function shift(operator: string, a: Value, b: Value): Value | null {
   if (b.value < 0 || b.value > 31) return null;
   const factor = 2 ** b.value;
   const value = operator === "<<" ? a.value * factor : Math.floor(a.value / factor);
-  return fit(value, a.type);
+  return inRange(value, a.type);
 }
 
 function binary(operator: string, a: Value, b: Value): Value | null {
@@ -65,20 +65,20 @@ function binary(operator: string, a: Value, b: Value): Value | null {
   const [x, y] = [a.value, b.value];
   switch (operator) {
     case "+":
-      return fit(x + y, type);
+      return inRange(x + y, type);
     case "-":
-      return fit(x - y, type);
+      return inRange(x - y, type);
     case "*":
-      return fit(x * y, type);
+      return inRange(x * y, type);
     case "/":
-      return y === 0 ? null : fit(Math.trunc(x / y), type);
+      return y === 0 ? null : inRange(Math.trunc(x / y), type);
     case "%":
-      return y === 0 ? null : fit(x % y, type);
+      return y === 0 ? null : inRange(x % y, type);
     case "&":
     case "|":
     case "^": {
       const value = bits(operator, x, y);
-      return value === null ? null : fit(value, type);
+      return value === null ? null : inRange(value, type);
     }
     case "<":
       return bool(x < y);
@@ -131,7 +131,7 @@ export class Constants {
   private typed(value: Value | null, type: { originalName: string } | undefined): Value | null {
     if (value === null || type === undefined) return value;
     const name = type.originalName;
-    if (name === "u32" || name === "i32") return fit(value.value, name);
+    if (name === "u32" || name === "i32") return inRange(value.value, name);
     return name === "bool" ? value : null;
   }
 
@@ -146,7 +146,7 @@ export class Constants {
       case "unary-expression": {
         const value = this.evaluate(e.expression);
         if (value === null) return null;
-        if (e.operator.value === "-") return fit(-value.value, value.type);
+        if (e.operator.value === "-") return inRange(-value.value, value.type);
         if (e.operator.value === "!") return bool(value.value === 0);
         return null;
       }
@@ -171,13 +171,13 @@ export class Constants {
     switch (ident.originalName) {
       case "u32":
       case "i32":
-        return values.length === 1 ? fit(a.value, ident.originalName) : null;
+        return values.length === 1 ? inRange(a.value, ident.originalName) : null;
       case "min":
       case "max": {
         if (b === null || b === undefined) return null;
         const type = common(a, b);
         const pick = ident.originalName === "min" ? Math.min : Math.max;
-        return type === null ? null : fit(pick(a.value, b.value), type);
+        return type === null ? null : inRange(pick(a.value, b.value), type);
       }
       case "select":
         if (b === null || b === undefined || c === null || c === undefined) return null;
