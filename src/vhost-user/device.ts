@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The seam between the vhost-user session (transport) and a virtio device (behaviour).
+ * The session owns the connection, the memory table and the rings; the device owns the meaning of
+ * config space and of the chains. Neither knows the other's protocol.
+ */
+import type { GuestMemory } from "../io/guest-memory.js";
+import type { Virtqueue } from "../virtqueue/types.js";
+
+/** What a connected front end offers the device. Valid from attach until detach. */
+export interface DeviceTransport {
+  readonly memory: GuestMemory;
+  /** The ring if it is started and enabled, else null. */
+  queue(index: number): Virtqueue | null;
+  /** Feature bits that the driver acknowledged. */
+  readonly features: bigint;
+  /** Sends VHOST_USER_BACKEND_CONFIG_CHANGE_MSG if that was negotiated; false if it was not. */
+  notifyConfigChange(): boolean;
+}
+
+/** A virtio device as the vhost-user session drives it. Calls come from one thread. */
+export interface VirtioDevice {
+  /** VIRTIO device feature bits beyond the transport's own (for vGPU: none, 0n). */
+  readonly deviceFeatures: bigint;
+  readonly queueCount: number;
+  readonly queueSizeMax: number;
+  readonly configBytes: number;
+  /** Fills `into` with config space from `offset`; the session checked the range. */
+  readConfig(offset: number, into: Uint8Array): void;
+  /** The driver wrote config space. False refuses. */
+  writeConfig(offset: number, data: Uint8Array): boolean;
+  /** A front end has connected. */
+  attach(transport: DeviceTransport): void;
+  /** The front end is gone: guest memory is unmapped when this returns, so let go of all views. */
+  detach(): void;
+  /** A kick, or chains left over after resume: drain the ring. */
+  processQueue(index: number): void;
+  /**
+   * Rings started, stopped, enabled or disabled. `suspended` is true while no ring runs: then the
+   * device must not write guest memory or notify, and holds results until it is false again.
+   */
+  ringsChanged(suspended: boolean): void;
+  /** Memory regions were added, removed or replaced. */
+  memoryChanged(): void;
+  /** VHOST_USER_RESET_DEVICE: back to the state after attach. */
+  reset(): void;
+  /**
+   * Called once after queues were drained: true if work is pending for which ring polling for some
+   * microseconds pays (see the session's adaptive polling).
+   */
+  readonly busy: boolean;
+}
