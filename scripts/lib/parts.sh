@@ -131,6 +131,9 @@ vgpu_build_kernel() {
   ln -s "boot/vmlinuz-$version" "$dir/vmlinuz"
   ln -s "lib/modules/$version" "$dir/modules"
   ln -s "usr/src/$headers" "$dir/headers"
+  # Debian 13 ships the kernel's type information, and with it modules ask for pahole to have
+  # theirs; without the file they are built without.
+  rm -f "$dir/headers/vmlinux"
   printf '%s\n' "$version" >"$dir/version"
   vgpu_try_module "$dir"
 }
