@@ -63,7 +63,7 @@ vgpu_build_lavapipe() {
 vgpu_build_swiftshader() {
   local dir=$1
   vgpu_private_apt "$dir/apt" "$VGPU_CODENAME"
-  vgpu_unpack_only "$dir/apt" "$dir/unpacked" chromium
+  vgpu_unpack_only "$dir/apt" "$dir/unpacked" chromium-common
   vgpu_unpack "$dir/apt" "$dir/unpacked" libvulkan1
   vgpu_reduce_driver "$dir" "$dir/unpacked/usr/lib/chromium" libvk_swiftshader.so
 }
@@ -101,12 +101,13 @@ vgpu_make_vulkan() {
 }
 
 vgpu_dawn_accepts_part() {
-  LD_LIBRARY_PATH=$VGPU_CACHE/vulkan/lib VK_DRIVER_FILES=$VGPU_CACHE/vulkan/icd.json \
-    vgpu_dawn_adapter >/dev/null
+  local reason
+  reason=$(LD_LIBRARY_PATH=$VGPU_CACHE/vulkan/lib VK_DRIVER_FILES=$VGPU_CACHE/vulkan/icd.json \
+    node "$VGPU_ROOT/scripts/lib/adapter.mjs" 2>&1) || {
+    vgpu_say "$reason"
+    return 1
+  }
 }
-
-# Prints the adapter that Dawn offers with the environment as it is; fails when there is none.
-vgpu_dawn_adapter() { node "$VGPU_ROOT/scripts/lib/adapter.mjs"; }
 
 # --- guest kernel ------------------------------------------------------------------------------
 
