@@ -7,6 +7,7 @@
  *
  * A descriptor is 16 bytes: address u64 at 0, length u32 at 8, flags u16 at 12, next u16 at 14.
  */
+import type { GuestAddress } from "../io/guest-memory.js";
 import type { Chain } from "./types.js";
 
 export const DESCRIPTOR_BYTES = 16;
@@ -20,9 +21,10 @@ const CHAIN_BYTES_MAX = 2 ** 32;
 /** Guest addresses are kept as numbers; nothing above 2^53 can be mapped anyway. */
 const ADDRESS_HIGH_MAX = 2 ** 21;
 
-/** Resolves guest-physical ranges; null when a range is not mapped as a whole. */
+/** Resolves guest-physical ranges into views, across windows and regions. */
 export interface ChainMemory {
-  translate(address: number, bytes: number): readonly Uint8Array[] | null;
+  /** Appends the views to `pieces`; false, with `pieces` as before, if a byte is not mapped. */
+  translateInto(address: GuestAddress, bytes: number, pieces: Uint8Array[]): boolean;
 }
 
 /** A chain whose object and arrays are reused by the ring after it was given back. */
@@ -51,10 +53,6 @@ export class RingChain implements Chain {
   }
 }
 
-function dataView(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
 function gather(views: readonly Uint8Array[], bytes: number): Uint8Array {
   const copy = new Uint8Array(bytes);
   let at = 0;
@@ -71,29 +69,35 @@ export class ChainWalker {
   readonly #size: number;
   readonly #indirect: boolean;
   #table: DataView;
+  /** The indirect table being walked: a view of its whole buffer, kept for the next chain. */
+  #inner: DataView | null = null;
+  #innerBase = 0;
+  readonly #pieces: Uint8Array[] = [];
 
   constructor(memory: ChainMemory, descriptors: Uint8Array, size: number, indirect: boolean) {
     this.#memory = memory;
     this.#size = size;
     this.#indirect = indirect;
-    this.#table = dataView(descriptors);
+    this.#table = tableView(descriptors);
   }
 
   /** The ring moved to other views of the same guest memory (a replaced memory table). */
   rebind(descriptors: Uint8Array): void {
-    this.#table = dataView(descriptors);
+    this.#table = tableView(descriptors);
+    this.#inner = null;
   }
 
   /** Fills `chain` from descriptor `head`, which the caller has checked to be below the size. */
   walk(head: number, chain: RingChain): void {
     chain.clear(head);
     let table = this.#table;
+    let base = 0;
     let entries = this.#size;
     let index = head;
     let inIndirect = false;
     // The bound is the ring size, indirect entries included: a loop ends here.
-    for (let count = 0; count < this.#size; count++) {
-      const at = index * DESCRIPTOR_BYTES;
+    for (let left = this.#size; left > 0; ) {
+      const at = base + index * DESCRIPTOR_BYTES;
       const low = table.getUint32(at, true);
       const high = table.getUint32(at + 4, true);
       const length = table.getUint32(at + 8, true);
@@ -101,16 +105,21 @@ export class ChainWalker {
       const next = table.getUint16(at + 14, true);
 
       if ((flags & DESCRIPTOR_INDIRECT) !== 0) {
-        const inner = this.#openIndirect(chain, inIndirect, flags, low, high, length);
-        if (inner === null) return;
-        table = inner;
+        // The descriptor that points to a table carries no data and is not counted; there can be
+        // only one in a chain.
+        const problem = this.#openIndirect(inIndirect, flags, low, high, length);
+        if (problem !== null || this.#inner === null) {
+          chain.fail(problem ?? "an indirect table is missing");
+          return;
+        }
+        table = this.#inner;
+        base = this.#innerBase;
         entries = length / DESCRIPTOR_BYTES;
         index = 0;
         inIndirect = true;
-        // The descriptor that points to the table carries no data and is not counted.
-        count--;
         continue;
       }
+      left--;
       if (!this.#add(chain, (flags & DESCRIPTOR_WRITE) !== 0, low, high, length)) return;
       if ((flags & DESCRIPTOR_NEXT) === 0) return;
       if (next >= entries) {
@@ -122,30 +131,38 @@ export class ChainWalker {
     chain.fail(`the chain is longer than the ring size ${this.#size}`);
   }
 
-  /** Returns the table's view, or null after recording the fault. */
+  /** Sets `#inner` and `#innerBase`, or returns the fault. */
   #openIndirect(
-    chain: RingChain,
     nested: boolean,
     flags: number,
     low: number,
     high: number,
     length: number,
-  ): DataView | null {
-    if (!this.#indirect) chain.fail("an indirect descriptor is used without INDIRECT_DESC");
-    else if (nested) chain.fail("an indirect table holds an indirect descriptor");
-    else if ((flags & DESCRIPTOR_NEXT) !== 0) chain.fail("an indirect descriptor has NEXT set");
-    else if (length === 0 || length % DESCRIPTOR_BYTES !== 0)
-      chain.fail(`an indirect table has ${length} bytes, not a multiple of ${DESCRIPTOR_BYTES}`);
-    else if (length > INDIRECT_TABLE_BYTES_MAX)
-      chain.fail(`an indirect table has ${length} bytes, the limit is ${INDIRECT_TABLE_BYTES_MAX}`);
-    else {
-      const views =
-        high < ADDRESS_HIGH_MAX ? this.#memory.translate(high * 2 ** 32 + low, length) : null;
-      const first = views?.[0];
-      if (views && first) return dataView(views.length === 1 ? first : gather(views, length));
-      chain.fail(`an indirect table of ${length} bytes is not mapped as a whole`);
-    }
+  ): string | null {
+    if (!this.#indirect) return "an indirect descriptor is used without INDIRECT_DESC";
+    if (nested) return "an indirect table holds an indirect descriptor";
+    if ((flags & DESCRIPTOR_NEXT) !== 0) return "an indirect descriptor has NEXT set";
+    if (length === 0 || length % DESCRIPTOR_BYTES !== 0)
+      return `an indirect table has ${length} bytes, not a multiple of ${DESCRIPTOR_BYTES}`;
+    if (length > INDIRECT_TABLE_BYTES_MAX)
+      return `an indirect table has ${length} bytes, the limit is ${INDIRECT_TABLE_BYTES_MAX}`;
+    const pieces = this.#pieces;
+    pieces.length = 0;
+    if (!this.#translate(high, low, length, pieces))
+      return `an indirect table of ${length} bytes is not mapped as a whole`;
+    const first = pieces[0];
+    if (first === undefined) return "an indirect table is empty";
+    const bytes = pieces.length === 1 ? first : gather(pieces, length);
+    if (this.#inner === null || this.#inner.buffer !== bytes.buffer)
+      this.#inner = new DataView(bytes.buffer);
+    this.#innerBase = bytes.byteOffset;
     return null;
+  }
+
+  #translate(high: number, low: number, bytes: number, pieces: Uint8Array[]): boolean {
+    if (high >= ADDRESS_HIGH_MAX) return false;
+    // Below 2^53 by the check above, hence an exact number.
+    return this.#memory.translateInto((high * 2 ** 32 + low) as GuestAddress, bytes, pieces);
   }
 
   /** Adds one buffer; false when the walk can't go on. */
@@ -159,18 +176,18 @@ export class ChainWalker {
       chain.fail("a readable descriptor follows a writable one");
       return true;
     }
-    const address = high * 2 ** 32 + low;
-    const views = high < ADDRESS_HIGH_MAX ? this.#memory.translate(address, length) : null;
-    if (views === null) {
+    if (!this.#translate(high, low, length, write ? chain.writable : chain.readable)) {
       chain.fail(`${length} bytes at guest address ${hex(high, low)} are not mapped as a whole`);
       return true;
     }
-    const into = write ? chain.writable : chain.readable;
-    for (const view of views) into.push(view);
     if (write) chain.writableBytes += length;
     else chain.readableBytes += length;
     return true;
   }
+}
+
+function tableView(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function hex(high: number, low: number): string {
