@@ -15,7 +15,7 @@ import {
 let bench: VmBench;
 
 beforeAll(async () => {
-  bench = await openVmBench("isolation", ["victim", "survivor", "orphan"]);
+  bench = await openVmBench("isolation", ["victim", "survivor"]);
 });
 
 afterAll(async () => {
