@@ -106,7 +106,7 @@ machine_parts() {
     fi
   } >"$tmp"
   chmod 644 "$tmp"
-  mv "$tmp" "$VGPU_MACHINE_ENV"
+  mv "$tmp" "$VGPU_CACHE/machine.env"
 }
 
 main() {
