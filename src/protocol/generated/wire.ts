@@ -80,8 +80,8 @@ export const VGPU = {
   CONTROL_REQUEST_BYTES_MAX: 1048576,
   /** Largest submit request, header included. */
   SUBMIT_BYTES_MAX: 4194304,
-  /** Most ranges of one host-memory registration. */
-  HOSTMEM_ENTRIES_MAX: 65535,
+  /** Most ranges of one host-memory registration: as many as fit in the largest control request. */
+  HOSTMEM_ENTRIES_MAX: 65534,
   /** Most arguments of one launch. */
   LAUNCH_ARGUMENTS_MAX: 64,
   /** Most bytes of one by-value argument. */
