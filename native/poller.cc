@@ -122,6 +122,8 @@ class LoopWatch {
     LoopWatch* self = From(handle);
     // Tells an ending environment, which waits for this, that the handle is gone.
     if (self->hook_ != nullptr) napi_remove_async_cleanup_hook(self->hook_);
+    // The owner may hold this object for longer, until it is collected itself.
+    self->fd_.reset();
     const std::shared_ptr<LoopWatch> last = std::move(self->self_);
   }
 
