@@ -59,17 +59,14 @@ describe("options of vgpu-instance", () => {
     expect(() => parse("--fd=3", "--socket-path=/x")).toThrow(/both given/);
   });
 
-  it.each([
-    ["--executor=cuda"],
-    ["--fd=two"],
-    ["--fd=1"],
-    ["--log-level=loud"],
-    ["--unknown"],
-  ])("refuses %s with code 2 and names it", (arg) => {
-    const { code, out } = printed("--socket-path=/x", arg);
-    expect(code).toBe(2);
-    expect(out).toContain(arg.replace(/=.*/, ""));
-  });
+  it.each([["--executor=cuda"], ["--fd=two"], ["--fd=1"], ["--log-level=loud"], ["--unknown"]])(
+    "refuses %s with code 2 and names it",
+    (arg) => {
+      const { code, out } = printed("--socket-path=/x", arg);
+      expect(code).toBe(2);
+      expect(out).toContain(arg.replace(/=.*/, ""));
+    },
+  );
 
   it("refuses a bad size, name and path, and arguments that are no options", () => {
     expect(() => parse("--fd=3", "stray")).toThrow(/'stray'/);
