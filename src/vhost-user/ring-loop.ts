@@ -68,6 +68,10 @@ export class RingLoop {
     }));
   }
 
+  get polling(): boolean {
+    return this.#polling;
+  }
+
   /** A kick came, or the ring has just become active. */
   kicked(index: number): void {
     const slot = this.#slots[index];
