@@ -7,7 +7,7 @@ import { Broker } from "../broker/broker.js";
 import { ConfigError, checkVgpus, parseVgpu, readConfig } from "../broker/config.js";
 import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
 import { realClock } from "../io/clock.js";
-import { closeFd, listen } from "../io/native.js";
+import { close, listen } from "../io/native.js";
 import { createLogger, LOG_LEVELS, type LogLevel } from "../telemetry/log.js";
 import { packageVersion } from "./version.js";
 
@@ -92,7 +92,7 @@ async function main(): Promise<void> {
     log,
     nowNs: () => realClock.nowNs(),
     listen: (path) => listen(path, { mode: 0o660 }),
-    close: closeFd,
+    close,
   });
   const stop = (): void => {
     void broker.stop().then(() => process.exit(0));

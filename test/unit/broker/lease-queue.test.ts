@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { LeaseQueue } from "../../../src/broker/lease-queue.js";
+import { type LeaseAction, LeaseQueue } from "../../../src/broker/lease-queue.js";
 
 const TIMES = { sliceNs: 100, graceNs: 1000 };
 
@@ -78,7 +78,7 @@ describe("lease queue", () => {
           if (what !== "time" && what !== "request" && holder === id) {
             holder = null;
           }
-          const actions =
+          const actions: LeaseAction[] =
             what === "request"
               ? queue.request(id, nowNs)
               : what === "release"
@@ -99,7 +99,7 @@ describe("lease queue", () => {
         for (let turn = 0; turn < 10 && queue.waiting.length > 0; turn++) {
           nowNs += 2000;
           queue.advance(nowNs);
-          const actions = queue.release(queue.holder ?? "", nowNs);
+          const actions: LeaseAction[] = queue.release(queue.holder ?? "", nowNs);
           granted.push(...actions.filter((a) => a.kind === "grant").map((a) => a.id));
         }
         expect(queue.waiting).toEqual([]);
