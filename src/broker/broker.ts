@@ -77,7 +77,7 @@ export class Broker {
     return join(this.#options.runtimeDir, "broker.sock");
   }
 
-  /** Resolves when every vGPU's socket accepts connections; rejects naming the path that is taken. */
+  /** Resolves when every vGPU's socket accepts connections; rejects naming a path that is taken. */
   async start(): Promise<void> {
     const { runtimeDir, controlPath, vgpus } = this.#options;
     mkdirSync(runtimeDir, { recursive: true, mode: 0o755 });
@@ -111,8 +111,8 @@ export class Broker {
 
   /** Resolves once every instance has reported for the first time, or after `timeoutMs`. */
   async ready(timeoutMs: number): Promise<boolean> {
-    const endMs = Date.now() + timeoutMs;
-    while (Date.now() < endMs && !this.#closed) {
+    const endNs = this.#options.nowNs() + timeoutMs * 1e6;
+    while (this.#options.nowNs() < endNs && !this.#closed) {
       if ([...this.#vgpus.values()].every((vgpu) => vgpu.link !== null)) {
         return true;
       }
