@@ -13,10 +13,10 @@
  *   poller  our ticker (src/gpu/dawn/ticker.ts)
  */
 import { createInterface } from "node:readline";
+import { globals } from "webgpu";
 import { openDevice, openGpu } from "../src/gpu/dawn/device.js";
 import { Ticker } from "../src/gpu/dawn/ticker.js";
 import { createHrTimer, nowNs } from "../src/io/native.js";
-import { globals } from "webgpu";
 
 Object.assign(globalThis, globals);
 
@@ -40,7 +40,7 @@ function choose(way: Way): void {
     way === "await" ? plainSetImmediate : way === "tick" ? holdingSetImmediate : tickerSetImmediate;
 }
 
-const { device } = await openDevice(openGpu("vulkan"), undefined);
+const { device, info } = await openDevice(openGpu("vulkan"), undefined);
 const { queue } = device;
 
 const pipeline = device.createComputePipeline({
@@ -53,7 +53,10 @@ const pipeline = device.createComputePipeline({
     entryPoint: "main",
   },
 });
-const small = device.createBuffer({ size: 4096, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC });
+const small = device.createBuffer({
+  size: 4096,
+  usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
+});
 const bindGroup = device.createBindGroup({
   layout: pipeline.getBindGroupLayout(0),
   entries: [{ binding: 0, resource: { buffer: small } }],
@@ -203,7 +206,7 @@ const works: Readonly<Record<string, (way: Way, bytes: number) => Promise<number
   d2h: deviceToHost,
 };
 
-process.stdout.write(`${JSON.stringify({ ready: true, adapter: process.title })}\n`);
+process.stdout.write(`${JSON.stringify({ ready: true, adapter: info.adapter })}\n`);
 for await (const line of createInterface({ input: process.stdin })) {
   const [verb, name = "", way = "await", n = "1", bytes = "0"] = line.trim().split(/\s+/);
   const work = works[name];
