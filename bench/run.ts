@@ -96,7 +96,7 @@ async function measure(
   try {
     await waitForSocket(socket, instance);
     const lib = join(root, "guest-driver/build/lib");
-    const env = { ...process.env, VGPU_DEVICE: `unix:${socket}` };
+    const env: NodeJS.ProcessEnv = { ...process.env, VGPU_DEVICE: `unix:${socket}` };
     env.LD_LIBRARY_PATH = [lib, process.env.LD_LIBRARY_PATH].filter(Boolean).join(":");
     const ours = new LineProcess(
       "vgpu-bench",
