@@ -125,12 +125,15 @@ vgpu_build_kernel() {
   # shellcheck disable=SC2086
   vgpu_unpack_only "$dir/apt" "$dir" "$image" "$headers" $wanted
   rm -rf "$dir/apt" "$dir/usr/share" "$dir/boot/System.map-$version"
-  vgpu_relocate_headers "$dir" "$version"
   # Debian 13 has /lib inside /usr.
-  if [ -d "$dir/usr/lib/modules" ] && [ ! -d "$dir/lib" ]; then ln -s usr/lib "$dir/lib"; fi
+  if [ ! -d "$dir/lib" ]; then ln -s usr/lib "$dir/lib"; fi
+  vgpu_relocate_headers "$dir" "$version"
   ln -s "boot/vmlinuz-$version" "$dir/vmlinuz"
   ln -s "lib/modules/$version" "$dir/modules"
   ln -s "usr/src/$headers" "$dir/headers"
+  # Debian 13 ships the kernel's type information, and with it modules ask for pahole to have
+  # theirs; without the file they are built without.
+  rm -f "$dir/headers/vmlinux"
   printf '%s\n' "$version" >"$dir/version"
   vgpu_try_module "$dir"
 }
@@ -141,11 +144,11 @@ vgpu_relocate_headers() {
   local dir=$1 version=$2 file link target
   # shellcheck disable=SC2016
   local here='$(dir $(realpath $(lastword $(MAKEFILE_LIST))))..'
-  grep -rlsI --include=Makefile --include=.kernelvariables '/usr/src/linux-headers' \
-    "$dir/usr/src/linux-headers-$version" | while read -r file; do
-    sed -i "s|/usr/src/linux-headers|$here/linux-headers|g" "$file"
+  for file in "$dir/usr/src/linux-headers-$version/Makefile" \
+    "$dir/usr/src/linux-headers-$version/.kernelvariables"; do
+    if [ -f "$file" ]; then sed -i "s|/usr/src/linux-headers|$here/linux-headers|g" "$file"; fi
   done
-  find "$dir/usr" "$dir/lib" -type l -lname '/usr/*' 2>/dev/null | while read -r link; do
+  find "$dir" -type l -lname '/usr/*' | while read -r link; do
     target=$(readlink "$link")
     ln -sfnr "$dir$target" "$link"
   done
