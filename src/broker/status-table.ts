@@ -44,20 +44,27 @@ function contextsOf(device: Record<string, unknown>): Record<string, unknown>[] 
   return Array.isArray(contexts) ? (contexts as Record<string, unknown>[]) : [];
 }
 
+/** The counters of a vGPU or of a context, as the instance reports them. */
 function counters(from: Record<string, unknown>): Row {
-  const number = (key: string): number | null => {
-    const value = from[key];
-    return typeof value === "number" ? value : null;
-  };
+  const memory = record(from.memory);
+  const usage = record(from.usage);
   return [
-    bytesText(number("memoryBytes")),
-    bytesText(number("memoryLimitBytes")),
-    number("launches")?.toString() ?? "-",
-    number("copies")?.toString() ?? "-",
-    timeText(number("gpuTimeNs")),
-    timeText(number("waitNs")),
-    number("rejected")?.toString() ?? "-",
+    bytesText(number(from.memory_bytes) ?? number(memory.allocated_bytes)),
+    bytesText(number(memory.limit_bytes)),
+    number(usage.launches)?.toString() ?? "-",
+    number(usage.copies)?.toString() ?? "-",
+    timeText(number(usage.gpu_time_ns)),
+    timeText(number(usage.wait_ns)),
+    (number(from.requests_rejected) ?? number(usage.rejections))?.toString() ?? "-",
   ];
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function number(value: unknown): number | null {
+  return typeof value === "number" ? value : null;
 }
 
 function bytesText(bytes: number | null): string {

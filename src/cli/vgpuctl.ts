@@ -7,7 +7,7 @@ import { readLines, writeLine } from "../broker/lines.js";
 import { type ControlReply, controlReply } from "../broker/messages.js";
 import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
 import { statusTable } from "../broker/status-table.js";
-import { packageVersion } from "./version.js";
+import { packageVersion } from "./common.js";
 
 const ANSWER_MS = 10_000;
 

@@ -4,12 +4,12 @@
 import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { Broker } from "../broker/broker.js";
-import { ConfigError, checkVgpus, parseVgpu, readConfig } from "../broker/config.js";
 import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
 import { realClock } from "../io/clock.js";
 import { close, listen } from "../io/native.js";
 import { createLogger, LOG_LEVELS, type LogLevel } from "../telemetry/log.js";
-import { packageVersion } from "./version.js";
+import { packageVersion, UsageError } from "./common.js";
+import { checkVgpus, parseVgpu, readConfig } from "./vgpud-options.js";
 
 const MS = 1e6;
 const SLICE_MS = 2;
@@ -109,7 +109,7 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const known = error instanceof ConfigError || (error as NodeJS.ErrnoException).code !== undefined;
+  const known = error instanceof UsageError || (error as NodeJS.ErrnoException).code !== undefined;
   const text =
     error instanceof Error
       ? known
@@ -117,5 +117,5 @@ main().catch((error: unknown) => {
         : (error.stack ?? error.message)
       : String(error);
   process.stderr.write(`vgpud: ${text}\n`);
-  process.exit(error instanceof ConfigError ? 2 : 1);
+  process.exit(error instanceof UsageError ? 2 : 1);
 });

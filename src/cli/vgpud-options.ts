@@ -6,36 +6,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import type { VgpuConfig } from "./broker.js";
+import type { VgpuConfig } from "../broker/broker.js";
+import { parseSize, UsageError } from "./common.js";
 
-/** A mistake of the operator's: printed as it is, without a stack, exit status 2. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  "": 1,
-  K: 2 ** 10,
-  M: 2 ** 20,
-  G: 2 ** 30,
-  T: 2 ** 40,
-};
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 /** Longest path that fits into a unix socket address. */
 const SOCKET_PATH_BYTES_MAX = 107;
-
-/** Bytes from "512M", "1G", "1GiB" or a plain number; throws ConfigError. */
-export function parseSize(text: string): number {
-  const match = /^(\d+)\s*([KMGT]?)(i?B)?$/i.exec(text.trim());
-  const bytes =
-    match === null ? Number.NaN : Number(match[1]) * (UNITS[(match[2] ?? "").toUpperCase()] ?? 0);
-  if (!Number.isSafeInteger(bytes) || bytes <= 0) {
-    throw new ConfigError(
-      `"${text}" is no size: give bytes, or a number with K, M, G or T, as 512M`,
-    );
-  }
-  return bytes;
-}
 
 /** One --vgpu argument. */
 export function parseVgpu(text: string, runtimeDir: string): VgpuConfig {
@@ -47,7 +23,7 @@ export function parseVgpu(text: string, runtimeDir: string): VgpuConfig {
     const key = equals < 0 ? setting : setting.slice(0, equals);
     const value = equals < 0 ? "" : setting.slice(equals + 1);
     if (value === "" || (key !== "socket" && key !== "memory")) {
-      throw new ConfigError(
+      throw new UsageError(
         `vGPU "${name}": "${setting}" is unknown; settings are socket=PATH and memory=SIZE`,
       );
     }
@@ -83,12 +59,12 @@ export function readConfig(path: string, runtimeDir: string): ConfigFile {
   try {
     json = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
-    throw new ConfigError(`the configuration ${path} can't be read: ${(error as Error).message}`);
+    throw new UsageError(`the configuration ${path} can't be read: ${(error as Error).message}`);
   }
   const parsed = configFile.safeParse(json);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new ConfigError(
+    throw new UsageError(
       `the configuration ${path} is not valid at "${issue?.path.join(".")}": ${issue?.message}`,
     );
   }
@@ -101,15 +77,15 @@ export function readConfig(path: string, runtimeDir: string): ConfigFile {
 /** Names and sockets must differ; there must be at least one vGPU. */
 export function checkVgpus(vgpus: readonly VgpuConfig[]): void {
   if (vgpus.length === 0) {
-    throw new ConfigError("no vGPU is configured: give --vgpu NAME, or --config FILE");
+    throw new UsageError("no vGPU is configured: give --vgpu NAME, or --config FILE");
   }
   for (const [index, vgpu] of vgpus.entries()) {
     for (const other of vgpus.slice(0, index)) {
       if (other.name === vgpu.name) {
-        throw new ConfigError(`two vGPUs are called "${vgpu.name}"`);
+        throw new UsageError(`two vGPUs are called "${vgpu.name}"`);
       }
       if (other.socketPath === vgpu.socketPath) {
-        throw new ConfigError(
+        throw new UsageError(
           `vGPUs "${other.name}" and "${vgpu.name}" have one socket: ${vgpu.socketPath}`,
         );
       }
@@ -122,17 +98,18 @@ function finish(
   runtimeDir: string,
 ): VgpuConfig {
   if (!NAME.test(given.name)) {
-    throw new ConfigError(
+    throw new UsageError(
       `"${given.name}" is no vGPU name: use 1 to 63 letters, digits, ".", "_" and "-", beginning with a letter or digit`,
     );
   }
   const socketPath = given.socket ?? join(runtimeDir, `${given.name}.sock`);
   const pathBytes = Buffer.byteLength(socketPath);
   if (pathBytes > SOCKET_PATH_BYTES_MAX) {
-    throw new ConfigError(
+    throw new UsageError(
       `the socket path of vGPU "${given.name}" has ${pathBytes} bytes; the limit is ${SOCKET_PATH_BYTES_MAX}: ${socketPath}`,
     );
   }
-  const memoryLimitBytes = given.memory === undefined ? null : parseSize(given.memory);
+  const memoryLimitBytes =
+    given.memory === undefined ? null : parseSize(given.memory, `vGPU "${given.name}": memory`);
   return { name: given.name, socketPath, memoryLimitBytes };
 }

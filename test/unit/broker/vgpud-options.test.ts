@@ -3,22 +3,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { checkVgpus, parseSize, parseVgpu, readConfig } from "../../../src/broker/config.js";
-
-describe("sizes", () => {
-  it.each([
-    ["1", 1],
-    ["512M", 512 * 2 ** 20],
-    ["1g", 2 ** 30],
-    ["3GiB", 3 * 2 ** 30],
-    ["2KB", 2048],
-  ])("reads %s", (text, bytes) => {
-    expect(parseSize(text)).toBe(bytes);
-  });
-  it.each(["", "0", "-1", "1.5G", "G", "1X", "99999999T"])("refuses %j and quotes it", (text) => {
-    expect(() => parseSize(text)).toThrow(`"${text}" is no size`);
-  });
-});
+import { checkVgpus, parseVgpu, readConfig } from "../../../src/cli/vgpud-options.js";
 
 describe("vGPU arguments", () => {
   it("takes the socket from the runtime directory unless told otherwise", () => {
@@ -38,7 +23,7 @@ describe("vGPU arguments", () => {
     ["../x", "no vGPU name"],
     ["a,colour=red", '"colour=red" is unknown'],
     ["a,memory=", '"memory=" is unknown'],
-    ["a,memory=much", '"much" is no size'],
+    ["a,memory=much", "vGPU \"a\": memory: 'much' is no size"],
     [`a,socket=/${"x".repeat(107)}`, "has 108 bytes; the limit is 107"],
   ])("refuses %j", (text, words) => {
     expect(() => parseVgpu(text, "/r")).toThrow(words);
