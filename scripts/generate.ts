@@ -9,7 +9,11 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeCHeader, writeStatusStrings } from "./generate/c-header.js";
 import { parseDefinition } from "./generate/definition.js";
+import { writeTables } from "./generate/tables.js";
 import { writeTypeScript } from "./generate/typescript.js";
+import { writeSubmitVectors } from "./generate/vectors-commands.js";
+import { writeControlVectors } from "./generate/vectors-requests.js";
+import { writeStructVectors } from "./generate/vectors-structs.js";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
@@ -20,6 +24,10 @@ export function generateAll(): ReadonlyMap<string, string> {
     ["guest-driver/include/uapi/virtio_vgpu.h", writeCHeader(definition)],
     ["guest-driver/libvgpu/status_strings.inc", writeStatusStrings(definition)],
     ["src/protocol/generated/wire.ts", writeTypeScript(definition)],
+    ["spec/tables.md", writeTables(definition)],
+    ["spec/vectors/structs.json", writeStructVectors(definition)],
+    ["spec/vectors/control.json", writeControlVectors(definition)],
+    ["spec/vectors/submit.json", writeSubmitVectors(definition)],
   ]);
 }
 

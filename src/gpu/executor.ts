@@ -110,7 +110,13 @@ export interface Batch {
     targets: () => readonly Uint8Array[] | null,
   ): void;
   /** As memmove, within one segment too. */
-  copy(target: Segment, targetOffset: number, source: Segment, sourceOffset: number, bytes: number): void;
+  copy(
+    target: Segment,
+    targetOffset: number,
+    source: Segment,
+    sourceOffset: number,
+    bytes: number,
+  ): void;
   /** Repeats the low `width` (1, 2, 4) bytes of `pattern`; offset and bytes are multiples of width. */
   fill(target: Segment, offset: number, bytes: number, pattern: number, width: 1 | 2 | 4): void;
   launch(operation: LaunchOperation): void;

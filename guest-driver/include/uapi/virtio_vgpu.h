@@ -59,8 +59,11 @@
 #define VGPU_CONTROL_REQUEST_BYTES_MAX 1048576
 /* Largest submit request, header included. */
 #define VGPU_SUBMIT_BYTES_MAX 4194304
-/* Most ranges of one host-memory registration. */
-#define VGPU_HOSTMEM_ENTRIES_MAX 65535
+/*
+ * Most ranges of one host-memory registration: as many as fit in the largest
+ * control request.
+ */
+#define VGPU_HOSTMEM_ENTRIES_MAX 65534
 /* Most arguments of one launch. */
 #define VGPU_LAUNCH_ARGUMENTS_MAX 64
 /* Most bytes of one by-value argument. */

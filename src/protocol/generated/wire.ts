@@ -80,8 +80,8 @@ export const VGPU = {
   CONTROL_REQUEST_BYTES_MAX: 1048576,
   /** Largest submit request, header included. */
   SUBMIT_BYTES_MAX: 4194304,
-  /** Most ranges of one host-memory registration. */
-  HOSTMEM_ENTRIES_MAX: 65535,
+  /** Most ranges of one host-memory registration: as many as fit in the largest control request. */
+  HOSTMEM_ENTRIES_MAX: 65534,
   /** Most arguments of one launch. */
   LAUNCH_ARGUMENTS_MAX: 64,
   /** Most bytes of one by-value argument. */
@@ -316,7 +316,10 @@ export interface RequestShape {
 }
 
 /** Shapes by request type. */
-export const requestShapes: ReadonlyMap<number, RequestShape> = new Map<number, RequestShape>([
+export const requestShapes: ReadonlyMap<number, RequestShape> = new Map<
+  number,
+  RequestShape
+>([
   [1, { name: "INIT", queue: "control", scope: "driver", requestBytes: 16, trailing: null, responseBytes: 16, responseTrailing: null }],
   [2, { name: "GET_CAPABILITIES", queue: "control", scope: "any", requestBytes: 0, trailing: null, responseBytes: 256, responseTrailing: null }],
   [3, { name: "CONTEXT_CREATE", queue: "control", scope: "driver", requestBytes: 48, trailing: null, responseBytes: 0, responseTrailing: null }],

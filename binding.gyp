@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# For users of node-gyp (`node-gyp rebuild`). The usual build is CMakeLists.txt through
+# scripts/build-addon.mjs, which needs no download; node-gyp fetches Node's own headers. Sources and
+# flags come from native/sources.gypi for both.
+{
+  "includes": ["native/sources.gypi"],
+  "targets": [
+    {
+      "target_name": "vgpu_native",
+      "sources": ["<@(vgpu_sources)"],
+      "ldflags": ["<@(vgpu_ldflags)"],
+      "defines": ["<@(vgpu_defines)"],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "cflags_cc": ["<@(vgpu_cflags)", "-isystem <!(node -p \"require('node-addon-api').include_dir\")"],
+      "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
+      "cflags!": ["-fno-exceptions"]
+    }
+  ]
+}

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * One batch: operations are encoded in order into a WebGPU command encoder. `writeBuffer` takes
+ * effect when it is called, ahead of everything that is only encoded; so small host data goes
+ * through the arena and an encoded copy, and a large write first submits what was encoded.
+ *
+ *   write  aligned, large   submit, writeBuffer straight from guest memory (no copy of ours)
+ *          small            arena → copyBufferToBuffer
+ *          unaligned        arena or scratch → byte-copy kernel
+ *   read                    segment → staging buffer → map → guest memory, in parts that overlap
+ *   copy                    copyBufferToBuffer, or through the scratch buffer
+ */
+import type { Batch, BatchOutcome, LaunchOperation, Segment, UniformSource } from "../executor.js";
+import { ExecutorError } from "../executor.js";
+import { ARENA_BYTES } from "./arena.js";
+import { type DawnCore, DawnPipeline, type DawnSegment, type InFlight } from "./core.js";
+import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js";
+
+/** Writes up to this size are gathered in the arena. */
+const SMALL_WRITE_BYTES = 16 * 1024;
+/** A read is mapped and copied out in parts of this size, so that copy and GPU overlap. */
+const READ_PART_BYTES = 4 * 1024 * 1024;
+
+/** Arena space of one support kernel's parameters, alignment included. */
+const PARAMETER_SPACE_BYTES = 1024;
+
+interface PendingMap {
+  readonly staging: GPUBuffer;
+  readonly mapBytes: number;
+  /** Where the wanted bytes begin in the staging buffer. */
+  readonly skipBytes: number;
+  readonly bytes: number;
+  /** Offset of this part in the read. */
+  readonly partOffset: number;
+  readonly targets: () => readonly Uint8Array[] | null;
+}
+
+export class DawnBatch implements Batch {
+  readonly #core: DawnCore;
+  readonly #label: string;
+  #encoder: GPUCommandEncoder | null = null;
+  #pass: GPUComputePassEncoder | null = null;
+  #maps: PendingMap[] = [];
+  #outstanding = 0;
+  #entry: InFlight | null = null;
+  #closed = false;
+  operations = 0;
+
+  constructor(core: DawnCore, label: string) {
+    if (core.batchOpen) {
+      throw new Error("a batch is open already: one is built at a time");
+    }
+    core.batchOpen = true;
+    this.#core = core;
+    this.#label = label;
+  }
+
+  write(target: Segment, offset: number, sources: readonly Uint8Array[]): void {
+    this.operations++;
+    let bytes = 0;
+    let aligned = offset % 4 === 0;
+    for (const source of sources) {
+      bytes += source.length;
+      aligned &&= source.length % 4 === 0;
+    }
+    if (bytes === 0) {
+      return;
+    }
+    const segment = target as DawnSegment;
+    if (bytes <= SMALL_WRITE_BYTES) {
+      this.#writeSmall(segment, offset, sources, bytes);
+    } else if (aligned) {
+      this.#flush();
+      let at = offset;
+      for (const source of sources) {
+        if (source.length > 0) {
+          this.#core.queue.writeBuffer(segment.buffer, at, source);
+          at += source.length;
+        }
+      }
+    } else {
+      this.#writeUnaligned(segment, offset, sources);
+    }
+  }
+
+  #writeSmall(
+    segment: DawnSegment,
+    offset: number,
+    sources: readonly Uint8Array[],
+    bytes: number,
+  ): void {
+    this.#ensure(bytes + 8 + PARAMETER_SPACE_BYTES);
+    const at = this.#reserve(Math.ceil(bytes / 4) * 4 + 4, 4);
+    const arena = this.#core.arena;
+    let put = at;
+    for (const source of sources) {
+      arena.put(put, source);
+      put += source.length;
+    }
+    if (offset % 4 === 0 && bytes % 4 === 0) {
+      this.#endPass().copyBufferToBuffer(arena.buffer, at, segment.buffer, offset, bytes);
+    } else {
+      this.#byteCopy(segment, offset, arena.buffer, at, bytes);
+    }
+  }
+
+  /** Gathers parts in host memory, because `writeBuffer` takes whole words only. */
+  #writeUnaligned(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
+    const partMax = this.#core.scratchBytesMax;
+    let part = new Uint8Array(0);
+    let used = 0;
+    let at = offset;
+    const emit = (): void => {
+      if (used === 0) {
+        return;
+      }
+      const scratch = this.#core.scratch(used);
+      this.#flush();
+      this.#core.queue.writeBuffer(scratch, 0, part, 0, Math.ceil(used / 4) * 4);
+      this.#byteCopy(segment, at, scratch, 0, used);
+      at += used;
+      used = 0;
+    };
+    let remaining = sources.reduce((sum, source) => sum + source.length, 0);
+    for (const source of sources) {
+      for (let taken = 0; taken < source.length; ) {
+        if (used === 0) {
+          part = new Uint8Array(Math.ceil(Math.min(remaining, partMax) / 4) * 4);
+        }
+        const count = Math.min(source.length - taken, partMax - used, part.length - used);
+        part.set(source.subarray(taken, taken + count), used);
+        used += count;
+        taken += count;
+        remaining -= count;
+        if (used === partMax) {
+          emit();
+        }
+      }
+    }
+    emit();
+  }
+
+  read(
+    source: Segment,
+    offset: number,
+    bytes: number,
+    targets: () => readonly Uint8Array[] | null,
+  ): void {
+    this.operations++;
+    const segment = source as DawnSegment;
+    for (let done = 0; done < bytes; ) {
+      const start = offset + done;
+      const skipBytes = start % 4;
+      const part = Math.min(bytes - done, READ_PART_BYTES - skipBytes);
+      const mapBytes = Math.ceil((skipBytes + part) / 4) * 4;
+      const staging = this.#core.staging.take(mapBytes);
+      this.#endPass().copyBufferToBuffer(segment.buffer, start - skipBytes, staging, 0, mapBytes);
+      this.#maps.push({ staging, mapBytes, skipBytes, bytes: part, partOffset: done, targets });
+      done += part;
+      if (part >= READ_PART_BYTES / 2) {
+        this.#flush();
+      }
+    }
+  }
+
+  copy(
+    target: Segment,
+    targetOffset: number,
+    source: Segment,
+    sourceOffset: number,
+    bytes: number,
+  ): void {
+    this.operations++;
+    const to = target as DawnSegment;
+    const from = source as DawnSegment;
+    if (bytes === 0 || (to === from && targetOffset === sourceOffset)) {
+      return;
+    }
+    const aligned = (targetOffset | sourceOffset | bytes) % 4 === 0;
+    if (aligned && to !== from) {
+      this.#endPass().copyBufferToBuffer(from.buffer, sourceOffset, to.buffer, targetOffset, bytes);
+      return;
+    }
+    // Through the scratch buffer part by part, from the end if the target lies above the source.
+    const partMax = this.#core.scratchBytesMax;
+    const parts = Math.ceil(bytes / partMax);
+    const backwards = to === from && targetOffset > sourceOffset;
+    for (let index = 0; index < parts; index++) {
+      const part = backwards ? parts - 1 - index : index;
+      const begin = part * partMax;
+      const length = Math.min(partMax, bytes - begin);
+      this.#copyPart(to, targetOffset + begin, from, sourceOffset + begin, length);
+    }
+  }
+
+  #copyPart(
+    to: DawnSegment,
+    targetOffset: number,
+    from: DawnSegment,
+    sourceOffset: number,
+    bytes: number,
+  ): void {
+    const skip = sourceOffset % 4;
+    const padded = Math.ceil((skip + bytes) / 4) * 4;
+    const scratch = this.#core.scratch(padded);
+    this.#endPass().copyBufferToBuffer(from.buffer, sourceOffset - skip, scratch, 0, padded);
+    if (skip === 0 && targetOffset % 4 === 0 && bytes % 4 === 0) {
+      this.#endPass().copyBufferToBuffer(scratch, 0, to.buffer, targetOffset, bytes);
+    } else {
+      this.#byteCopy(to, targetOffset, scratch, skip, bytes);
+    }
+  }
+
+  fill(target: Segment, offset: number, bytes: number, pattern: number, width: 1 | 2 | 4): void {
+    this.operations++;
+    if (bytes === 0) {
+      return;
+    }
+    const segment = target as DawnSegment;
+    const word = repeat(pattern, width);
+    if (word === 0 && offset % 4 === 0 && bytes % 4 === 0) {
+      this.#endPass().clearBuffer(segment.buffer, offset, bytes);
+      return;
+    }
+    const core = this.#core;
+    const base = alignDown(offset, core.info.storageOffsetAlign);
+    const group = core.device.createBindGroup({
+      layout: core.fill.layout,
+      entries: [
+        { binding: 0, resource: this.#window(segment, base, offset + bytes) },
+        this.#parameterEntry(),
+      ],
+    });
+    this.#ensure(PARAMETER_SPACE_BYTES);
+    const at = this.#parameters(offset - base, 0, bytes, word);
+    this.#dispatchSupport(core.fill.pipeline, group, at, bytes);
+  }
+
+  launch(operation: LaunchOperation): void {
+    this.operations++;
+    const pipeline = operation.pipeline;
+    if (!(pipeline instanceof DawnPipeline)) {
+      throw new ExecutorError("failed", `pipeline ${pipeline.label} is not of this executor`);
+    }
+    const offsets: number[] = [];
+    this.#ensureUniforms(operation.uniforms);
+    for (const source of operation.uniforms) {
+      offsets.push(this.#uniform(source));
+    }
+    const group = this.#core.bindGroup(pipeline, operation.storage);
+    const pass = this.#beginPass();
+    pass.setPipeline(pipeline.pipeline);
+    pass.setBindGroup(0, group, offsets);
+    pass.dispatchWorkgroups(operation.grid[0], operation.grid[1], operation.grid[2]);
+  }
+
+  submit(done: (outcome: BatchOutcome) => void): void {
+    if (this.#closed) {
+      throw new Error(`batch ${this.#label} is submitted twice`);
+    }
+    this.#closed = true;
+    const core = this.#core;
+    if (core.lost !== null) {
+      const message = core.lost;
+      core.batchClosed();
+      queueMicrotask(() => done({ ok: false, reason: "lost", message }));
+      return;
+    }
+    const entry = core.track(done);
+    this.#entry = entry;
+    this.#flush();
+    core.batchClosed();
+    if (this.#outstanding === 0) {
+      this.#outstanding++;
+      const settled = (): void => this.#settle();
+      core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
+    }
+    core.ticker.activity();
+  }
+
+  #settle(): void {
+    this.#outstanding--;
+    if (this.#outstanding === 0 && this.#entry !== null && !this.#entry.finished) {
+      this.#core.finish(this.#entry);
+    }
+  }
+
+  /** Submits what is encoded, and asks for the staging buffers that it fills. */
+  #flush(): void {
+    const core = this.#core;
+    core.arena.upload(core.queue);
+    if (this.#encoder !== null) {
+      this.#endPass();
+      const commands = this.#encoder.finish();
+      this.#encoder = null;
+      core.ticker.call(() => core.queue.submit([commands]));
+    }
+    if (this.#maps.length > 0) {
+      const maps = this.#maps;
+      this.#maps = [];
+      for (const map of maps) {
+        this.#outstanding++;
+        core.ticker
+          .call(() => map.staging.mapAsync(GPUMapMode.READ, 0, map.mapBytes))
+          .then(
+            () => this.#deliver(map),
+            () => this.#settle(),
+          );
+      }
+    }
+  }
+
+  #deliver(map: PendingMap): void {
+    const views = map.targets();
+    if (views !== null) {
+      const data = new Uint8Array(map.staging.getMappedRange(0, map.mapBytes));
+      scatter(data.subarray(map.skipBytes, map.skipBytes + map.bytes), views, map.partOffset);
+    }
+    map.staging.unmap();
+    this.#core.staging.give(map.staging);
+    this.#settle();
+  }
+
+  #beginPass(): GPUComputePassEncoder {
+    if (this.#pass === null) {
+      this.#encoder ??= this.#core.device.createCommandEncoder();
+      this.#pass = this.#encoder.beginComputePass();
+    }
+    return this.#pass;
+  }
+
+  #endPass(): GPUCommandEncoder {
+    if (this.#pass !== null) {
+      this.#pass.end();
+      this.#pass = null;
+    }
+    this.#encoder ??= this.#core.device.createCommandEncoder();
+    return this.#encoder;
+  }
+
+  /**
+   * Makes room for all that one operation puts into the arena: a flush in the middle would let the
+   * next upload overwrite its first half.
+   */
+  #ensure(bytes: number): void {
+    if (this.#core.arena.used + bytes > ARENA_BYTES) {
+      this.#flush();
+    }
+  }
+
+  #ensureUniforms(uniforms: readonly UniformSource[]): void {
+    let bytes = 0;
+    for (const source of uniforms) {
+      const length = source instanceof Uint8Array ? source.length : source.bytes;
+      bytes += length + 16 + this.#core.info.uniformOffsetAlign;
+    }
+    this.#ensure(bytes);
+  }
+
+  #reserve(bytes: number, align: number): number {
+    const at = this.#core.arena.reserve(bytes, align);
+    if (at < 0) {
+      throw new ExecutorError(
+        "failed",
+        `${bytes} bytes do not fit into the arena of ${ARENA_BYTES}`,
+      );
+    }
+    return at;
+  }
+
+  #uniform(source: UniformSource): number {
+    const align = this.#core.info.uniformOffsetAlign;
+    if (source instanceof Uint8Array) {
+      const at = this.#reserve(Math.ceil(source.length / 16) * 16, align);
+      this.#core.arena.put(at, source);
+      return at;
+    }
+    // Device memory: the upload of this batch comes before its commands, so that the encoded copy
+    // has the last word on this range.
+    const at = this.#reserve(Math.ceil(source.bytes / 16) * 16, align);
+    const from = source.segment as DawnSegment;
+    const bytes = Math.ceil(source.bytes / 4) * 4;
+    this.#endPass().copyBufferToBuffer(
+      from.buffer,
+      source.offset,
+      this.#core.arena.buffer,
+      at,
+      bytes,
+    );
+    return at;
+  }
+
+  #parameterEntry(): GPUBindGroupEntry {
+    return {
+      binding: 1,
+      resource: { buffer: this.#core.arena.buffer, offset: 0, size: SUPPORT_PARAMETER_BYTES },
+    };
+  }
+
+  #parameters(targetByte: number, sourceByte: number, bytes: number, pattern: number): number {
+    const arena = this.#core.arena;
+    const at = this.#reserve(SUPPORT_PARAMETER_BYTES, this.#core.info.uniformOffsetAlign);
+    arena.putU32(at, targetByte);
+    arena.putU32(at + 4, sourceByte);
+    arena.putU32(at + 8, bytes);
+    arena.putU32(at + 12, pattern);
+    return at;
+  }
+
+  /** Copies bytes of any alignment from a buffer of ours into a segment, by a kernel. */
+  #byteCopy(
+    segment: DawnSegment,
+    offset: number,
+    source: GPUBuffer,
+    sourceOffset: number,
+    bytes: number,
+  ): void {
+    const core = this.#core;
+    if (source !== core.arena.buffer) {
+      this.#ensure(PARAMETER_SPACE_BYTES);
+    }
+    const base = alignDown(offset, core.info.storageOffsetAlign);
+    const sourceBase = alignDown(sourceOffset, core.info.storageOffsetAlign);
+    const sourceEnd = Math.min(source.size, Math.ceil((sourceOffset + bytes) / 4) * 4 + 4);
+    const at = this.#parameters(offset - base, sourceOffset - sourceBase, bytes, 0);
+    const group = core.device.createBindGroup({
+      layout: core.copy.layout,
+      entries: [
+        { binding: 0, resource: this.#window(segment, base, offset + bytes) },
+        this.#parameterEntry(),
+        {
+          binding: 2,
+          resource: { buffer: source, offset: sourceBase, size: sourceEnd - sourceBase },
+        },
+      ],
+    });
+    this.#dispatchSupport(core.copy.pipeline, group, at, bytes);
+  }
+
+  #window(segment: DawnSegment, begin: number, end: number): GPUBufferBinding {
+    return { buffer: segment.buffer, offset: begin, size: Math.ceil((end - begin) / 4) * 4 };
+  }
+
+  #dispatchSupport(
+    pipeline: GPUComputePipeline,
+    group: GPUBindGroup,
+    parametersAt: number,
+    bytes: number,
+  ): void {
+    const pass = this.#beginPass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group, [parametersAt]);
+    const words = Math.ceil(bytes / 4) + 1;
+    pass.dispatchWorkgroups(Math.min(4096, Math.ceil(words / SUPPORT_WORKGROUP)));
+  }
+}
+
+function alignDown(value: number, align: number): number {
+  return Math.floor(value / align) * align;
+}
+
+function repeat(pattern: number, width: 1 | 2 | 4): number {
+  if (width === 4) {
+    return pattern >>> 0;
+  }
+  return width === 2
+    ? (((pattern & 0xffff) << 16) | (pattern & 0xffff)) >>> 0
+    : ((pattern & 0xff) * 0x01010101) >>> 0;
+}
+
+/** Copies `data` to byte `offset` of the concatenation of `views`. */
+export function scatter(data: Uint8Array, views: readonly Uint8Array[], offset: number): void {
+  let skip = offset;
+  let taken = 0;
+  for (const view of views) {
+    if (skip >= view.length) {
+      skip -= view.length;
+      continue;
+    }
+    const count = Math.min(view.length - skip, data.length - taken);
+    view.set(data.subarray(taken, taken + count), skip);
+    taken += count;
+    skip = 0;
+    if (taken === data.length) {
+      return;
+    }
+  }
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * What the parts of the Dawn executor share: device, queue, arena, staging, caches, the ticker, and
+ * the list of batches in flight. No policy: batches are submitted and finished in order.
+ */
+import {
+  type BatchOutcome,
+  ExecutorError,
+  type ExecutorInfo,
+  type Pipeline,
+  type PipelineDescriptor,
+  type Segment,
+  type StorageRange,
+} from "../executor.js";
+import { Arena } from "./arena.js";
+import { StagingPool } from "./staging.js";
+import { COPY_KERNEL, FILL_KERNEL, SUPPORT_PARAMETER_BYTES } from "./support-kernels.js";
+import type { Ticker } from "./ticker.js";
+
+const BIND_GROUPS_MAX = 4096;
+const SCRATCH_BYTES_MAX = 16 * 1024 * 1024;
+
+export class DawnSegment implements Segment {
+  readonly #core: DawnCore;
+  constructor(
+    core: DawnCore,
+    readonly id: number,
+    readonly buffer: GPUBuffer,
+    readonly bytes: number,
+  ) {
+    this.#core = core;
+  }
+
+  destroy(): void {
+    this.#core.destroySegment(this);
+  }
+}
+
+export class DawnPipeline implements Pipeline {
+  constructor(
+    readonly id: number,
+    readonly label: string,
+    readonly pipeline: GPUComputePipeline,
+    readonly layout: GPUBindGroupLayout,
+    readonly descriptor: Pick<PipelineDescriptor, "bindings">,
+  ) {}
+}
+
+export interface SupportPipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** A batch handed to the GPU and not yet reported. */
+export interface InFlight {
+  readonly submitNs: number;
+  finished: boolean;
+  error: { reason: "out-of-memory" | "failed"; message: string } | null;
+  readonly done: (outcome: BatchOutcome) => void;
+}
+
+export class DawnCore {
+  readonly queue: GPUQueue;
+  readonly arena: Arena;
+  readonly staging: StagingPool;
+  readonly inFlight: InFlight[] = [];
+  batchOpen = false;
+  lost: string | null = null;
+  #nextId = 1;
+  #lastDoneNs = 0;
+  readonly #bindGroups = new Map<string, GPUBindGroup>();
+  #scratch: GPUBuffer | null = null;
+  #doomed: DawnSegment[] = [];
+  readonly fill: SupportPipeline;
+  readonly copy: SupportPipeline;
+
+  constructor(
+    readonly device: GPUDevice,
+    readonly info: ExecutorInfo,
+    readonly ticker: Ticker,
+    readonly nowNs: () => number,
+  ) {
+    this.queue = device.queue;
+    this.arena = new Arena(device);
+    this.staging = new StagingPool(device);
+    this.fill = supportPipeline(device, "fill", FILL_KERNEL, false);
+    this.copy = supportPipeline(device, "copy", COPY_KERNEL, true);
+  }
+
+  nextId(): number {
+    return this.#nextId++;
+  }
+
+  createSegment(bytes: number, label: string): DawnSegment {
+    if (this.lost !== null) {
+      throw new ExecutorError("lost", this.lost);
+    }
+    const buffer = this.ticker.call(() =>
+      this.device.createBuffer({
+        label,
+        size: bytes,
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      }),
+    );
+    return new DawnSegment(this, this.nextId(), buffer, bytes);
+  }
+
+  /** An open batch may name the segment: then it goes when that batch has been submitted. */
+  destroySegment(segment: DawnSegment): void {
+    if (this.batchOpen) {
+      this.#doomed.push(segment);
+      return;
+    }
+    this.#bindGroups.clear();
+    segment.buffer.destroy();
+  }
+
+  /** Called after a batch's last submit. */
+  batchClosed(): void {
+    this.batchOpen = false;
+    if (this.#doomed.length > 0) {
+      const doomed = this.#doomed;
+      this.#doomed = [];
+      for (const segment of doomed) {
+        this.destroySegment(segment);
+      }
+    }
+  }
+
+  /** Scratch for copies that can't be done directly; at most 16 MiB, reused in queue order. */
+  scratch(bytes: number): GPUBuffer {
+    const wanted = Math.min(bytes, SCRATCH_BYTES_MAX);
+    if (this.#scratch === null || this.#scratch.size < wanted + 8) {
+      // The old one may still be named by the open encoder: Dawn frees it when it is collected.
+      this.#scratch = this.device.createBuffer({
+        label: "vgpu copy scratch",
+        size: Math.max(64 * 1024, 2 ** Math.ceil(Math.log2(wanted + 8))),
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      });
+    }
+    return this.#scratch;
+  }
+
+  get scratchBytesMax(): number {
+    return SCRATCH_BYTES_MAX;
+  }
+
+  /** The bind group of a launch: all storage ranges, then uniforms at dynamic offsets of the arena. */
+  bindGroup(pipeline: DawnPipeline, storage: readonly StorageRange[]): GPUBindGroup {
+    let key = `${pipeline.id}`;
+    for (const range of storage) {
+      key += `,${(range.segment as DawnSegment).id}:${range.offset}:${range.bytes}`;
+    }
+    const known = this.#bindGroups.get(key);
+    if (known !== undefined) {
+      return known;
+    }
+    if (this.#bindGroups.size >= BIND_GROUPS_MAX) {
+      this.#bindGroups.clear();
+    }
+    const group = this.#createBindGroup(pipeline, storage);
+    this.#bindGroups.set(key, group);
+    return group;
+  }
+
+  #createBindGroup(pipeline: DawnPipeline, storage: readonly StorageRange[]): GPUBindGroup {
+    const entries: GPUBindGroupEntry[] = [];
+    let storageIndex = 0;
+    for (const binding of pipeline.descriptor.bindings) {
+      if (binding.kind === "uniform") {
+        const size = Math.ceil(binding.bytes / 16) * 16;
+        entries.push({
+          binding: binding.binding,
+          resource: { buffer: this.arena.buffer, offset: 0, size },
+        });
+        continue;
+      }
+      const range = storage[storageIndex++];
+      if (range === undefined) {
+        throw new ExecutorError(
+          "failed",
+          `${pipeline.label}: binding ${binding.binding} has no range`,
+        );
+      }
+      entries.push({
+        binding: binding.binding,
+        resource: {
+          buffer: (range.segment as DawnSegment).buffer,
+          offset: range.offset,
+          size: range.bytes,
+        },
+      });
+    }
+    return this.device.createBindGroup({ layout: pipeline.layout, entries });
+  }
+
+  /** Work is on its way to the GPU. */
+  track(done: (outcome: BatchOutcome) => void): InFlight {
+    const entry: InFlight = { submitNs: this.nowNs(), finished: false, error: null, done };
+    this.inFlight.push(entry);
+    return entry;
+  }
+
+  /** The GPU has finished this one. Batches are reported in order. */
+  finish(entry: InFlight): void {
+    entry.finished = true;
+    const doneNs = this.nowNs();
+    while (this.inFlight[0]?.finished === true) {
+      const head = this.inFlight.shift() as InFlight;
+      const gpuTimeNs = Math.max(0, doneNs - Math.max(head.submitNs, this.#lastDoneNs));
+      this.#lastDoneNs = doneNs;
+      head.done(
+        head.error === null ? { ok: true, gpuTimeNs, doneNs } : { ok: false, ...head.error },
+      );
+    }
+  }
+
+  /** An error that Dawn reports outside of any call belongs to the newest work. */
+  uncaptured(reason: "out-of-memory" | "failed", message: string): void {
+    const newest = this.inFlight.at(-1);
+    if (newest !== undefined) {
+      newest.error ??= { reason, message };
+    }
+  }
+
+  deviceLost(message: string): void {
+    this.lost = message;
+    const all = this.inFlight.splice(0);
+    for (const entry of all) {
+      entry.finished = true;
+      entry.done({ ok: false, reason: "lost", message });
+    }
+  }
+}
+
+function supportPipeline(
+  device: GPUDevice,
+  name: string,
+  code: string,
+  hasSource: boolean,
+): SupportPipeline {
+  const entries: GPUBindGroupLayoutEntry[] = [
+    { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "storage" } },
+    {
+      binding: 1,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type: "uniform", hasDynamicOffset: true, minBindingSize: SUPPORT_PARAMETER_BYTES },
+    },
+  ];
+  if (hasSource) {
+    entries.push({
+      binding: 2,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type: "read-only-storage" },
+    });
+  }
+  const layout = device.createBindGroupLayout({ label: `vgpu ${name}`, entries });
+  const pipeline = device.createComputePipeline({
+    label: `vgpu ${name}`,
+    layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+    compute: { module: device.createShaderModule({ code }), entryPoint: name },
+  });
+  return { pipeline, layout };
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The `dawn` executor: one GPUDevice on the process's one adapter.
+ * Everything that starts asynchronous work in Dawn goes through the ticker.
+ */
+import type {
+  Batch,
+  Executor,
+  ExecutorInfo,
+  ModuleCheck,
+  Pipeline,
+  PipelineDescriptor,
+  Segment,
+} from "../executor.js";
+import { ExecutorError } from "../executor.js";
+import { DawnBatch } from "./batch.js";
+import { DawnCore, DawnPipeline } from "./core.js";
+import { openDevice, openGpu } from "./device.js";
+import { Ticker, type TickTimer } from "./ticker.js";
+
+export interface DawnOptions {
+  readonly nowNs: () => number;
+  readonly timer: TickTimer;
+  /** Part of the adapter's name that it must have. */
+  readonly adapter?: string;
+}
+
+/** One per process: it replaces a global function. */
+let ticker: Ticker | null = null;
+
+/** Rejects with ExecutorError "no-adapter" where there is no usable driver. */
+export async function createDawnExecutor(options: DawnOptions): Promise<DawnExecutor> {
+  ticker ??= new Ticker({ nowNs: options.nowNs, timer: options.timer });
+  const tick = ticker;
+  installGlobals();
+  const gpu = openGpu("vulkan");
+  const { device, info } = await openDevice(gpu, options.adapter);
+  return new DawnExecutor(new DawnCore(device, info, tick, options.nowNs));
+}
+
+/** WebGPU's usage flags are globals in browsers; Dawn's binding brings them along. */
+function installGlobals(): void {
+  if (!("GPUBufferUsage" in globalThis)) {
+    Object.assign(globalThis, webgpuGlobals);
+  }
+}
+
+import { globals as webgpuGlobals } from "webgpu";
+
+export class DawnExecutor implements Executor {
+  readonly kind = "dawn";
+  readonly info: ExecutorInfo;
+  onLost: ((message: string) => void) | null = null;
+  readonly #core: DawnCore;
+  #closed = false;
+
+  constructor(core: DawnCore) {
+    this.#core = core;
+    this.info = core.info;
+    const device = core.device;
+    device.lost.then((lost) => {
+      if (!this.#closed) {
+        const message = `the GPU device is lost (${lost.reason}): ${lost.message}`;
+        core.deviceLost(message);
+        this.onLost?.(message);
+      }
+    });
+    device.addEventListener("uncapturederror", (event) => {
+      const { error } = event as GPUUncapturedErrorEvent;
+      const outOfMemory = error.constructor.name === "GPUOutOfMemoryError";
+      core.uncaptured(outOfMemory ? "out-of-memory" : "failed", error.message);
+    });
+  }
+
+  /** The GPUDevice, for benchmarks that run native work beside ours. */
+  get device(): GPUDevice {
+    return this.#core.device;
+  }
+
+  get ticker(): Ticker {
+    return this.#core.ticker;
+  }
+
+  get inFlight(): number {
+    return this.#core.inFlight.length;
+  }
+
+  createSegment(bytes: number, label: string): Segment {
+    return this.#core.createSegment(bytes, label);
+  }
+
+  async checkModule(source: string, label: string): Promise<ModuleCheck> {
+    const { device, ticker: tick } = this.#core;
+    tick.activity();
+    const info = await tick.call(() => {
+      device.pushErrorScope("validation");
+      const module = device.createShaderModule({ label, code: source });
+      const messages = module.getCompilationInfo();
+      const scope = device.popErrorScope();
+      return Promise.all([messages, scope]);
+    });
+    const [compilation, error] = info;
+    const lines = compilation.messages.map(
+      (m) => `${m.lineNum}:${m.linePos}: ${m.type}: ${m.message}`,
+    );
+    const failed = compilation.messages.some((m) => m.type === "error");
+    if (error !== null && !failed) {
+      lines.push(`error: ${error.message}`);
+    }
+    return { ok: !failed && error === null, log: lines.join("\n") };
+  }
+
+  async createPipeline(descriptor: PipelineDescriptor): Promise<Pipeline> {
+    const core = this.#core;
+    const { device, ticker: tick } = core;
+    if (core.lost !== null) {
+      throw new ExecutorError("lost", core.lost);
+    }
+    tick.activity();
+    try {
+      const layout = bindGroupLayout(device, descriptor);
+      const [pipeline, error] = await tick.call(() => {
+        device.pushErrorScope("validation");
+        const module = device.createShaderModule({
+          label: descriptor.label,
+          code: descriptor.wgsl,
+        });
+        const created = device.createComputePipelineAsync({
+          label: descriptor.label,
+          layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+          compute: {
+            module,
+            entryPoint: descriptor.entryPoint,
+            constants: { ...descriptor.constants },
+          },
+        });
+        return Promise.all([created, device.popErrorScope()]);
+      });
+      if (error !== null) {
+        throw new ExecutorError("failed", error.message);
+      }
+      return new DawnPipeline(core.nextId(), descriptor.label, pipeline, layout, descriptor);
+    } catch (error) {
+      if (error instanceof ExecutorError) {
+        throw error;
+      }
+      const message = error instanceof Error ? error.message : String(error);
+      throw new ExecutorError("failed", `${descriptor.label}: ${message}`);
+    }
+  }
+
+  begin(label: string): Batch {
+    return new DawnBatch(this.#core, label);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#core.device.destroy();
+  }
+}
+
+function bindGroupLayout(device: GPUDevice, descriptor: PipelineDescriptor): GPUBindGroupLayout {
+  const entries = descriptor.bindings.map((binding): GPUBindGroupLayoutEntry => {
+    const buffer: GPUBufferBindingLayout =
+      binding.kind === "storage"
+        ? { type: "storage" }
+        : {
+            type: "uniform",
+            hasDynamicOffset: true,
+            minBindingSize: Math.ceil(binding.bytes / 16) * 16,
+          };
+    return { binding: binding.binding, visibility: GPUShaderStage.COMPUTE, buffer };
+  });
+  return device.createBindGroupLayout({ label: descriptor.label, entries });
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Decides when Dawn looks for finished work.
+ *
+ * Dawn's Node binding has no thread of its own: while anything is pending it calls
+ * `globalThis.setImmediate` with a native function (the tick) on every turn of the event loop, and
+ * so burns a whole core during a long kernel. It looks the function up at each call, which lets us
+ * take the tick away from it: the ticker keeps the function and calls it when an answer is likely.
+ * For a short while after a submission on every turn of the loop (latency), then at growing
+ * intervals, a small fraction of the time already waited (CPU).
+ *
+ * Only calls made while {@link Ticker.call} is on the stack are Dawn's; all others pass through.
+ */
+
+/** One-shot timer with sub-millisecond resolution. */
+export interface TickTimer {
+  /** Calls `callback` once after `delayNs`; replaces an earlier call. */
+  arm(delayNs: number, callback: () => void): void;
+  disarm(): void;
+}
+
+export interface TickerOptions {
+  readonly nowNs: () => number;
+  readonly timer: TickTimer;
+  /** How long after the last activity every turn of the loop ticks. */
+  readonly spinNs?: number;
+  /** Longest sleep between two ticks. */
+  readonly sleepNsMax?: number;
+}
+
+const SPIN_NS = 300_000;
+const SLEEP_NS_MIN = 30_000;
+const SLEEP_NS_MAX = 1_000_000;
+/** A wait is lengthened by at most a sixteenth by sleeping. */
+const SLEEP_SHARE = 1 / 16;
+
+export class Ticker {
+  readonly #nowNs: () => number;
+  readonly #timer: TickTimer;
+  readonly #spinNs: number;
+  readonly #sleepNsMax: number;
+  readonly #originalSetImmediate: typeof setImmediate;
+  #depth = 0;
+  #tick: (() => void) | null = null;
+  #scheduled: "no" | "turn" | "timer" = "no";
+  #activeNs = 0;
+  /** Ticks so far, for tests and benchmarks. */
+  ticks = 0;
+  readonly #run = (): void => {
+    this.#scheduled = "no";
+    this.tickNow();
+  };
+
+  constructor(options: TickerOptions) {
+    this.#nowNs = options.nowNs;
+    this.#timer = options.timer;
+    this.#spinNs = options.spinNs ?? SPIN_NS;
+    this.#sleepNsMax = options.sleepNsMax ?? SLEEP_NS_MAX;
+    this.#originalSetImmediate = globalThis.setImmediate;
+    const original = this.#originalSetImmediate;
+    const replaced = (callback: (...args: unknown[]) => void, ...args: unknown[]): unknown => {
+      if (this.#depth > 0) {
+        this.#tick = callback as () => void;
+        this.#schedule();
+        return undefined;
+      }
+      return original(callback, ...args);
+    };
+    globalThis.setImmediate = Object.assign(replaced, {
+      __promisify__: original.__promisify__,
+    }) as unknown as typeof setImmediate;
+  }
+
+  /** Gives `setImmediate` back. Dawn must have nothing pending. */
+  restore(): void {
+    this.#timer.disarm();
+    globalThis.setImmediate = this.#originalSetImmediate;
+  }
+
+  /** Runs a call into Dawn; ticks that it asks for are ours to schedule. */
+  call<T>(body: () => T): T {
+    this.#depth++;
+    try {
+      return body();
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  /** Work was submitted or an answer is expected soon: tick on every turn for a while. */
+  activity(): void {
+    this.#activeNs = this.#nowNs();
+    if (this.#scheduled === "timer") {
+      this.#timer.disarm();
+      this.#scheduled = "no";
+      this.#schedule();
+    }
+  }
+
+  /** Lets Dawn process its events at once, if it has any pending. */
+  tickNow(): boolean {
+    const tick = this.#tick;
+    if (tick === null) {
+      return false;
+    }
+    this.#tick = null;
+    this.ticks++;
+    this.call(tick);
+    return true;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled !== "no") {
+      return;
+    }
+    const waitedNs = this.#nowNs() - this.#activeNs;
+    if (waitedNs < this.#spinNs) {
+      this.#scheduled = "turn";
+      this.#originalSetImmediate(this.#run);
+      return;
+    }
+    this.#scheduled = "timer";
+    const sleepNs = Math.min(this.#sleepNsMax, Math.max(SLEEP_NS_MIN, waitedNs * SLEEP_SHARE));
+    this.#timer.arm(sleepNs, this.#run);
+  }
+}

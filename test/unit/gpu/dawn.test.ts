@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The Dawn executor against a plain model of memory, on whatever Vulkan driver there is. */
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { DawnExecutor } from "../../../src/gpu/dawn/index.js";
+import type { Batch, Segment } from "../../../src/gpu/executor.js";
+import { readBack, submitted, testExecutor } from "../../support/dawn.js";
+
+const SEGMENT_BYTES = 64 * 1024;
+let executor: DawnExecutor;
+let segments: Segment[];
+
+beforeAll(async () => {
+  executor = await testExecutor();
+  segments = [
+    executor.createSegment(SEGMENT_BYTES, "a"),
+    executor.createSegment(SEGMENT_BYTES, "b"),
+  ];
+});
+
+afterAll(async () => {
+  for (const segment of segments) {
+    segment.destroy();
+  }
+});
+
+type Operation =
+  | { kind: "write"; segment: number; offset: number; lengths: number[]; seed: number }
+  | {
+      kind: "fill";
+      segment: number;
+      offset: number;
+      bytes: number;
+      pattern: number;
+      width: 1 | 2 | 4;
+    }
+  | { kind: "copy"; from: number; to: number; source: number; target: number; bytes: number }
+  | { kind: "read"; segment: number; offset: number; bytes: number };
+
+const position = fc.integer({ min: 0, max: SEGMENT_BYTES - 1 });
+const length = fc.oneof(fc.integer({ min: 0, max: 64 }), fc.integer({ min: 0, max: 40_000 }));
+const which = fc.integer({ min: 0, max: 1 });
+
+const operation: fc.Arbitrary<Operation> = fc.oneof(
+  fc.record({
+    kind: fc.constant("write" as const),
+    segment: which,
+    offset: position,
+    lengths: fc.array(length, { minLength: 1, maxLength: 4 }),
+    seed: fc.nat(),
+  }),
+  fc.record({
+    kind: fc.constant("fill" as const),
+    segment: which,
+    offset: position,
+    bytes: length,
+    pattern: fc.integer({ min: 0, max: 0xffffffff }),
+    width: fc.constantFrom(1 as const, 2 as const, 4 as const),
+  }),
+  fc.record({
+    kind: fc.constant("copy" as const),
+    from: which,
+    to: which,
+    source: position,
+    target: position,
+    bytes: length,
+  }),
+  fc.record({
+    kind: fc.constant("read" as const),
+    segment: which,
+    offset: position,
+    bytes: length,
+  }),
+);
+
+function pseudoRandom(bytes: number, seed: number): Uint8Array {
+  const data = new Uint8Array(bytes);
+  let state = seed | 1;
+  for (let i = 0; i < bytes; i++) {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    data[i] = state >>> 16;
+  }
+  return data;
+}
+
+/** Applies an operation to the batch and to the model; returns a check for after completion. */
+function apply(batch: Batch, model: Uint8Array[], op: Operation): (() => void) | null {
+  const memory = (index: number): Uint8Array => model[index] as Uint8Array;
+  const segment = (index: number): Segment => segments[index] as Segment;
+  switch (op.kind) {
+    case "write": {
+      const sources: Uint8Array[] = [];
+      let at = op.offset;
+      for (const wanted of op.lengths) {
+        const bytes = Math.min(wanted, SEGMENT_BYTES - at);
+        const data = pseudoRandom(bytes, op.seed + at);
+        memory(op.segment).set(data, at);
+        sources.push(data);
+        at += bytes;
+      }
+      batch.write(segment(op.segment), op.offset, sources);
+      return null;
+    }
+    case "fill": {
+      const offset = op.offset - (op.offset % op.width);
+      const room = Math.min(op.bytes, SEGMENT_BYTES - offset);
+      const bytes = room - (room % op.width);
+      for (let i = 0; i < bytes; i++) {
+        memory(op.segment)[offset + i] = (op.pattern >>> (8 * (i % op.width))) & 0xff;
+      }
+      batch.fill(segment(op.segment), offset, bytes, op.pattern, op.width);
+      return null;
+    }
+    case "copy": {
+      const bytes = Math.min(op.bytes, SEGMENT_BYTES - op.source, SEGMENT_BYTES - op.target);
+      const data = memory(op.from).slice(op.source, op.source + bytes);
+      memory(op.to).set(data, op.target);
+      batch.copy(segment(op.to), op.target, segment(op.from), op.source, bytes);
+      return null;
+    }
+    case "read": {
+      const bytes = Math.min(op.bytes, SEGMENT_BYTES - op.offset);
+      const half = Math.floor(bytes / 2);
+      const into = [new Uint8Array(half), new Uint8Array(bytes - half)];
+      const expected = memory(op.segment).slice(op.offset, op.offset + bytes);
+      batch.read(segment(op.segment), op.offset, bytes, () => into);
+      return () => expect(Buffer.concat(into).equals(expected)).toBe(true);
+    }
+  }
+}
+
+describe("dawn executor", () => {
+  it("does copies, fills, writes and reads of any alignment as a plain memory does", async () => {
+    const model = [new Uint8Array(SEGMENT_BYTES), new Uint8Array(SEGMENT_BYTES)];
+    await fc.assert(
+      fc.asyncProperty(fc.array(operation, { minLength: 1, maxLength: 12 }), async (operations) => {
+        const batch = executor.begin("property");
+        const checks = operations.map((op) => apply(batch, model, op));
+        const outcome = await submitted(batch);
+        expect(outcome).toMatchObject({ ok: true });
+        for (const check of checks) {
+          check?.();
+        }
+        for (const [index, segment] of segments.entries()) {
+          const data = await readBack(executor, segment, 0, SEGMENT_BYTES);
+          expect(Buffer.from(data).equals(model[index] as Uint8Array)).toBe(true);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("copies large unaligned ranges within one segment as memmove, through several parts", async () => {
+    const bytes = 40 * 1024 * 1024;
+    const big = executor.createSegment(bytes + 1024, "big");
+    const data = pseudoRandom(bytes, 7);
+    for (const [source, target] of [
+      [1, 515],
+      [515, 2],
+      [4, 1020],
+    ] as const) {
+      const batch = executor.begin("big");
+      batch.write(big, source, [data]);
+      batch.copy(big, target, big, source, bytes);
+      expect(await submitted(batch)).toMatchObject({ ok: true });
+      const result = await readBack(executor, big, target, bytes);
+      expect(Buffer.from(result).equals(data)).toBe(true);
+    }
+    big.destroy();
+  });
+
+  it("runs a kernel with uniforms by value and from device memory, in order with writes", async () => {
+    const segment = executor.createSegment(4096, "kernel");
+    const pipeline = await executor.createPipeline({
+      label: "scale",
+      wgsl: `
+        @group(0) @binding(0) var<storage, read_write> data: array<f32>;
+        @group(0) @binding(1) var<uniform> factor: vec4f;
+        @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+          if (id.x < arrayLength(&data)) { data[id.x] = data[id.x] * factor.x + factor.y; }
+        }`,
+      entryPoint: "main",
+      bindings: [
+        { binding: 0, kind: "storage", bytes: 0 },
+        { binding: 1, kind: "uniform", bytes: 16 },
+      ],
+      constants: {},
+    });
+    const values = Float32Array.from({ length: 64 }, (_, i) => i);
+    const bytesOf = (v: Float32Array): Uint8Array => new Uint8Array(v.buffer);
+    const range = { segment, offset: 0, bytes: 256 };
+    const batch = executor.begin("kernel");
+    batch.write(segment, 0, [bytesOf(values)]);
+    batch.write(segment, 512, [bytesOf(Float32Array.of(3, 1, 0, 0))]);
+    batch.launch({
+      pipeline,
+      storage: [range],
+      uniforms: [bytesOf(Float32Array.of(2, 10, 0, 0))],
+      grid: [1, 1, 1],
+    });
+    batch.launch({
+      pipeline,
+      storage: [range],
+      uniforms: [{ segment, offset: 512, bytes: 16 }],
+      grid: [1, 1, 1],
+    });
+    batch.write(segment, 0, [bytesOf(Float32Array.of(-1))]);
+    expect(await submitted(batch)).toMatchObject({ ok: true });
+    const result = new Float32Array((await readBack(executor, segment, 0, 256)).buffer);
+    expect(result[0]).toBe(-1);
+    for (let i = 1; i < 64; i++) {
+      expect(result[i]).toBe((i * 2 + 10) * 3 + 1);
+    }
+    segment.destroy();
+  });
+
+  it("keeps 20,000 launches in one batch apart, beyond the arena's size", async () => {
+    const segment = executor.createSegment(65536 * 4, "many");
+    const pipeline = await executor.createPipeline({
+      label: "put",
+      wgsl: `
+        @group(0) @binding(0) var<storage, read_write> data: array<u32>;
+        @group(0) @binding(1) var<uniform> where_to: vec2u;
+        @compute @workgroup_size(1) fn main() { data[where_to.x] = where_to.y; }`,
+      entryPoint: "main",
+      bindings: [
+        { binding: 0, kind: "storage", bytes: 0 },
+        { binding: 1, kind: "uniform", bytes: 8 },
+      ],
+      constants: {},
+    });
+    const batch = executor.begin("many");
+    for (let i = 0; i < 20_000; i++) {
+      const value = new Uint8Array(Uint32Array.of(i, i * 3 + 1).buffer);
+      const storage = [{ segment, offset: 0, bytes: 65536 * 4 }];
+      batch.launch({ pipeline, storage, uniforms: [value], grid: [1, 1, 1] });
+    }
+    expect(await submitted(batch)).toMatchObject({ ok: true });
+    const words = new Uint32Array((await readBack(executor, segment, 0, 80_000)).buffer);
+    expect(words.every((word, i) => word === i * 3 + 1)).toBe(true);
+    segment.destroy();
+  });
+
+  it("reports a compile error with the compiler's position and words", async () => {
+    const bad = await executor.checkModule("fn f() -> u32 {\n  return nothing;\n}", "bad");
+    expect(bad.ok).toBe(false);
+    expect(bad.log).toMatch(/2:10: error: .*nothing/);
+    const good = await executor.checkModule("fn f() -> u32 { return 1u; }", "good");
+    expect(good).toEqual({ ok: true, log: "" });
+  });
+
+  it("rejects a pipeline that does not compile, and goes on working", async () => {
+    const descriptor = { label: "x", entryPoint: "main", bindings: [], constants: {} };
+    await expect(
+      executor.createPipeline({ ...descriptor, wgsl: "not a shader" }),
+    ).rejects.toMatchObject({ name: "ExecutorError", reason: "failed" });
+    const pipeline = await executor.createPipeline({
+      ...descriptor,
+      wgsl: "@compute @workgroup_size(1) fn main() {}",
+    });
+    const batch = executor.begin("after");
+    batch.launch({ pipeline, storage: [], uniforms: [], grid: [1, 1, 1] });
+    expect(await submitted(batch)).toMatchObject({ ok: true });
+  });
+
+  it("reports batches in order and counts those in flight", async () => {
+    const order: number[] = [];
+    const outcomes: Promise<void>[] = [];
+    for (let i = 0; i < 5; i++) {
+      const batch = executor.begin(`${i}`);
+      batch.fill(segments[0] as Segment, 0, 1024, i, 4);
+      outcomes.push(
+        submitted(batch).then(() => {
+          order.push(i);
+        }),
+      );
+    }
+    expect(executor.inFlight).toBe(5);
+    await Promise.all(outcomes);
+    expect(order).toEqual([0, 1, 2, 3, 4]);
+    expect(executor.inFlight).toBe(0);
+  });
+
+  it("frees a segment that an open batch names only after that batch", async () => {
+    const segment = executor.createSegment(4096, "short-lived");
+    const batch = executor.begin("last use");
+    batch.fill(segment, 0, 4096, 5, 1);
+    segment.destroy();
+    expect(await submitted(batch)).toMatchObject({ ok: true });
+  });
+});
