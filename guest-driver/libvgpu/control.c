@@ -35,6 +35,12 @@ enum vgpu_result control_exchange(struct vgpu *context, uint32_t type, const voi
 			    what, *written, sizeof(*answer));
 	if (answer->status != VGPU_STATUS_OK)
 		return fail_status(answer, what);
+	/* VGPU-DRV-11: what the device says is held against what it wrote. */
+	if (answer->payload_bytes > *written - sizeof(*answer))
+		return fail(VGPU_ERROR_INTERNAL,
+			    "%s: an answer of %u bytes says that its payload has %u", what,
+			    *written, answer->payload_bytes);
+	*written = (uint32_t)sizeof(*answer) + answer->payload_bytes;
 	return VGPU_SUCCESS;
 }
 

@@ -35,13 +35,13 @@ static enum vgpu_result check_block(const struct vgpu *context, const struct fun
 	const struct vgpu_capabilities_response *caps = &context->caps;
 	uint64_t threads = (uint64_t)block.x * block.y;
 
-	if (!block.x && !block.y && !block.z)
+	if (!block.x && !block.y && !block.z && info->block_x && info->block_y && info->block_z)
 		return VGPU_SUCCESS;
 	if (unlikely(!block_dimension_fits(block.x, info->block_x) ||
 		     !block_dimension_fits(block.y, info->block_y) ||
 		     !block_dimension_fits(block.z, info->block_z)))
 		return fail(VGPU_ERROR_LAUNCH_BLOCK,
-			    "a block of %u x %u x %u for \"%s\", which declares %u x %u x %u",
+			    "a block of %u x %u x %u for \"%s\", which declares %u x %u x %u (0: the launch gives it)",
 			    block.x, block.y, block.z, function->name, info->block_x,
 			    info->block_y, info->block_z);
 	/* Without overflow: threads is below 2^64 before the last factor. */

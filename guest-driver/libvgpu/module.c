@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* A log longer than this is cut. */
 #define LOG_BYTES_MAX (1u << 20)
@@ -43,8 +44,18 @@ static enum vgpu_result service_command(struct vgpu *context, uint16_t opcode,
 	return result == VGPU_SUCCESS ? stream_finish(context, stream) : result;
 }
 
+/* Compiling goes on behind the fence: asks until there is an outcome. */
+static void pending_pause(unsigned int turn)
+{
+	struct timespec pause = { .tv_nsec = 20000 };
+
+	while (turn-- && pause.tv_nsec < 2000000)
+		pause.tv_nsec *= 2;
+	nanosleep(&pause, NULL);
+}
+
 /* Fetches a module's state and all of its log (NULL if there is none). */
-static enum vgpu_result module_query(struct vgpu *context, uint32_t wire,
+static enum vgpu_result module_query_once(struct vgpu *context, uint32_t wire,
 				     struct vgpu_module_query_response *state, char **log)
 {
 	struct vgpu_module_query_request request = { .module = wire };
@@ -89,6 +100,22 @@ static enum vgpu_result module_query(struct vgpu *context, uint32_t wire,
 		*log = NULL;
 	}
 	return result;
+}
+
+static enum vgpu_result module_query(struct vgpu *context, uint32_t wire,
+				     struct vgpu_module_query_response *state, char **log)
+{
+	for (unsigned int turn = 0;; turn++) {
+		enum vgpu_result result = module_query_once(context, wire, state, log);
+
+		if (result != VGPU_SUCCESS || state->state != VGPU_OBJECT_STATE_PENDING)
+			return result;
+		free(*log);
+		*log = NULL;
+		if (context_is_bad(context))
+			return context_failure(context);
+		pending_pause(turn);
+	}
 }
 
 static void log_copy(const char *log, char *out, size_t out_bytes)
@@ -254,7 +281,7 @@ static struct function *function_named(struct module *module, const char *name)
 	return NULL;
 }
 
-static enum vgpu_result function_query(struct vgpu *context, struct function *function)
+static enum vgpu_result function_query_once(struct vgpu *context, struct function *function)
 {
 	struct vgpu_function_query_request request = { .function = function->wire };
 	struct vgpu_response_header *header;
@@ -264,7 +291,9 @@ static enum vgpu_result function_query(struct vgpu *context, struct function *fu
 	uint32_t written = 0, count;
 
 	header = calloc(1, room);
-	function->arguments = calloc(VGPU_LAUNCH_ARGUMENTS_MAX, sizeof(*function->arguments));
+	if (!function->arguments)
+		function->arguments = calloc(VGPU_LAUNCH_ARGUMENTS_MAX,
+					     sizeof(*function->arguments));
 	if (!header || !function->arguments) {
 		free(header);
 		return fail(VGPU_ERROR_HOST_MEMORY, "no memory for a function's arguments");
@@ -289,6 +318,20 @@ static enum vgpu_result function_query(struct vgpu *context, struct function *fu
 	}
 	free(header);
 	return result;
+}
+
+static enum vgpu_result function_query(struct vgpu *context, struct function *function)
+{
+	for (unsigned int turn = 0;; turn++) {
+		enum vgpu_result result = function_query_once(context, function);
+
+		if (result != VGPU_SUCCESS ||
+		    function->info.state != VGPU_OBJECT_STATE_PENDING)
+			return result;
+		if (context_is_bad(context))
+			return context_failure(context);
+		pending_pause(turn);
+	}
 }
 
 /* Creates the function on the device and learns about it. */
@@ -367,6 +410,7 @@ enum vgpu_result vgpu_function_get(vgpu_context *context, vgpu_module module_han
 		return VGPU_ERROR_HANDLE_UNKNOWN;
 	if (function)
 		return VGPU_SUCCESS;
+	/* Two threads that ask for one name at a time both create it: harmless. */
 	result = function_new(context, name, &function);
 	if (result != VGPU_SUCCESS)
 		return result;
@@ -386,8 +430,6 @@ enum vgpu_result vgpu_function_get(vgpu_context *context, vgpu_module module_han
 	pthread_rwlock_unlock(&context->table_lock);
 	return result;
 }
-
-/* Two threads that ask for one name at a time both create it: harmless. */
 
 enum vgpu_result vgpu_function_info(vgpu_context *context, vgpu_function handle,
 				    struct vgpu_function_info *info)

@@ -101,7 +101,7 @@ void user_submit_init(struct user_device *device)
 	struct ring_desc *desc = device->rings[VGPU_QUEUE_SUBMIT].desc;
 
 	for (uint16_t i = 0; i < SUBMIT_PAIRS; i++) {
-		device->pairs[i].next_free = (uint16_t)(i + 1 < SUBMIT_PAIRS ? i + 1 : NO_PAIR);
+		device->pairs[i].next_free = i + 1u < SUBMIT_PAIRS ? (uint16_t)(i + 1) : NO_PAIR;
 		desc[2 * i] = (struct ring_desc){ .flags = RING_DESC_NEXT,
 						  .next = (uint16_t)(2 * i + 1) };
 		desc[2 * i + 1] = (struct ring_desc){
