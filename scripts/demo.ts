@@ -4,11 +4,9 @@
 // A guest is a virtual machine, or with --no-vm a plain process of this machine: the programs are
 // the same. It shows what happens while it happens, and ends with a table and out/demo.json.
 
-import { execFile } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs, promisify } from "node:util";
-import { z } from "zod";
+import { parseArgs } from "node:util";
 import { type Broker, startBroker } from "./lib/broker.js";
 import { buildGuestImage, type GuestEvent, programPaths, startGuest } from "./lib/guest.js";
 import { runOnHost } from "./lib/host-guest.js";
@@ -141,24 +139,16 @@ function printTable(guests: readonly GuestResult[]): void {
   console.log("");
 }
 
-/** The name of the GPU that Dawn finds in this environment. */
-async function findAdapter(): Promise<string> {
-  const probe = join(projectRoot, "scripts", "lib", "adapter.mjs");
-  const { stdout } = await promisify(execFile)(process.execPath, [probe]);
-  const info = z
-    .object({ description: z.string(), device: z.string(), vendor: z.string() })
-    .parse(JSON.parse(stdout));
-  return info.description || info.device || info.vendor;
-}
-
 async function run(options: { vm: boolean; memory: string }): Promise<boolean> {
-  const adapter = await findAdapter();
-  say(`GPU: ${adapter}`);
   const vgpudLog = join(logDirectory, "vgpud.log");
   const broker: Broker = await startBroker({ vgpus: guestNames, logPath: vgpudLog });
   say(`vgpud serves ${guestNames.map((name) => broker.socketOf(name)).join(" and ")}`);
   let guests: GuestResult[];
+  let adapter = "unknown";
   try {
+    const status = await broker.status();
+    adapter = status.vgpus.find((vgpu) => vgpu.adapter !== null)?.adapter ?? adapter;
+    say(`GPU: ${adapter}`);
     if (options.vm) {
       const image = join(outDirectory, "demo-guest.img");
       await buildGuestImage(image, programPaths(demoPrograms), logDirectory);

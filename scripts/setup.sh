@@ -16,6 +16,8 @@ cd "$(dirname "$0")/.."
 . scripts/lib/parts.sh
 # shellcheck source=scripts/lib/build.sh
 . scripts/lib/build.sh
+# shellcheck source=scripts/lib/accel.sh
+. scripts/lib/accel.sh
 
 usage() {
   cat <<'TEXT'
@@ -104,7 +106,7 @@ machine_parts() {
     fi
   } >"$tmp"
   chmod 644 "$tmp"
-  mv "$tmp" "$VGPU_MACHINE_ENV"
+  mv "$tmp" "$VGPU_CACHE/machine.env"
 }
 
 main() {
@@ -118,6 +120,7 @@ main() {
   vgpu_with_lock machine machine_parts
   # shellcheck source=scripts/env.sh
   . scripts/env.sh
+  vgpu_with_lock machine vgpu_find_accel
   vgpu_with_lock "clone-$(printf %s "$VGPU_ROOT" | sha256sum | cut -c 1-16)" vgpu_build_all
   vgpu_say "set-up: done, $((SECONDS - start)) s"
 }

@@ -112,5 +112,6 @@ export function vectorValue(field: Field, value: FieldValue): number | string {
 /** A JSON array with one element per line, so that a change shows as one line. */
 export function jsonLines(comment: string, vectors: readonly object[]): string {
   const lines = vectors.map((each) => `    ${JSON.stringify(each)}`);
-  return `{\n  "comment": ${JSON.stringify(comment)},\n  "vectors": [\n${lines.join(",\n")}\n  ]\n}\n`;
+  const head = `{\n  "comment": ${JSON.stringify(comment)},\n  "vectors": [\n`;
+  return `${head}${lines.join(",\n")}\n  ]\n}\n`;
 }

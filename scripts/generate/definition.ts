@@ -145,79 +145,31 @@ function requireUnique(what: string, keys: readonly (string | number)[], problem
 }
 
 function checkNames(parsed: ParsedDefinition, problems: string[]): void {
-  requireUnique(
-    "constants",
-    parsed.constants.map((each) => each.name),
-    problems,
-  );
-  requireUnique(
-    "enums",
-    parsed.enums.map((each) => each.name),
-    problems,
-  );
-  requireUnique(
-    "structs",
-    parsed.structs.map((each) => each.name),
-    problems,
-  );
-  requireUnique(
-    "capabilities",
-    parsed.capabilities.map((each) => each.name),
-    problems,
-  );
-  requireUnique(
-    "capability bits",
-    parsed.capabilities.map((each) => each.bit),
-    problems,
-  );
-  requireUnique(
-    "requests",
-    parsed.requests.map((each) => each.name),
-    problems,
-  );
-  requireUnique(
-    "request values",
-    parsed.requests.map((each) => each.value),
-    problems,
-  );
-  requireUnique(
-    "commands",
-    parsed.commands.map((each) => each.name),
-    problems,
-  );
-  requireUnique(
-    "command values",
-    parsed.commands.map((each) => each.value),
-    problems,
-  );
-  for (const each of parsed.enums) {
-    requireUnique(
-      `enum ${each.name}`,
-      each.values.map((value) => value.name),
-      problems,
-    );
-    requireUnique(
-      `enum ${each.name}`,
-      each.values.map((value) => value.value),
-      problems,
-    );
+  const { constants, enums, structs, capabilities, requests, commands } = parsed;
+  const tables = { constants, enums, structs, capabilities, requests, commands };
+  for (const [what, table] of Object.entries(tables)) {
+    const names = table.map((each: { readonly name: string }) => each.name);
+    requireUnique(what, names, problems);
   }
-  for (const each of parsed.structs) {
-    requireUnique(
-      `struct ${each.name}`,
-      each.fields.map((field) => field.name),
-      problems,
-    );
+  const bits = capabilities.map((each) => each.bit);
+  requireUnique("capability bits", bits, problems);
+  const types = requests.map((each) => each.value);
+  requireUnique("request values", types, problems);
+  const opcodes = commands.map((each) => each.value);
+  requireUnique("command values", opcodes, problems);
+  for (const each of enums) {
+    const names = each.values.map((value) => value.name);
+    requireUnique(`enum ${each.name}`, names, problems);
+    const values = each.values.map((value) => value.value);
+    requireUnique(`enum ${each.name}`, values, problems);
   }
-  const typescriptNames = [
-    ...parsed.structs.map((each) => pascalCase(each.name)),
-    ...parsed.enums.map((each) => pascalCase(each.name)),
-    "VGPU",
-    "Request",
-    "Command",
-    "Capability",
-  ];
-  requireUnique("TypeScript names", typescriptNames, problems);
+  for (const each of structs) {
+    const names = each.fields.map((field) => field.name);
+    requireUnique(`struct ${each.name}`, names, problems);
+  }
+  const typescriptNames = [...structs, ...enums].map((each) => pascalCase(each.name));
+  const fixed = ["VGPU", "Request", "Command", "Capability"];
+  requireUnique("TypeScript names", [...typescriptNames, ...fixed], problems);
 }
 
 function checkReferences(parsed: ParsedDefinition, problems: string[]): void {

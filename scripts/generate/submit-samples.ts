@@ -55,11 +55,30 @@ export function launch(name: string, fields: FieldValues, list: readonly Argumen
 export const manyArguments = (count: number): Argument[] =>
   Array.from({ length: count }, (_, index) => ({ pointer: POINTER + BigInt(index * 256) }));
 
+function launchSamples(layout: Layout): readonly Sample[] {
+  const valueMax = layout.constant("LAUNCH_VALUE_BYTES_MAX");
+  const argumentsMax = layout.constant("LAUNCH_ARGUMENTS_MAX");
+  return [
+    launch("no arguments, own block", {}, []),
+    launch("pointers", { block_x: 256, block_y: 1, block_z: 1 }, [
+      { pointer: POINTER },
+      { pointer: OTHER },
+      { pointer: 0n },
+    ]),
+    launch("pointer and values", { shared_bytes: 4096, grid_y: 0xffff_ffff }, [
+      { value: counting(1) },
+      { pointer: POINTER },
+      { value: counting(8) },
+      { value: counting(20) },
+    ]),
+    launch("most arguments", {}, manyArguments(argumentsMax)),
+    launch("longest value", {}, [{ value: new Uint8Array(valueMax).fill(0xa5) }]),
+  ];
+}
+
 /** Valid commands: each opcode at least once, and both sides of padding and of limits. */
 export function commandSamples(layout: Layout): readonly Sample[] {
   const nameMax = layout.constant("NAME_BYTES_MAX");
-  const valueMax = layout.constant("LAUNCH_VALUE_BYTES_MAX");
-  const argumentsMax = layout.constant("LAUNCH_ARGUMENTS_MAX");
   return [
     { name: "plain", command: "NOP", fields: {} },
     moduleLoad("short", utf8("@compute @workgroup_size(1) fn main() {}")),
@@ -106,20 +125,7 @@ export function commandSamples(layout: Layout): readonly Sample[] {
       fields: { pointer: POINTER + 4n, bytes: 0x1_0000_0000n, pattern: 0xdead_beef, width: 4 },
     },
     ...[0, 1, 7, 8, 9].map(writeInline),
-    launch("no arguments, own block", {}, []),
-    launch("pointers", { block_x: 256, block_y: 1, block_z: 1 }, [
-      { pointer: POINTER },
-      { pointer: OTHER },
-      { pointer: 0n },
-    ]),
-    launch("pointer and values", { shared_bytes: 4096, grid_y: 0xffff_ffff }, [
-      { value: counting(1) },
-      { pointer: POINTER },
-      { value: counting(8) },
-      { value: counting(20) },
-    ]),
-    launch("most arguments", {}, manyArguments(argumentsMax)),
-    launch("longest value", {}, [{ value: new Uint8Array(valueMax).fill(0xa5) }]),
+    ...launchSamples(layout),
     { name: "plain", command: "EVENT_RECORD", fields: { event: 4, generation: 1n } },
     {
       name: "largest generation",

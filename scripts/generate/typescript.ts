@@ -124,7 +124,10 @@ function requestTable(definition: Definition): string[] {
     "}",
     "",
     "/** Shapes by request type. */",
-    "export const requestShapes: ReadonlyMap<number, RequestShape> = new Map<number, RequestShape>([",
+    "export const requestShapes: ReadonlyMap<number, RequestShape> = new Map<",
+    "  number,",
+    "  RequestShape",
+    ">([",
   ];
   for (const each of definition.requests) {
     lines.push(
@@ -231,7 +234,7 @@ function structure(struct: Struct): string[] {
   const kept = struct.fields.filter((field) => !field.reserved);
   const typeOf = (field: Field): string =>
     field.type === "char" ? "string" : field.type === "u64" ? "bigint" : "number";
-  const unused = struct.fields.every((field) => !field.reserved);
+  const unused = struct.fields.some((field) => field.reserved) ? "" : "_";
   return [
     "",
     `/** ${struct.doc} */`,
@@ -253,7 +256,7 @@ function structure(struct: Struct): string[] {
     `  encode(view: DataView, base: number, value: ${name}): void {`,
     ...struct.fields.flatMap((field) => encodeLines(field).map((line) => `    ${line}`)),
     "  },",
-    `  reservedZero(${unused ? "_view" : "view"}: DataView, ${unused ? "_base" : "base"}: number): boolean {`,
+    `  reservedZero(${unused}view: DataView, ${unused}base: number): boolean {`,
     `    return ${reservedExpression(struct)};`,
     "  },",
     `} as const satisfies Codec<${name}>;`,

@@ -7,16 +7,36 @@
 
 # Prints kvm or tcg.
 vgpu_accel() {
-  local key answer file=$VGPU_CACHE/accel
-  key="$(cat /proc/sys/kernel/random/boot_id) $VGPU_QEMU $(readlink -f "$VGPU_GUEST_KERNEL")"
-  answer=$(sed -n "s|^$key ||p" "$file" 2>/dev/null)
-  if [ -z "$answer" ]; then
-    answer=tcg
-    if [ -r /dev/kvm ] && [ -w /dev/kvm ] && vgpu_boots_with_kvm; then answer=kvm; fi
-    printf '%s %s\n' "$key" "$answer" >"$file.$$"
-    mv "$file.$$" "$file"
-  fi
-  printf '%s\n' "$answer"
+  vgpu_known_accel || {
+    vgpu_find_accel >/dev/null 2>&1
+    vgpu_known_accel
+  }
+}
+
+vgpu_accel_key() {
+  printf '%s %s %s\n' "$(cat /proc/sys/kernel/random/boot_id)" "$VGPU_QEMU" \
+    "$(readlink -f "$VGPU_GUEST_KERNEL")"
+}
+
+# Prints the answer if it is known; fails if not.
+vgpu_known_accel() {
+  local key answer
+  key=$(vgpu_accel_key)
+  answer=$(sed -n "s|^$key ||p" "$VGPU_CACHE/accel" 2>/dev/null) || true
+  [ -n "$answer" ] && printf '%s\n' "$answer"
+}
+
+vgpu_find_accel() {
+  if vgpu_known_accel >/dev/null; then return 0; fi
+  vgpu_step "finding out whether KVM starts a guest here" vgpu_probe_accel
+  vgpu_say "  guests run under $(vgpu_known_accel)"
+}
+
+vgpu_probe_accel() {
+  local answer=tcg
+  if [ -r /dev/kvm ] && [ -w /dev/kvm ] && vgpu_boots_with_kvm; then answer=kvm; fi
+  printf '%s %s\n' "$(vgpu_accel_key)" "$answer" >"$VGPU_CACHE/accel.$$"
+  mv "$VGPU_CACHE/accel.$$" "$VGPU_CACHE/accel"
 }
 
 # Boots a guest whose first process prints one word. A guest that works does so within a second or

@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { z } from "zod";
 import {
   describeExit,
   type ManagedProcess,
@@ -18,13 +19,29 @@ import {
 } from "./processes.js";
 import { projectRoot, requireBuilt } from "./programs.js";
 
-const readyWithinMs = 30_000;
+const readyWithinMs = 60_000;
+
+/** The part of `vgpuctl status --json` that the demo and the tests read. */
+const brokerStatus = z.object({
+  vgpus: z.array(
+    z.looseObject({
+      id: z.string(),
+      state: z.string(),
+      pid: z.number().nullable(),
+      restarts: z.number(),
+      adapter: z.string().nullable(),
+      device: z.record(z.string(), z.unknown()).nullable(),
+    }),
+  ),
+});
+export type BrokerStatus = z.infer<typeof brokerStatus>;
+export type VgpuStatus = BrokerStatus["vgpus"][number];
 
 export interface Broker {
   readonly process: ManagedProcess;
   readonly socketOf: (vgpu: string) => string;
-  /** What `vgpuctl status --json` prints, parsed. */
-  readonly status: () => Promise<unknown>;
+  readonly status: () => Promise<BrokerStatus>;
+  readonly statusOf: (vgpu: string) => Promise<VgpuStatus>;
   readonly stop: () => Promise<void>;
 }
 
@@ -79,14 +96,20 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await stop();
     throw new Error(`${(error as Error).message}; its log:\n${tail(options.logPath)}`);
   }
+  const status = async (): Promise<BrokerStatus> => {
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      ...[vgpuctl, "status", "--json", "--control", join(directory, "control.sock")],
+    ]);
+    return brokerStatus.parse(JSON.parse(stdout));
+  };
   return {
     process: child,
     socketOf: (vgpu) => join(directory, `${vgpu}.sock`),
-    status: async () => {
-      const { stdout } = await promisify(execFile)(process.execPath, [
-        ...[vgpuctl, "status", "--json", "--control", join(directory, "control.sock")],
-      ]);
-      return JSON.parse(stdout) as unknown;
+    status,
+    statusOf: async (vgpu) => {
+      const found = (await status()).vgpus.find((entry) => entry.id === vgpu);
+      if (found === undefined) throw new Error(`vgpuctl status does not name ${vgpu}`);
+      return found;
     },
     stop,
   };

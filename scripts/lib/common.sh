@@ -8,9 +8,6 @@
 VGPU_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 VGPU_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/para-vgpu
 
-# The file that says what was found on this machine; scripts/env.sh sources it.
-VGPU_MACHINE_ENV=$VGPU_CACHE/machine.env
-
 vgpu_say() { printf '%s\n' "$*" >&2; }
 
 vgpu_die() {

@@ -63,7 +63,7 @@ vgpu_build_lavapipe() {
 vgpu_build_swiftshader() {
   local dir=$1
   vgpu_private_apt "$dir/apt" "$VGPU_CODENAME"
-  vgpu_unpack_only "$dir/apt" "$dir/unpacked" chromium
+  vgpu_unpack_only "$dir/apt" "$dir/unpacked" chromium-common
   vgpu_unpack "$dir/apt" "$dir/unpacked" libvulkan1
   vgpu_reduce_driver "$dir" "$dir/unpacked/usr/lib/chromium" libvk_swiftshader.so
 }
@@ -82,31 +82,35 @@ vgpu_reduce_driver() {
   "ICD": { "library_path": "./lib/$driver", "api_version": "1.1.0" }
 }
 JSON
-  rm -rf "$dir/unpacked" "$dir/apt"
+  rm -rf "${dir:?}/unpacked" "${dir:?}/apt"
 }
-
-vgpu_have_vulkan_part() { vgpu_part_ready vulkan "$VGPU_RELEASE/$VGPU_VULKAN_RECIPE"; }
 
 # Fills the part with the first driver that works: installed, and accepted by Dawn.
 vgpu_make_vulkan() {
-  vgpu_have_vulkan_part && return 0
+  local recipe=$VGPU_RELEASE/$VGPU_VULKAN_RECIPE
+  vgpu_part_ready vulkan "$recipe" && return 0
   if vgpu_step "Vulkan driver for the CPU (Mesa lavapipe)" \
-    vgpu_build_part vulkan "$VGPU_RELEASE/$VGPU_VULKAN_RECIPE" vgpu_build_lavapipe && vgpu_dawn_accepts_part; then
+    vgpu_build_part vulkan "$recipe" vgpu_build_lavapipe && vgpu_dawn_accepts_part; then
     return 0
   fi
   vgpu_say "  lavapipe does not work here; SwiftShader is tried instead"
-  vgpu_step "Vulkan driver for the CPU (SwiftShader)" \
-    vgpu_build_part vulkan "$VGPU_RELEASE/$VGPU_VULKAN_RECIPE" vgpu_build_swiftshader && vgpu_dawn_accepts_part ||
-    vgpu_die "no Vulkan driver: install one (Debian: mesa-vulkan-drivers, or the GPU vendor's)"
+  if vgpu_step "Vulkan driver for the CPU (SwiftShader)" \
+    vgpu_build_part vulkan "$recipe" vgpu_build_swiftshader && vgpu_dawn_accepts_part; then
+    return 0
+  fi
+  # Not kept, so that the next set-up tries again.
+  rm -rf "${VGPU_CACHE:?}/vulkan"
+  vgpu_die "no Vulkan driver: install one (Debian: mesa-vulkan-drivers, or the GPU vendor's)"
 }
 
 vgpu_dawn_accepts_part() {
-  LD_LIBRARY_PATH=$VGPU_CACHE/vulkan/lib VK_DRIVER_FILES=$VGPU_CACHE/vulkan/icd.json \
-    vgpu_dawn_adapter >/dev/null
+  local reason
+  reason=$(LD_LIBRARY_PATH=$VGPU_CACHE/vulkan/lib VK_DRIVER_FILES=$VGPU_CACHE/vulkan/icd.json \
+    node "$VGPU_ROOT/scripts/lib/adapter.mjs" 2>&1) || {
+    vgpu_say "$reason"
+    return 1
+  }
 }
-
-# Prints the adapter that Dawn offers with the environment as it is; fails when there is none.
-vgpu_dawn_adapter() { node "$VGPU_ROOT/scripts/lib/adapter.mjs"; }
 
 # --- guest kernel ------------------------------------------------------------------------------
 
@@ -124,7 +128,7 @@ vgpu_build_kernel() {
   wanted=$(vgpu_depends "$dir/apt" "$headers" | grep -E '^linux-(headers|kbuild)-' | sort -u)
   # shellcheck disable=SC2086
   vgpu_unpack_only "$dir/apt" "$dir" "$image" "$headers" $wanted
-  rm -rf "$dir/apt" "$dir/usr/share" "$dir/boot/System.map-$version"
+  rm -rf "${dir:?}/apt" "${dir:?}/usr/share" "${dir:?}/boot/System.map-$version"
   # Debian 13 has /lib inside /usr.
   if [ ! -d "$dir/lib" ]; then ln -s usr/lib "$dir/lib"; fi
   vgpu_relocate_headers "$dir" "$version"
@@ -185,12 +189,10 @@ vgpu_build_part() {
   vgpu_part_commit "$part" "$recipe" "$dir"
 }
 
-vgpu_have_kernel_part() { vgpu_part_ready kernel "$VGPU_RELEASE/$VGPU_KERNEL_RECIPE"; }
-
 vgpu_make_kernel() {
-  vgpu_have_kernel_part && return 0
-  vgpu_step "guest kernel and headers" \
-    vgpu_build_part kernel "$VGPU_RELEASE/$VGPU_KERNEL_RECIPE" vgpu_build_kernel ||
+  local recipe=$VGPU_RELEASE/$VGPU_KERNEL_RECIPE
+  vgpu_part_ready kernel "$recipe" && return 0
+  vgpu_step "guest kernel and headers" vgpu_build_part kernel "$recipe" vgpu_build_kernel ||
     vgpu_die "the guest kernel cannot be prepared"
 }
 
@@ -209,7 +211,7 @@ vgpu_build_qemu() {
   local dir=$1 lib
   vgpu_private_apt "$dir/apt" testing
   vgpu_unpack "$dir/apt" "$dir/unpacked" qemu-system-x86
-  rm -rf "$dir/apt"
+  rm -rf "${dir:?}/apt"
   mkdir -p "$dir/lib" "$dir/share"
   lib=$dir/unpacked/$VGPU_LIBDIR
   cp --dereference "$lib/ld-linux-x86-64.so.2" "$dir/unpacked/usr/bin/qemu-system-x86_64" "$dir/"
@@ -223,7 +225,7 @@ vgpu_build_qemu() {
     find "$dir/unpacked/usr/share/$lib" "$dir/unpacked/usr/lib/ipxe" -maxdepth 2 -type f \
       \( -name '*.bin' -o -name '*.rom' \) -exec cp -n {} "$dir/share/" \; 2>/dev/null || true
   done
-  rm -rf "$dir/unpacked"
+  rm -rf "${dir:?}/unpacked"
   cat >"$dir/qemu-system-x86_64.sh" <<'SH'
 #!/bin/sh
 # Starts this QEMU with the libraries and firmware beside it.
@@ -238,10 +240,8 @@ SH
   vgpu_qemu_fits "$dir/qemu-system-x86_64.sh"
 }
 
-vgpu_have_qemu_part() { vgpu_part_ready qemu "$VGPU_QEMU_RECIPE"; }
-
 vgpu_make_qemu() {
-  vgpu_have_qemu_part && return 0
+  vgpu_part_ready qemu "$VGPU_QEMU_RECIPE" && return 0
   vgpu_step "QEMU from Debian testing" \
     vgpu_build_part qemu "$VGPU_QEMU_RECIPE" vgpu_build_qemu ||
     vgpu_die "QEMU cannot be prepared"

@@ -53,11 +53,10 @@ export function startProcess(options: ProcessOptions): ManagedProcess {
     if (value === undefined) delete env[key];
     else env[key] = value;
   }
-  const child = spawn(
-    "setpriv",
-    ["--pdeathsig", "TERM", "--", options.command, ...options.args],
-    { stdio: ["ignore", "pipe", "pipe"], env },
-  );
+  const child = spawn("setpriv", ["--pdeathsig", "TERM", "--", options.command, ...options.args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env,
+  });
   live.add(child);
   child.stdout.pipe(log, { end: false });
   child.stderr.pipe(log, { end: false });

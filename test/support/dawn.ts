@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Opens the Dawn executor for tests, once per test process. */
 import { performance } from "node:perf_hooks";
-import type { Batch, BatchOutcome, Segment } from "../../src/gpu/executor.js";
 import { createDawnExecutor, type DawnExecutor } from "../../src/gpu/dawn/index.js";
 import type { TickTimer } from "../../src/gpu/dawn/ticker.js";
+import type { Batch, BatchOutcome, Segment } from "../../src/gpu/executor.js";
 
 export const nowNs = (): number => Math.round(performance.now() * 1e6);
 

@@ -20,6 +20,13 @@ export function summaryLine(counts: TestCounts): string {
   return `${counts.passed} passed, ${counts.failed} failed${skipped}`;
 }
 
+function skipReason(test: TestCase): string {
+  const broken =
+    test.module.errors().length > 0 ||
+    (test.parent.type === "suite" && test.parent.errors().length > 0);
+  return broken ? "the set-up of its file failed" : "no reason given";
+}
+
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(
     modules: readonly TestModule[],
@@ -57,7 +64,7 @@ export default class SummaryReporter implements Reporter {
         return;
       case "skipped":
         counts.skipped += 1;
-        skips.push(`skipped: ${test.fullName} (${result.note ?? "no reason given"})`);
+        skips.push(`skipped: ${test.fullName} (${result.note ?? skipReason(test)})`);
         return;
       case "pending":
         // It was started and never ended.

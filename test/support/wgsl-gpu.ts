@@ -4,7 +4,12 @@
  * per segment, bound exactly as a launch plan says. Needs a Vulkan driver (scripts/env.sh).
  */
 import { create, globals } from "webgpu";
-import type { EntryInfo, LaunchArgument, RewrittenKernel } from "../../src/kernel/wgsl/index.js";
+import type {
+  EntryInfo,
+  LaunchArgument,
+  LaunchPlan,
+  RewrittenKernel,
+} from "../../src/kernel/wgsl/index.js";
 import { planLaunch, rewriteKernel } from "../../src/kernel/wgsl/index.js";
 
 Object.assign(globalThis, globals);
@@ -94,6 +99,8 @@ export interface Launch {
   readonly arguments: readonly LaunchArgument[];
   readonly grid: readonly [number, number, number];
   readonly block?: readonly number[];
+  /** Instead of what planLaunch gives. */
+  readonly plan?: LaunchPlan;
 }
 
 function upload(d: GPUDevice, data: Uint8Array, usage: number): GPUBuffer {
@@ -124,7 +131,7 @@ function uniformData(
 /** Runs one launch over segment 0 with the given bytes; gives the segment's bytes afterwards. */
 export async function runLaunch(memory: Uint8Array, launch: Launch): Promise<Uint8Array> {
   const d = await testDevice();
-  const plan = planLaunch(launch.entry, launch.arguments, LIMITS);
+  const plan = launch.plan ?? planLaunch(launch.entry, launch.arguments, LIMITS);
   const kernel = rewriteKernel(launch.entry, plan.key);
   const { pipeline, layout } = await makePipeline(kernel, launch.block);
   const { STORAGE, COPY_SRC, UNIFORM, MAP_READ, COPY_DST } = GPUBufferUsage;

@@ -178,7 +178,8 @@ function chooseMode(
   index: number,
 ): void {
   const aligned = group.start - (group.start % align);
-  let plain = aligned === group.start;
+  const needsWords = group.shared && entry.hasStoragePointers;
+  let plain = aligned === group.start && !needsWords;
   for (let i = 0; plain && group.shared && i < members.length; i += 1) {
     const member = members[i];
     if (!member || groups[i] !== index) continue;
@@ -190,15 +191,16 @@ function chooseMode(
     if (group.bytes > 0) return;
   }
   const whole = group.first.allocationStart;
-  if (canBeTyped(group, aligned, members, entry, groups, index)) {
-    group.mode = TYPED;
-    group.start = aligned;
-  } else if (whole % align === 0 && canBeTyped(group, whole, members, entry, groups, index)) {
-    group.mode = TYPED;
-    group.start = whole;
-  } else {
-    group.mode = WORDS;
-    group.start = aligned;
+  group.mode = WORDS;
+  group.start = aligned;
+  if (!needsWords) {
+    for (const start of [aligned, whole]) {
+      if (start % align !== 0) continue;
+      if (!canBeTyped(group, start, members, entry, groups, index)) continue;
+      group.mode = TYPED;
+      group.start = start;
+      break;
+    }
   }
   group.bytes = Math.ceil((group.end - group.start) / 4) * 4;
 }

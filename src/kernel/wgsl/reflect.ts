@@ -62,6 +62,11 @@ export interface EntryInfo {
   readonly block: readonly [BlockDimension, BlockDimension, BlockDimension];
   /** By (group, binding): the order of launch arguments. */
   readonly resources: readonly ResourceInfo[];
+  /**
+   * Functions take pointers to storage. The compiler refuses two such pointers into one binding,
+   * so arguments that share a binding then need a form without pointers.
+   */
+  readonly hasStoragePointers: boolean;
   /** Built-in inputs of the entry point, for example "workgroup_id". */
   readonly builtins: ReadonlySet<string>;
 }
@@ -116,7 +121,9 @@ class Reflector {
 
   entry(node: FnElem, module: ModuleInfo): EntryInfo {
     const resources: ResourceInfo[] = [];
+    let hasStoragePointers = false;
     for (const fn of reachableFunctions(this.parsed, node)) {
+      hasStoragePointers ||= this.takesStoragePointer(fn);
       for (const variable of this.parsed.uses.get(fn)?.variables ?? []) {
         const info = this.resource(variable);
         if (info !== null && !resources.includes(info)) resources.push(info);
@@ -126,7 +133,15 @@ class Reflector {
     this.checkSlots(resources);
     const name = declarationName(node);
     const builtins = this.builtins(node);
-    return { name, module, node, block: this.block(node), resources, builtins };
+    const block = this.block(node);
+    return { name, module, node, block, resources, hasStoragePointers, builtins };
+  }
+
+  private takesStoragePointer(fn: FnElem): boolean {
+    return fn.params.some(({ name }) => {
+      const type = name.typeRef === undefined ? null : this.types.resolve(name.typeRef);
+      return type?.kind === "pointer" && type.space === "storage";
+    });
   }
 
   private checkSlots(resources: readonly ResourceInfo[]): void {

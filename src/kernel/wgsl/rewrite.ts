@@ -124,14 +124,18 @@ function paramTexts(roots: Iterable<Root>, prefix: string, binding: number): str
   for (const { slot, mode } of slots) {
     const vector = `${prefix}p[${slot >> 1}]`;
     const [base, count] = slot % 2 === 0 ? ["x", "y"] : ["z", "w"];
-    const last = `${vector}.${count} - 1u`;
     text += `fn ${prefix}len${slot}() -> u32 { return ${vector}.${count}; }\n`;
+    // An index that is out of range leaves the binding, as it would leave the guest's own array:
+    // what then happens is up to the compiler (nothing, or the last element), as for plain ones.
+    const inside = `i < ${vector}.${count}`;
     if (mode === "typed") {
-      const value = `min(i, ${last}) + ${vector}.${base}`;
+      const value = `select(0xffffffffu, i + ${vector}.${base}, ${inside})`;
       text += `fn ${prefix}at${slot}(i: u32) -> u32 { return ${value}; }\n`;
     } else {
+      // The parts of an element outside do not wrap round to the binding's start.
+      const value = `select(0xffffffffu - s, o + i * s, ${inside})`;
       text += `fn ${prefix}base${slot}() -> u32 { return ${vector}.${base}; }\n`;
-      text += `fn ${prefix}ix${slot}(i: u32) -> u32 { return min(i, ${last}); }\n`;
+      text += `fn ${prefix}el${slot}(o: u32, i: u32, s: u32) -> u32 { return ${value}; }\n`;
     }
   }
   return `${text}fn ${prefix}min(i: u32, last: u32) -> u32 { return min(i, last); }\n`;

@@ -25,7 +25,7 @@ export interface Root {
 
 /** Predeclared names that generated code relies on; a module that redeclares one is refused. */
 const RELIED_ON = [
-  ..."array,atomic,bitcast,min,max,f16,f32,i32,u32,vec2,vec3,vec4,ptr,storage,read_write".split(
+  ..."array,atomic,bitcast,min,max,select,f16,f32,i32,u32,vec2,vec3,vec4,ptr,storage,read_write".split(
     ",",
   ),
   ..."mat2x2,mat2x3,mat2x4,mat3x2,mat3x3,mat3x4,mat4x2,mat4x3,mat4x4,bool,uniform".split(","),

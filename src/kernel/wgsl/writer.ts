@@ -334,12 +334,15 @@ export class Writer {
     const { prefix } = this.options;
     const index = `u32(${this.text(access)})`;
     this.indexed.add(root);
-    // Out-of-range indices are clamped, as the compiler clamps them.
-    const clamped =
-      count === null ? `${prefix}ix${root.slot}(${index})` : `min(${index}, ${count - 1}u)`;
-    const safe = count === null ? clamped : `${prefix}min(${index}, ${count - 1}u)`;
+    const next = { root, type: element, constant: 0 };
+    if (count === null) {
+      const dynamic = `${prefix}el${root.slot}(${offsetText(place)}, ${index}, ${stride}u)`;
+      return { place: { ...next, dynamic }, isPointer: false };
+    }
+    // The index of a fixed-size part is clamped: it must not leave its element.
+    const safe = `${prefix}min(${index}, ${count - 1}u)`;
     const dynamic = `${place.dynamic} + ${safe} * ${stride}u`;
-    return { place: { root, type: element, dynamic, constant: place.constant }, isPointer: false };
+    return { place: { ...next, dynamic, constant: place.constant }, isPointer: false };
   }
 
   /** Element type, stride, and count (null: runtime-sized) of what can be indexed. */

@@ -316,7 +316,10 @@ export interface RequestShape {
 }
 
 /** Shapes by request type. */
-export const requestShapes: ReadonlyMap<number, RequestShape> = new Map<number, RequestShape>([
+export const requestShapes: ReadonlyMap<number, RequestShape> = new Map<
+  number,
+  RequestShape
+>([
   [1, { name: "INIT", queue: "control", scope: "driver", requestBytes: 16, trailing: null, responseBytes: 16, responseTrailing: null }],
   [2, { name: "GET_CAPABILITIES", queue: "control", scope: "any", requestBytes: 0, trailing: null, responseBytes: 256, responseTrailing: null }],
   [3, { name: "CONTEXT_CREATE", queue: "control", scope: "driver", requestBytes: 48, trailing: null, responseBytes: 0, responseTrailing: null }],

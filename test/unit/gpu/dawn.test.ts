@@ -26,7 +26,14 @@ afterAll(async () => {
 
 type Operation =
   | { kind: "write"; segment: number; offset: number; lengths: number[]; seed: number }
-  | { kind: "fill"; segment: number; offset: number; bytes: number; pattern: number; width: 1 | 2 | 4 }
+  | {
+      kind: "fill";
+      segment: number;
+      offset: number;
+      bytes: number;
+      pattern: number;
+      width: 1 | 2 | 4;
+    }
   | { kind: "copy"; from: number; to: number; source: number; target: number; bytes: number }
   | { kind: "read"; segment: number; offset: number; bytes: number };
 
@@ -58,7 +65,12 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     target: position,
     bytes: length,
   }),
-  fc.record({ kind: fc.constant("read" as const), segment: which, offset: position, bytes: length }),
+  fc.record({
+    kind: fc.constant("read" as const),
+    segment: which,
+    offset: position,
+    bytes: length,
+  }),
 );
 
 function pseudoRandom(bytes: number, seed: number): Uint8Array {

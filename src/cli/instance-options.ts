@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The options of `vgpu-instance`, after the conventions for vhost-user back-end programs:
+ * `--socket-path` or `--fd`, `--print-capabilities`, never a daemon of its own.
+ */
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { VGPU } from "../protocol/generated/wire.js";
+import { LOG_LEVELS, type LogLevel } from "../telemetry/log.js";
+import { ExitCode, packageVersion, parseSize, UsageError } from "./common.js";
+
+export const EXECUTORS = ["dawn", "null", "faulty"] as const;
+export type ExecutorKind = (typeof EXECUTORS)[number];
+
+export interface InstanceOptions {
+  /** Where front ends come from: a path to listen at, or a socket that the parent opened. */
+  readonly socket: { readonly path: string } | { readonly fd: number };
+  readonly executor: ExecutorKind;
+  /** The broker's socket, or null to run alone. */
+  readonly brokerPath: string | null;
+  /** Name of this vGPU in logs and reports. */
+  readonly id: string;
+  /** Device memory that the guest may use, bytes; null for the executor's own limit. */
+  readonly memoryLimitBytes: number | null;
+  readonly logLevel: LogLevel;
+}
+
+export type ParsedOptions =
+  | { readonly kind: "run"; readonly options: InstanceOptions }
+  | { readonly kind: "print-capabilities" }
+  | { readonly kind: "exit"; readonly code: number };
+
+interface RawOptions {
+  readonly socketPath?: string;
+  readonly fd?: number;
+  readonly printCapabilities?: true;
+  readonly executor: ExecutorKind;
+  readonly broker?: string;
+  readonly id?: string;
+  readonly memoryLimit?: string;
+  readonly logLevel: LogLevel;
+}
+
+const FD_MAX = 2 ** 20;
+const SOCKET_PATH_BYTES_MAX = 107;
+const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+function parseFd(text: string): number {
+  const fd = /^\d+$/.test(text) ? Number(text) : -1;
+  if (fd < 3 || fd > FD_MAX)
+    throw new InvalidArgumentError("It must be the number of an inherited socket, 3 or above.");
+  return fd;
+}
+
+function command(): Command {
+  return new Command("vgpu-instance")
+    .description("One virtual GPU as a vhost-user back end (virtio-vgpu), on its own socket.")
+    .version(packageVersion())
+    .option("--socket-path <path>", "listen for front ends at this path")
+    .option("--fd <number>", "use this inherited socket, listening or connected", parseFd)
+    .option("--print-capabilities", "print what this back end can do, as JSON, and exit")
+    .addOption(
+      new Option("--executor <kind>", "what runs the work").choices([...EXECUTORS]).default("dawn"),
+    )
+    .option("--broker <path>", "the broker's socket, which lends the GPU (default: run alone)")
+    .option("--id <name>", "name of this vGPU in logs and reports")
+    .option("--memory-limit <size>", "device memory that the guest may use, e.g. 4GiB")
+    .addOption(
+      new Option("--log-level <level>", "least level logged")
+        .choices([...LOG_LEVELS])
+        .default("info"),
+    )
+    .addHelpText("after", "\nExactly one of --socket-path and --fd is needed.")
+    .allowExcessArguments(true)
+    .exitOverride();
+}
+
+/** Parses `process.argv`. Throws UsageError; what commander reports itself it has printed. */
+export function parseInstanceOptions(argv: readonly string[]): ParsedOptions {
+  const program = command();
+  try {
+    program.parse(argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return { kind: "exit", code: error.exitCode === 0 ? ExitCode.ok : ExitCode.usage };
+  }
+  const raw = program.opts<RawOptions>();
+  const [extra] = program.args;
+  if (extra !== undefined) throw new UsageError(`'${extra}' is no option; there are only options`);
+  if (raw.printCapabilities) return { kind: "print-capabilities" };
+  const id = raw.id ?? `vgpu-${process.pid}`;
+  if (!ID_PATTERN.test(id))
+    throw new UsageError(`--id: '${id}' is no name of 1 to 64 letters, digits, '.', '_' and '-'`);
+  return {
+    kind: "run",
+    options: {
+      socket: socketOf(raw),
+      executor: raw.executor,
+      brokerPath: raw.broker ?? null,
+      id,
+      memoryLimitBytes:
+        raw.memoryLimit === undefined ? null : parseSize(raw.memoryLimit, "--memory-limit"),
+      logLevel: raw.logLevel,
+    },
+  };
+}
+
+function socketOf(raw: RawOptions): InstanceOptions["socket"] {
+  const { socketPath, fd } = raw;
+  if (socketPath !== undefined && fd !== undefined)
+    throw new UsageError("--socket-path and --fd are both given; one is needed");
+  if (fd !== undefined) return { fd };
+  if (socketPath === undefined)
+    throw new UsageError("neither --socket-path nor --fd is given; one is needed");
+  const bytes = Buffer.byteLength(socketPath);
+  if (bytes === 0 || bytes > SOCKET_PATH_BYTES_MAX)
+    throw new UsageError(
+      `--socket-path: the path has ${bytes} bytes, a socket's path has 1 to ${SOCKET_PATH_BYTES_MAX}`,
+    );
+  return { path: socketPath };
+}
+
+/**
+ * Answer to --print-capabilities. The schema's list of device types has none for this device, and
+ * a wrong one would make a manager configure it as such: `type` is therefore absent.
+ */
+export function capabilities(): object {
+  return {
+    name: "para-vgpu",
+    version: packageVersion(),
+    "virtio-id": VGPU.VIRTIO_ID,
+    "num-vqs": VGPU.QUEUE_COUNT,
+    "vq-size-max": VGPU.QUEUE_SIZE_MAX,
+    "config-size": VGPU.CONFIG_SPACE_BYTES,
+    executors: EXECUTORS,
+    features: ["socket-path", "fd", "broker", "memory-limit"],
+  };
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Decides when the device looks at its rings. A kick costs the driver a system call or a VM exit,
+ * and us a wake-up of some ten microseconds, so after activity the rings are polled for a short
+ * window with kicks switched off: short native spins, each followed by a turn of the event loop so
+ * that completions and messages are not held up. The window ends soon: an idle device, or one with
+ * a long kernel running, costs nothing.
+ */
+import { setImmediate as nextTurn } from "node:timers";
+import { nowNs, RingWaiter } from "../io/native.js";
+import type { SplitRing } from "../virtqueue/split-ring.js";
+import type { Vring } from "./vring.js";
+
+export interface PollingOptions {
+  /** Poll this long after the last chain came, nanoseconds; 0 never polls. */
+  readonly windowNs: number;
+  /** The same while the device says that it is busy. */
+  readonly busyWindowNs: number;
+  /** Longest native spin between two turns of the event loop, nanoseconds. */
+  readonly spinNs: number;
+}
+
+export const DEFAULT_POLLING: PollingOptions = {
+  windowNs: 50_000,
+  busyWindowNs: 200_000,
+  spinNs: 10_000,
+};
+
+export interface RingLoopOptions {
+  readonly vrings: readonly Vring[];
+  readonly polling: PollingOptions;
+  /** Lets the device drain a ring. */
+  readonly process: (index: number) => void;
+  readonly busy: () => boolean;
+  /** Called when a burst of activity is over; may close the loop. */
+  readonly settled: () => void;
+}
+
+interface Slot {
+  readonly vring: Vring;
+  /** Available index when the device was last asked to drain the ring. */
+  served: number;
+  /** The device stopped with chains left but took some: it wants to be asked again. */
+  more: boolean;
+  /** View that the waiter watches. */
+  watched: Uint8Array | null;
+}
+
+export class RingLoop {
+  readonly #options: RingLoopOptions;
+  readonly #slots: readonly Slot[];
+  readonly #waiter = new RingWaiter();
+  readonly #turn = (): void => this.#poll();
+  #lastActivityNs = 0;
+  #scheduled = false;
+  #polling = false;
+  #closed = false;
+  /** Turns of polling, for measurements. */
+  turns = 0;
+
+  constructor(options: RingLoopOptions) {
+    this.#options = options;
+    this.#slots = options.vrings.map((vring) => ({
+      vring,
+      served: -1,
+      more: false,
+      watched: null,
+    }));
+  }
+
+  /** A kick came, or the ring has just become active. */
+  kicked(index: number): void {
+    const slot = this.#slots[index];
+    const ring = slot?.vring.activeRing;
+    if (slot === undefined || !ring || this.#closed) return;
+    // A driver that kicks is active even if nothing is there yet.
+    this.#lastActivityNs = nowNs();
+    if (this.#options.polling.windowNs > 0) this.#startPolling();
+    this.#serve(slot, ring);
+    if (!this.#polling) this.#settleAll();
+  }
+
+  /** Rings were started, stopped, moved, enabled or disabled. */
+  ringsChanged(): void {
+    for (const [index, slot] of this.#slots.entries()) {
+      const view = slot.vring.activeRing === null ? null : slot.vring.availableView;
+      if (view === slot.watched) continue;
+      slot.watched = view;
+      slot.served = -1;
+      slot.more = false;
+      if (view === null) this.#waiter.unwatch(index);
+      else this.#waiter.watch(index, view, 2, 0);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const [index, slot] of this.#slots.entries()) {
+      slot.watched = null;
+      this.#waiter.unwatch(index);
+    }
+  }
+
+  #startPolling(): void {
+    if (!this.#polling) {
+      this.#polling = true;
+      for (const slot of this.#slots) slot.vring.activeRing?.enableKick(false);
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    nextTurn(this.#turn);
+  }
+
+  /** One round over all rings. Returns whether the device took anything. */
+  #round(): boolean {
+    let progress = false;
+    for (const slot of this.#slots) {
+      const ring = slot.vring.activeRing;
+      if (ring === null) continue;
+      if (slot.more || ring.availableIndex !== slot.served)
+        progress = this.#serve(slot, ring) || progress;
+    }
+    return progress;
+  }
+
+  #serve(slot: Slot, ring: SplitRing): boolean {
+    const before = ring.counters.popped;
+    slot.served = ring.availableIndex;
+    this.#options.process(slot.vring.index);
+    const progress = ring.counters.popped !== before;
+    slot.more = progress && ring.isBehind(slot.served);
+    return progress;
+  }
+
+  #poll(): void {
+    this.#scheduled = false;
+    if (this.#closed) return;
+    this.turns++;
+    const { polling, busy } = this.#options;
+    if (this.#round()) this.#lastActivityNs = nowNs();
+    else if (this.#polling && this.#spin(polling.spinNs)) {
+      if (this.#round()) this.#lastActivityNs = nowNs();
+    }
+    const window = busy() ? polling.busyWindowNs : polling.windowNs;
+    if (this.#polling && nowNs() - this.#lastActivityNs < window) this.#schedule();
+    else this.#settleAll();
+  }
+
+  #spin(ns: number): boolean {
+    let any = false;
+    for (const [index, slot] of this.#slots.entries()) {
+      if (slot.watched === null) continue;
+      any = true;
+      this.#waiter.expect(index, slot.served & 0xffff);
+    }
+    return any && this.#waiter.spin(ns) >= 0;
+  }
+
+  /** Asks for kicks again, and looks once more at what came in between. */
+  #settleAll(): void {
+    this.#polling = false;
+    let again = false;
+    for (const slot of this.#slots) {
+      const ring = slot.vring.activeRing;
+      if (ring === null || !ring.enableKick(true)) continue;
+      // Chains that the device has seen and left are its own decision.
+      if (slot.more || ring.availableIndex !== slot.served) again = true;
+    }
+    if (again) this.#schedule();
+    else this.#options.settled();
+  }
+}

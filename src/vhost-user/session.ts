@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The state of one connection and what each request does to it. No socket here: the connection
+ * hands in decoded requests and sends what comes back. Every descriptor that is handed in is owned
+ * here from then on.
+ */
+import { GuestMemory } from "../io/guest-memory.js";
+import { close, drain, PollEvents, type Poller, sendmsg } from "../io/native.js";
+import type { Logger } from "../telemetry/log.js";
+import type { Virtqueue } from "../virtqueue/types.js";
+import type { DeviceTransport, VirtioDevice } from "./device.js";
+import { encodeMessage } from "./framing.js";
+import { addRegion, removeRegion, replaceRegions } from "./memory-table.js";
+import type { Request } from "./messages.js";
+import {
+  BackendRequest,
+  CONFIG_HEADER_BYTES,
+  Feature,
+  HeaderFlag,
+  MEM_SLOTS_MAX,
+  PROTOCOL_FEATURES,
+  ProtocolFeature,
+  TRANSPORT_FEATURES,
+} from "./protocol.js";
+import { type PollingOptions, RingLoop } from "./ring-loop.js";
+import { Vring } from "./vring.js";
+
+export interface SessionOptions {
+  readonly device: VirtioDevice;
+  readonly poller: Poller;
+  readonly log: Logger;
+  readonly polling: PollingOptions;
+  /** The session can't go on: the owner disposes of it. */
+  readonly failed: (reason: string) => void;
+}
+
+/** What a request led to: `reply` is a payload of its own, else it is acknowledged if asked for. */
+export type Outcome =
+  | { readonly kind: "done" }
+  | { readonly kind: "reply"; readonly payload: Uint8Array }
+  | { readonly kind: "refused"; readonly text: string };
+
+const DONE: Outcome = { kind: "done" };
+
+export class Session implements DeviceTransport {
+  readonly memory = new GuestMemory({ slotsMax: MEM_SLOTS_MAX });
+  readonly #device: VirtioDevice;
+  readonly #poller: Poller;
+  readonly #log: Logger;
+  readonly #vrings: readonly Vring[];
+  readonly #loop: RingLoop;
+  readonly #failed: (reason: string) => void;
+  #features = 0n;
+  #protocolFeatures = 0n;
+  #backendFd = -1;
+  #suspended = true;
+  #configChanged = false;
+  #closed = false;
+
+  constructor(options: SessionOptions) {
+    this.#device = options.device;
+    this.#poller = options.poller;
+    this.#log = options.log;
+    this.#failed = options.failed;
+    this.#vrings = Array.from(
+      { length: options.device.queueCount },
+      (_, index) =>
+        new Vring({
+          index,
+          sizeMax: options.device.queueSizeMax,
+          memory: this.memory,
+          broken: (at, reason) => this.#ringBroken(at, reason),
+        }),
+    );
+    this.#loop = new RingLoop({
+      vrings: this.#vrings,
+      polling: options.polling,
+      process: (index) => this.#device.processQueue(index),
+      busy: () => this.#device.busy,
+      settled: () => this.#checkMemory(),
+    });
+    this.#device.attach(this);
+  }
+
+  get features(): bigint {
+    return this.#features;
+  }
+
+  get protocolFeatures(): bigint {
+    return this.#protocolFeatures;
+  }
+
+  get offeredFeatures(): bigint {
+    return TRANSPORT_FEATURES | this.#device.deviceFeatures;
+  }
+
+  get replyAck(): boolean {
+    return (this.#protocolFeatures & ProtocolFeature.replyAck) !== 0n;
+  }
+
+  /** True while no ring runs: nothing may be written into guest memory then. */
+  get suspended(): boolean {
+    return this.#suspended;
+  }
+
+  queue(index: number): Virtqueue | null {
+    return this.#vrings[index]?.activeRing ?? null;
+  }
+
+  notifyConfigChange(): boolean {
+    if (this.#backendFd < 0 || this.#closed) return false;
+    // No messages while suspended: it is sent on resume.
+    if (this.#suspended) this.#configChanged = true;
+    else this.#sendConfigChange();
+    return true;
+  }
+
+  /** Handles one request. `fds` has the count that the message's rule asks for. */
+  handle(request: Request, fds: readonly number[]): Outcome {
+    switch (request.kind) {
+      case "get-features":
+        return reply64(this.offeredFeatures);
+      case "set-features":
+        return this.#setFeatures(request.value);
+      case "get-protocol-features":
+        return reply64(PROTOCOL_FEATURES);
+      case "set-protocol-features":
+        return this.#setProtocolFeatures(request.value);
+      case "set-owner":
+        return DONE;
+      case "reset-owner":
+        // Deprecated; the specification lets a back end disable its rings, or do nothing.
+        return this.#changeRings(() => this.#disableAll());
+      case "reset-device":
+        this.#changeRings(() => this.#disableAll());
+        this.#device.reset();
+        return DONE;
+      case "get-queue-num":
+        return reply64(BigInt(this.#device.queueCount));
+      case "get-max-mem-slots":
+        return reply64(BigInt(MEM_SLOTS_MAX));
+      case "set-mem-table":
+        return this.#memoryChange(replaceRegions(this.memory, request.regions, fds));
+      case "add-mem-reg":
+        return this.#memoryChange(addRegion(this.memory, request.region, fds));
+      case "rem-mem-reg":
+        return this.#memoryChange(removeRegion(this.memory, request.region, fds));
+      case "backend-req-fd":
+        this.#replaceBackendFd(fds[0] ?? -1);
+        return DONE;
+      case "get-config":
+        return this.#getConfig(request.offset, request.bytes, request.flags);
+      case "set-config":
+        return this.#setConfig(request.offset, request.data);
+      default:
+        return this.#handleVring(request, fds);
+    }
+  }
+
+  /** The connection is over: everything that it brought is given back. Idempotent. */
+  dispose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#loop.close();
+    for (const vring of this.#vrings) {
+      this.#unwatchKick(vring);
+      vring.dispose();
+    }
+    this.#suspended = true;
+    this.#device.detach();
+    this.memory.clear();
+    this.#replaceBackendFd(-1);
+  }
+
+  #handleVring(
+    request: Extract<Request, { kind: `vring-${string}` | "get-vring-base" }>,
+    fds: readonly number[],
+  ): Outcome {
+    const index = request.kind === "vring-addr" ? request.addresses.index : request.index;
+    const vring = this.#vrings[index];
+    if (vring === undefined) {
+      for (const fd of fds) close(fd);
+      return refuse(`ring ${index} does not exist, the device has ${this.#vrings.length}`);
+    }
+    const fd = fds[0] ?? -1;
+    switch (request.kind) {
+      case "vring-num":
+        return outcome(vring.setSize(request.value));
+      case "vring-base":
+        return outcome(vring.setBase(request.value));
+      case "vring-addr":
+        return this.#setAddresses(vring, request.addresses);
+      case "get-vring-base":
+        return this.#stopRing(vring);
+      case "vring-kick":
+        return this.#kick(vring, fd);
+      case "vring-call":
+        vring.setCall(fd);
+        return DONE;
+      case "vring-err":
+        vring.setErr(fd);
+        return DONE;
+      case "vring-enable":
+        if (request.value > 1) return refuse(`ring ${index}: enable has value ${request.value}`);
+        return this.#changeRings(() => vring.setEnabled(request.value === 1));
+    }
+  }
+
+  #setFeatures(value: bigint): Outcome {
+    const unknown = value & ~this.offeredFeatures;
+    if (unknown !== 0n) return refuse(`features 0x${unknown.toString(16)} are not offered`);
+    this.#features = value;
+    // Without PROTOCOL_FEATURES there is no message to enable rings: they are enabled from here on.
+    if ((value & Feature.protocolFeatures) !== 0n) return DONE;
+    return this.#changeRings(() => {
+      for (const vring of this.#vrings) vring.setEnabled(true);
+    });
+  }
+
+  #setProtocolFeatures(value: bigint): Outcome {
+    const unknown = value & ~PROTOCOL_FEATURES;
+    if (unknown !== 0n)
+      return refuse(`protocol features 0x${unknown.toString(16)} are not offered`);
+    this.#protocolFeatures = value;
+    return DONE;
+  }
+
+  #memoryChange(problem: string | null): Outcome {
+    if (problem !== null) return refuse(problem);
+    for (const vring of this.#vrings) vring.memoryChanged();
+    this.#loop.ringsChanged();
+    this.#device.memoryChanged();
+    return DONE;
+  }
+
+  #setAddresses(vring: Vring, addresses: Parameters<Vring["setAddresses"]>[0]): Outcome {
+    const problem = vring.setAddresses(addresses, this.#features);
+    this.#loop.ringsChanged();
+    return outcome(problem);
+  }
+
+  #kick(vring: Vring, fd: number): Outcome {
+    this.#unwatchKick(vring);
+    const problem = vring.kick(fd, this.#features);
+    if (problem !== null) {
+      this.#log.warn({ ring: vring.index }, problem);
+      vring.signalError();
+      return refuse(problem);
+    }
+    if (fd >= 0) {
+      try {
+        this.#poller.watch(fd, PollEvents.readable, () => this.#kicked(vring));
+      } catch (error) {
+        vring.stop();
+        this.#changeRings(() => {});
+        return refuse(`the kick descriptor of ring ${vring.index} can't be waited on: ${error}`);
+      }
+    }
+    return this.#changeRings(() => {}, vring);
+  }
+
+  #kicked(vring: Vring): void {
+    // A socket's end: no kick will come any more, and it would be readable for ever.
+    if (drain(vring.kickFd) < 0) this.#poller.unwatch(vring.kickFd);
+    this.#loop.kicked(vring.index);
+  }
+
+  #stopRing(vring: Vring): Outcome {
+    this.#unwatchKick(vring);
+    let base = 0;
+    this.#changeRings(() => {
+      base = vring.stop();
+    });
+    return { kind: "reply", payload: pair32(vring.index, base) };
+  }
+
+  #unwatchKick(vring: Vring): void {
+    if (vring.kickFd >= 0) this.#poller.unwatch(vring.kickFd);
+  }
+
+  #disableAll(): void {
+    for (const vring of this.#vrings) vring.setEnabled(false);
+  }
+
+  /** Applies a change, tells the device, and lets it drain rings that became active. */
+  #changeRings(change: () => void, restarted: Vring | null = null): Outcome {
+    const before = this.#vrings.map((vring) => vring.activeRing);
+    change();
+    this.#loop.ringsChanged();
+    this.#suspended = this.#vrings.every((vring) => vring.activeRing === null);
+    const changed = this.#vrings.filter((vring, i) => vring.activeRing !== before[i]);
+    if (changed.length > 0 || restarted !== null) this.#device.ringsChanged(this.#suspended);
+    if (!this.#suspended && this.#configChanged) this.#sendConfigChange();
+    for (const vring of this.#vrings) {
+      if (vring.activeRing === null) continue;
+      if (vring === restarted || changed.includes(vring)) this.#loop.kicked(vring.index);
+    }
+    return DONE;
+  }
+
+  /** Looked at after activity, since only accesses find out that a memory file has shrunk. */
+  #checkMemory(): void {
+    if (!this.memory.poisoned) return;
+    this.#log.error("a guest memory file has shrunk: the front end is disconnected");
+    this.#failed("a guest memory file has shrunk");
+  }
+
+  #ringBroken(index: number, reason: string): void {
+    this.#log.error({ ring: index }, `ring ${index} is broken and stops: ${reason}`);
+    this.#vrings[index]?.signalError();
+  }
+
+  #getConfig(offset: number, bytes: number, flags: number): Outcome {
+    // A failed GET_CONFIG is a reply without payload.
+    if (!this.#configRangeValid(offset, bytes))
+      return { kind: "reply", payload: new Uint8Array(0) };
+    const payload = new Uint8Array(CONFIG_HEADER_BYTES + bytes);
+    const view = new DataView(payload.buffer);
+    view.setUint32(0, offset, true);
+    view.setUint32(4, bytes, true);
+    view.setUint32(8, flags, true);
+    this.#device.readConfig(offset, payload.subarray(CONFIG_HEADER_BYTES));
+    return { kind: "reply", payload };
+  }
+
+  #setConfig(offset: number, data: Uint8Array): Outcome {
+    if (!this.#configRangeValid(offset, data.length))
+      return refuse(
+        `config bytes ${offset} to ${offset + data.length} are outside ${this.#device.configBytes}`,
+      );
+    return this.#device.writeConfig(offset, data)
+      ? DONE
+      : refuse("the device refuses the write to config space");
+  }
+
+  #configRangeValid(offset: number, bytes: number): boolean {
+    return offset + bytes <= this.#device.configBytes;
+  }
+
+  #sendConfigChange(): void {
+    this.#configChanged = false;
+    const flags = HeaderFlag.version;
+    const message = encodeMessage(BackendRequest.CONFIG_CHANGE, flags, new Uint8Array(0));
+    try {
+      const sent = sendmsg(this.#backendFd, message);
+      // A front end that does not read its channel has a notification waiting there already.
+      if (sent === message.length || sent < 0) return;
+      this.#log.warn("the back-end channel took a part of a message; it is closed");
+    } catch (error) {
+      this.#log.warn({ error: String(error) }, "the back-end channel is closed");
+    }
+    this.#replaceBackendFd(-1);
+  }
+
+  #replaceBackendFd(fd: number): void {
+    if (this.#backendFd >= 0) close(this.#backendFd);
+    this.#backendFd = fd;
+  }
+}
+
+function outcome(problem: string | null): Outcome {
+  return problem === null ? DONE : refuse(problem);
+}
+
+function refuse(text: string): Outcome {
+  return { kind: "refused", text };
+}
+
+function reply64(value: bigint): Outcome {
+  const payload = new Uint8Array(8);
+  new DataView(payload.buffer).setBigUint64(0, value, true);
+  return { kind: "reply", payload };
+}
+
+function pair32(first: number, second: number): Uint8Array {
+  const payload = new Uint8Array(8);
+  const view = new DataView(payload.buffer);
+  view.setUint32(0, first, true);
+  view.setUint32(4, second, true);
+  return payload;
+}
