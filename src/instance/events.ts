@@ -151,8 +151,7 @@ export class EventTable {
     if (waiters === null) return;
     const rest = waiters.filter((waiter) => waiter.generation > event.recorded);
     event.waiters = rest.length > 0 ? rest : null;
-    for (const waiter of waiters)
-      if (waiter.generation <= event.recorded) wake(waiter.stream);
+    for (const waiter of waiters) if (waiter.generation <= event.recorded) wake(waiter.stream);
   }
 
   #checkHandle(handle: number): Failure | null {

@@ -25,7 +25,14 @@ export function failure(
   limit: number | bigint = 0,
   subject = 0,
 ): Failure {
-  return { kind: "error", status, text, value: toU64(value), limit: toU64(limit), subject: subject >>> 0 };
+  return {
+    kind: "error",
+    status,
+    text,
+    value: toU64(value),
+    limit: toU64(limit),
+    subject: subject >>> 0,
+  };
 }
 
 /** A failure about a device pointer, which the text names. */

@@ -135,11 +135,7 @@ function uniformSources(
 
 // ---- Sizes --------------------------------------------------------------------------------------
 
-function checkSize(
-  command: LaunchCommand,
-  entry: KernelEntry,
-  info: ExecutorInfo,
-): Failure | null {
+function checkSize(command: LaunchCommand, entry: KernelEntry, info: ExecutorInfo): Failure | null {
   const grid = Math.max(command.gridX, command.gridY, command.gridZ);
   if (grid > info.gridMax) {
     const size = `${command.gridX} x ${command.gridY} x ${command.gridZ}`;
@@ -164,7 +160,8 @@ function checkBlock(
     const value = axis === 0 ? command.blockX : axis === 1 ? command.blockY : command.blockZ;
     const declared = entry.info.block[axis];
     if (declared?.kind === "fixed") {
-      if (given && value !== declared.value) return blockFailure(entry, axis, value, declared.value);
+      if (given && value !== declared.value)
+        return blockFailure(entry, axis, value, declared.value);
       continue;
     }
     if (!given) {

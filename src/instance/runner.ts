@@ -16,7 +16,7 @@ import { type BatchOutcome, type Executor, ExecutorError } from "../gpu/executor
 import { Status } from "../protocol/generated/wire.js";
 import { BatchRecord, type ReadGate, type ReadTarget } from "./batches.js";
 import type { MemoryBudget } from "./budget.js";
-import type { Context } from "./context.js";
+import type { Context, ContextError } from "./context.js";
 import { type ExecuteHost, executeCommand, Step } from "./execute.js";
 import { type Failure, failure } from "./failure.js";
 import type { GuestViews } from "./hostmem.js";
@@ -35,9 +35,17 @@ export interface RunnerOptions {
   readonly notify: (context: Context) => void;
   /** The GPU is gone, as a batch tells it. */
   readonly lost: (message: string) => void;
+  /** A context has failed, for the log and the counters. */
+  readonly failed: (context: Context, error: ContextError) => void;
   /** Queued work became less, or stopped making progress. */
   readonly drained: () => void;
   readonly epoch: () => number;
+}
+
+/** The submit that made a context fail. */
+export interface FailedAt {
+  readonly stream: number;
+  readonly fence: number;
 }
 
 const NO_COMMANDS: readonly DeviceCommand[] = [];
@@ -54,7 +62,7 @@ export class Runner implements ReadGate, ExecuteHost {
   readonly #lease: Lease;
   readonly #ready = new Fifo<Context>();
   readonly #inFlight: BatchRecord[] = [];
-  readonly #held: ReadTarget[] = [];
+  #held: ReadTarget[] = [];
   #dirty: Context[] = [];
   #executor: Executor | null = null;
   #record: BatchRecord | null = null;
@@ -150,6 +158,7 @@ export class Runner implements ReadGate, ExecuteHost {
       this.#pumping = false;
     }
     this.publish();
+    this.#options.drained();
   }
 
   /** Lets a stream go on that was blocked; `advance` skips the command that blocked it. */
@@ -233,7 +242,7 @@ export class Runner implements ReadGate, ExecuteHost {
       if (step === Step.blocked) return true;
       if (step === Step.part) return false;
       if (step !== Step.done) {
-        this.failContext(context, step, job);
+        this.failContext(context, step, { stream: stream.index, fence: job.fence });
         return true;
       }
       job.next++;
@@ -278,7 +287,9 @@ export class Runner implements ReadGate, ExecuteHost {
     }
     if (context.memory.hasFills) {
       const { batch } = record;
-      context.memory.takeFills((segment, offset, bytes) => batch.fill(segment, offset, bytes, 0, 4));
+      context.memory.takeFills((segment, offset, bytes) =>
+        batch.fill(segment, offset, bytes, 0, 4),
+      );
     }
     record.blame ??= job;
     stream.lastBatch = record;
@@ -307,12 +318,11 @@ export class Runner implements ReadGate, ExecuteHost {
         this.#complete(context, job, now);
       }
       // Fences of what is still queued come after those of the batch.
-      if (failed !== null) this.failContext(context, failed, record.blame);
+      if (failed !== null) this.failContext(context, failed, blamed(record));
     }
     this.publish();
     if (!this.#lease.held && this.#inFlight.length === 0) this.#lease.release();
     this.pump();
-    this.#options.drained();
   }
 
   /** Takes the record off all lists. */
@@ -365,10 +375,10 @@ export class Runner implements ReadGate, ExecuteHost {
   // ---- Failure --------------------------------------------------------------------------------
 
   /** Makes a context fail for good: what is queued is skipped, its fences complete. */
-  failContext(context: Context, why: Failure, job: Job | null): void {
-    context.usage.rejections++;
+  failContext(context: Context, why: Failure, where: FailedAt | null): void {
     if (context.error !== null || context.dead) return;
-    context.error = { ...why, stream: job?.stream.index ?? 0, fence: job?.fence ?? 0 };
+    context.error = { ...why, stream: where?.stream ?? 0, fence: where?.fence ?? 0 };
+    this.#options.failed(context, context.error);
     context.headerDirty = true;
     this.#markDirty(context);
     for (const stream of context.streams) {
@@ -395,6 +405,7 @@ export class Runner implements ReadGate, ExecuteHost {
     context.timeline.unmap();
     if (context.ready) this.#ready.remove(context);
     context.ready = false;
+    this.#held = this.#held.filter((target) => target.record.context !== context);
     if (context.dirty) this.#dirty = this.#dirty.filter((each) => each !== context);
     context.dirty = false;
   }
@@ -463,8 +474,17 @@ export class Runner implements ReadGate, ExecuteHost {
     }
   }
 
+  /** The pages are mapped again: everything is shown anew. */
+  republish(context: Context): void {
+    context.headerDirty = true;
+    for (const stream of context.streams) if (stream.doneFence > 0) stream.dirty = true;
+    this.#markDirty(context);
+  }
+
   #publishContext(context: Context): void {
     const { timeline } = context;
+    // Nothing is lost: when the page is mapped again, everything is published again.
+    if (!timeline.mapped) return;
     if (context.headerDirty) {
       context.headerDirty = false;
       const { error } = context;
@@ -514,6 +534,12 @@ export class Runner implements ReadGate, ExecuteHost {
     context.waitingSinceNs = this.nowNs();
     this.#ready.push(context);
   }
+}
+
+/** Where a batch's failure is reported: the first job with work in it. */
+function blamed(record: BatchRecord): FailedAt | null {
+  const { blame } = record;
+  return blame === null ? null : { stream: blame.stream.index, fence: blame.fence };
 }
 
 function executorStatus(reason: ExecutorError["reason"]): Failure["status"] {

@@ -129,4 +129,3 @@ function onePage(memory: GuestViews, address: number): Uint8Array | null {
   if (views === null || view === undefined || views.length !== 1) return null;
   return view.byteOffset % 8 === 0 ? view : null;
 }
-
