@@ -5,6 +5,7 @@
  */
 import { connectBroker, type RemoteLease } from "../broker/lease-client.js";
 import type { Executor } from "../gpu/executor.js";
+import type { FaultPlan } from "../gpu/faulty/index.js";
 import { createDevice as createVgpu, DEFAULT_LIMITS, type VgpuDevice } from "../instance/index.js";
 import { nowNs } from "../io/native.js";
 import { realTimers } from "../io/timers.js";
@@ -25,10 +26,20 @@ export async function openExecutor(kind: ExecutorKind): Promise<Executor> {
       return createNullExecutor({ nowNs });
     }
     case "faulty": {
-      const { createFaultyExecutor } = await import("../gpu/faulty/index.js");
-      return createFaultyExecutor({ nowNs });
+      const { FaultyExecutor } = await import("../gpu/faulty/index.js");
+      const { createNullExecutor } = await import("../gpu/null/index.js");
+      return new FaultyExecutor(await createNullExecutor({ nowNs }), await faultPlan());
     }
   }
+}
+
+/** One plan for the life of the process, so that a fault does not strike its successor again. */
+let plan: FaultPlan | null = null;
+
+async function faultPlan(): Promise<FaultPlan> {
+  const { FaultPlan: Plan, parseFaults } = await import("../gpu/faulty/index.js");
+  plan ??= new Plan(parseFaults(process.env.VGPU_FAULTS ?? ""));
+  return plan;
 }
 
 export async function createDevice(options: InstanceOptions): Promise<VgpuDevice> {
