@@ -109,15 +109,24 @@ describe("listen", () => {
   });
 
   test("of several starters on one stale socket exactly one wins", async () => {
-    const path = join(folder, "race.sock");
-    native.close(native.listen(path));
+    const rounds = 8;
+    const paths = Array.from({ length: rounds }, (_, i) => join(folder, `race${i}.sock`));
+    for (const path of paths) native.close(native.listen(path));
+    // All start each round in the same millisecond, and hold what they won to the end.
+    const startMs = Date.now() + 500;
     const source = `
-      try { native.listen(${JSON.stringify(path)}, 4, 0o600); console.log("won"); }
-      catch (error) { console.log(error.code); }
-      setTimeout(() => {}, 1500);`;
-    const results = await Promise.all(Array.from({ length: 4 }, () => runScript(source)));
-    const words = results.map((result) => result.stdout.trim()).sort();
-    expect(words).toEqual(["EADDRINUSE", "EADDRINUSE", "EADDRINUSE", "won"]);
+      for (const [round, path] of ${JSON.stringify(paths)}.entries()) {
+        while (Date.now() < ${startMs} + round * 20);
+        try { native.listen(path, 4, 0o600); console.log(round, "won"); }
+        catch (error) { console.log(round, error.code); }
+      }
+      setTimeout(() => {}, 300);`;
+    const results = await Promise.all(Array.from({ length: 3 }, () => runScript(source)));
+    const lines = results.flatMap((result) => result.stdout.trim().split("\n"));
+    for (let round = 0; round < rounds; round += 1) {
+      const outcome = lines.filter((line) => line.startsWith(`${round} `)).sort();
+      expect(outcome).toEqual([`${round} EADDRINUSE`, `${round} EADDRINUSE`, `${round} won`]);
+    }
   });
 });
 
