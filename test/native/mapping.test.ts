@@ -417,7 +417,8 @@ test("huge pages, where the host has any, are mapped and repaired in their own s
     existsSync(folder) && readdirSync(folder).includes("hugepages-2048kB")
       ? Number(readFileSync(`${folder}/hugepages-2048kB/free_hugepages`, "utf8"))
       : 0;
-  if (free < 2 || !existsSync("/dev/hugepages")) return context.skip("the host has no free huge pages");
+  if (free < 2 || !existsSync("/dev/hugepages"))
+    return context.skip("the host has no free huge pages");
   const result = await runScript(`
     const fs = require("fs");
     const path = "/dev/hugepages/vgpu-test-" + process.pid;
