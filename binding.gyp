@@ -11,8 +11,7 @@
       "sources": ["<@(vgpu_sources)"],
       "ldflags": ["<@(vgpu_ldflags)"],
       "defines": ["<@(vgpu_defines)"],
-      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      "cflags_cc": ["<@(vgpu_cflags)", "-isystem <!(node -p \"require('node-addon-api').include_dir\")"],
+      "cflags_cc": ["<@(vgpu_cflags)", "-isystem<!(node -p \"require('path').dirname(require.resolve('node-addon-api'))\")"],
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
       "cflags!": ["-fno-exceptions"]
     }

@@ -20,13 +20,19 @@
 namespace vgpu {
 namespace {
 
+/// A peer that keeps sending must not keep us reading.
 constexpr int kDrainRoundsMax = 16;
 constexpr uint64_t kOffsetMax = (uint64_t{1} << 62);
 
-/// Asks without waiting whether `fd` is ready; needed because a foreign descriptor may be blocking.
-bool ReadyNow(int fd, short events) {
+/// Asks without waiting what `fd` is ready for: a foreign descriptor may be in blocking mode.
+/// Hang-up and error are reported too. Throws EBADF for a descriptor that is not open.
+short ReadyNow(Napi::Env env, int fd, short events, const char* caller) {
   pollfd entry{fd, events, 0};
-  return ::poll(&entry, 1, 0) == 1 && (entry.revents & events) != 0;
+  while (::poll(&entry, 1, 0) < 0) {
+    if (errno != EINTR) throw SystemError(env, errno, "poll");
+  }
+  if ((entry.revents & POLLNVAL) != 0) throw SystemError(env, EBADF, caller);
+  return entry.revents;
 }
 
 Napi::Value Close(const Napi::CallbackInfo& info) {
@@ -98,7 +104,9 @@ Napi::Value EventFdRead(const Napi::CallbackInfo& info) {
   const int fd = FdArg(info, 0, "fd");
   uint64_t count = 0;
   for (;;) {
-    if (!ReadyNow(fd, POLLIN)) return Napi::Number::New(env, -1);
+    if ((ReadyNow(env, fd, POLLIN, "eventfdRead") & POLLIN) == 0) {
+      return Napi::Number::New(env, -1);
+    }
     const ssize_t got = ::read(fd, &count, sizeof(count));
     if (got == sizeof(count)) return Napi::Number::New(env, static_cast<double>(count));
     if (got < 0 && errno == EINTR) continue;
@@ -112,12 +120,10 @@ Napi::Value EventFdRead(const Napi::CallbackInfo& info) {
 bool SignalOnce(Napi::Env env, int fd) {
   const uint64_t one = 1;
   for (;;) {
-    if (!ReadyNow(fd, POLLOUT)) {
-      // A descriptor that is closed here is a bug of the caller; everything else that is not
-      // writable is full or hung up.
-      if (::fcntl(fd, F_GETFD) < 0) throw SystemError(env, errno, "signal");
-      return !ReadyNow(fd, POLLHUP | POLLERR);
-    }
+    const short ready = ReadyNow(env, fd, POLLOUT, "signal");
+    // A socket whose peer is gone is writable and hung up: writing would only tell it again.
+    if ((ready & (POLLHUP | POLLERR)) != 0) return false;
+    if ((ready & POLLOUT) == 0) return true;
     const ssize_t sent = ::write(fd, &one, sizeof(one));
     if (sent >= 0) return true;
     if (errno == EINTR) continue;
@@ -138,7 +144,8 @@ Napi::Value Drain(const Napi::CallbackInfo& info) {
   alignas(8) std::array<uint8_t, 1024> scrap;
   double total = 0;
   for (int round = 0; round < kDrainRoundsMax; ++round) {
-    if (!ReadyNow(fd, POLLIN)) break;
+    const short ready = ReadyNow(env, fd, POLLIN, "drain");
+    if ((ready & (POLLIN | POLLHUP | POLLERR)) == 0) break;
     const ssize_t got = ::read(fd, scrap.data(), scrap.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) break;
@@ -147,7 +154,6 @@ Napi::Value Drain(const Napi::CallbackInfo& info) {
     total += static_cast<double>(got);
     if (static_cast<size_t>(got) < scrap.size()) break;
   }
-  if (total == 0 && ::fcntl(fd, F_GETFD) < 0) throw SystemError(env, errno, "drain");
   return Napi::Number::New(env, total);
 }
 

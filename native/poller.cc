@@ -53,7 +53,7 @@ class LoopWatch {
     if (napi_get_uv_event_loop(env, &loop) != napi_ok) {
       throw Napi::Error::New(env, "the environment has no event loop");
     }
-    std::shared_ptr<LoopWatch> watch(new LoopWatch(std::move(fd), std::move(callback)));
+    std::shared_ptr<LoopWatch> watch(new LoopWatch(env, std::move(fd), std::move(callback)));
     const int status = uv_poll_init(loop, watch->poll(), watch->fd());
     if (status != 0) throw SystemError(env, -status, "uv_poll_init");
     watch->self_ = watch;
@@ -90,8 +90,9 @@ class LoopWatch {
   }
 
  private:
-  LoopWatch(UniqueFd fd, Callback callback)
-      : fd_(std::move(fd)),
+  LoopWatch(napi_env env, UniqueFd fd, Callback callback)
+      : env_(env),
+        fd_(std::move(fd)),
         callback_(std::move(callback)),
         storage_(std::make_unique<std::max_align_t[]>(
             uv_handle_size(kUvHandlePoll) / sizeof(std::max_align_t) + 1)) {}
@@ -107,13 +108,22 @@ class LoopWatch {
     LoopWatch* self = From(poll);
     // A copy: the callback may close this watch, which clears the member while it runs.
     const Callback callback = self->callback_;
-    if (callback) callback();
+    if (!callback) return;
+    try {
+      callback();
+    } catch (const Napi::Error& error) {
+      // No C++ exception may pass through libuv.
+      const Napi::HandleScope scope(self->env_);
+      napi_fatal_exception(self->env_, error.Value());
+    }
   }
 
   static void OnClosed(uv_handle_s* handle) {
     LoopWatch* self = From(handle);
     // Tells an ending environment, which waits for this, that the handle is gone.
     if (self->hook_ != nullptr) napi_remove_async_cleanup_hook(self->hook_);
+    // The owner may hold this object for longer, until it is collected itself.
+    self->fd_.reset();
     const std::shared_ptr<LoopWatch> last = std::move(self->self_);
   }
 
@@ -121,6 +131,7 @@ class LoopWatch {
     static_cast<LoopWatch*>(data)->Close();
   }
 
+  napi_env env_;
   UniqueFd fd_;
   Callback callback_;
   std::unique_ptr<std::max_align_t[]> storage_;
@@ -186,7 +197,7 @@ class Poller : public Napi::ObjectWrap<Poller> {
     const auto watch = watches_.find(fd);
     if (watch == watches_.end()) return;
     ::epoll_ctl(loop_watch_->fd(), EPOLL_CTL_DEL, fd, nullptr);
-    by_key_.erase(watch->second.key);
+    DropKey(watch->second.key);
     watches_.erase(watch);
     UpdateLiveness();
   }
@@ -230,7 +241,7 @@ class Poller : public Napi::ObjectWrap<Poller> {
     if (error != 0) throw SystemError(env, error, "epoll_ctl", std::to_string(fd));
     entry.callback = Napi::Persistent(callback);
     const auto earlier = watches_.find(fd);
-    if (earlier != watches_.end()) by_key_.erase(earlier->second.key);
+    if (earlier != watches_.end()) DropKey(earlier->second.key);
     by_key_[entry.key] = fd;
     watches_.insert_or_assign(fd, std::move(entry));
     UpdateLiveness();
@@ -266,6 +277,11 @@ class Poller : public Napi::ObjectWrap<Poller> {
     return Napi::Number::New(info.Env(), static_cast<double>(watches_.size()));
   }
 
+  void DropKey(uint64_t key) {
+    by_key_.erase(key);
+    if (dispatching_) dropped_.push_back(key);
+  }
+
   /// A poller with watches is not collected; it keeps the loop alive unless `unref` was called.
   void UpdateLiveness() {
     const bool active = !watches_.empty();
@@ -282,17 +298,20 @@ class Poller : public Napi::ObjectWrap<Poller> {
     std::array<epoll_event, kEventsPerWake> events;
     const int count = ::epoll_wait(loop_watch_->fd(), events.data(), kEventsPerWake, 0);
     bool stale = false;
+    dispatching_ = true;
     for (int i = 0; i < count; ++i) {
-      const auto found = by_key_.find(events[static_cast<size_t>(i)].data.u64);
-      if (found == by_key_.end()) {
-        // Either unwatched by a callback of this round, or left behind by a close elsewhere.
-        stale = stale || events[static_cast<size_t>(i)].data.u64 <= settled_key_;
-        continue;
+      const epoll_event& event = events[static_cast<size_t>(i)];
+      const auto found = by_key_.find(event.data.u64);
+      if (found != by_key_.end()) {
+        Dispatch(env, self, found->second, event.events);
+      } else if (std::find(dropped_.begin(), dropped_.end(), event.data.u64) == dropped_.end()) {
+        // Not unwatched by a callback of this round, so left behind by a close elsewhere.
+        stale = true;
       }
-      Dispatch(env, self, found->second, events[static_cast<size_t>(i)].events);
     }
+    dispatching_ = false;
+    dropped_.clear();
     if (stale) Rebuild(env);
-    settled_key_ = last_key_;
   }
 
   void Dispatch(Napi::Env env, napi_value self, int fd, uint32_t got) {
@@ -328,7 +347,8 @@ class Poller : public Napi::ObjectWrap<Poller> {
   std::unordered_map<int, WatchEntry> watches_;
   std::unordered_map<uint64_t, int> by_key_;
   uint64_t last_key_ = 0;
-  uint64_t settled_key_ = 0;
+  std::vector<uint64_t> dropped_;  // keys whose events of the current round are to be ignored
+  bool dispatching_ = false;
   bool referenced_ = true;
   bool held_ = false;
 };

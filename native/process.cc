@@ -18,8 +18,11 @@
 namespace vgpu {
 namespace {
 
-Napi::Value NowNsValue(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(NowNs()));
+/// Called on hot paths, hence without the C++ wrapper.
+napi_value NowNsValue(napi_env env, napi_callback_info) {
+  napi_value result = nullptr;
+  napi_create_double(env, static_cast<double>(NowNs()), &result);
+  return result;
 }
 
 Napi::Value SetPdeathsig(const Napi::CallbackInfo& info) {
@@ -109,7 +112,7 @@ Napi::Value RaiseNofile(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void InitProcess(Napi::Env, Napi::Object exports) {
-  Export<NowNsValue>(exports, "nowNs");
+  ExportRaw(exports, "nowNs", NowNsValue);
   Export<SetPdeathsig>(exports, "setPdeathsig");
   Export<PrctlName>(exports, "prctlName");
   Export<PidfdOpen>(exports, "pidfdOpen");

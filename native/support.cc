@@ -133,6 +133,12 @@ Napi::Function FunctionArg(const Napi::CallbackInfo& info, size_t index, const c
   return value.As<Napi::Function>();
 }
 
+void ExportRaw(Napi::Object exports, const char* name, napi_callback callback) {
+  napi_value function = nullptr;
+  napi_create_function(exports.Env(), name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
+  exports.Set(name, Napi::Value(exports.Env(), function));
+}
+
 uint64_t NowNs() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);

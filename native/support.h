@@ -88,6 +88,9 @@ void Export(Napi::Object exports, const char* name) {
   exports.Set(name, Napi::Function::New<callback>(exports.Env(), name));
 }
 
+/// Adds a function that takes the raw Node-API call, for what must cost nanoseconds.
+void ExportRaw(Napi::Object exports, const char* name, napi_callback callback);
+
 }  // namespace vgpu
 
 #endif

@@ -43,9 +43,14 @@ vgpu_build_all() {
     vgpu_build_one "TypeScript" dist src spec package-lock.json tsconfig.json \
       tsconfig.build.json -- npm run --silent build
   fi
-  if [ -f guest-driver/Makefile ]; then
-    vgpu_build_one "guest programs and driver" guest-driver guest-driver \
-      "$VGPU_CACHE/kernel/version" -- make -s -C guest-driver
+  if [ -f guest-driver/kernel/Makefile ]; then
+    vgpu_build_one "guest-kernel-module" guest-driver/kernel/virtio_vgpu.ko \
+      guest-driver/kernel guest-driver/include "$VGPU_CACHE/kernel/version" -- \
+      make -s -C guest-driver kernel KDIR="$VGPU_GUEST_HEADERS"
+  fi
+  if [ -f guest-driver/libvgpu/Makefile ]; then
+    vgpu_build_one "libvgpu and examples" guest-driver/libvgpu/libvgpu.so guest-driver/libvgpu \
+      guest-driver/examples guest-driver/include -- make -s -C guest-driver
   fi
 }
 

@@ -240,7 +240,8 @@ class Assembler {
     const space = resource.kind === "uniform" ? "uniform" : "storage, read_write";
     const name = declarationName(node);
     const head = `@group(0) @binding(${binding.binding}) var<${space}>`;
-    return `${head} ${name}: ${this.writer.writeGlobal(type)};`;
+    const text = `${head} ${name}: ${this.writer.writeGlobal(type)};`;
+    return text + blank(source.slice(0, type.start - start) + source.slice(type.end - start));
   }
 
   /** Variables that another entry point binds must go: their slots are ours. */
