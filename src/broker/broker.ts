@@ -60,6 +60,15 @@ interface Vgpu {
   readonly questions: Map<number, (status: Record<string, unknown> | null) => void>;
 }
 
+/** A vGPU that can't be started at all. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+
+  constructor(vgpu: string, how: string) {
+    super(`the instance of vGPU "${vgpu}" ${how}`);
+  }
+}
+
 export class Broker {
   readonly #options: BrokerOptions;
   readonly #vgpus = new Map<string, Vgpu>();
@@ -109,16 +118,27 @@ export class Broker {
     rmSync(this.#brokerPath, { force: true });
   }
 
-  /** Resolves once every instance has reported for the first time, or after `timeoutMs`. */
-  async ready(timeoutMs: number): Promise<boolean> {
+  /**
+   * Resolves once every instance has reported for the first time. Rejects if one of them ends
+   * before, since what prevents its first start (no driver, say) is not mended by another one.
+   */
+  async ready(timeoutMs: number): Promise<void> {
     const endNs = this.#options.nowNs() + timeoutMs * 1e6;
-    while (this.#options.nowNs() < endNs && !this.#closed) {
-      if ([...this.#vgpus.values()].every((vgpu) => vgpu.link !== null)) {
-        return true;
+    while (!this.#closed) {
+      const vgpus = [...this.#vgpus.values()];
+      if (vgpus.every((vgpu) => vgpu.link !== null)) {
+        return;
+      }
+      const failed = vgpus.find((vgpu) => vgpu.link === null && vgpu.process.restarts > 0);
+      if (failed !== undefined) {
+        throw new StartError(failed.config.name, "ended while it started: see its message above");
+      }
+      if (this.#options.nowNs() >= endNs) {
+        const late = vgpus.find((vgpu) => vgpu.link === null)?.config.name ?? "";
+        throw new StartError(late, `is not ready after ${timeoutMs} ms`);
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    return false;
   }
 
   #addVgpu(config: VgpuConfig): void {

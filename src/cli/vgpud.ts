@@ -3,7 +3,7 @@
 /** `vgpud`: the broker. Arguments and environment only; the work is in src/broker. */
 import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
-import { Broker } from "../broker/broker.js";
+import { Broker, StartError } from "../broker/broker.js";
 import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
 import { realClock } from "../io/clock.js";
 import { close, listen } from "../io/native.js";
@@ -100,16 +100,21 @@ async function main(): Promise<void> {
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
   await broker.start();
-  if (await broker.ready(READY_MS)) {
-    const sockets = vgpus.map((vgpu) => `${vgpu.name}=${vgpu.socketPath}`).join(" ");
-    process.stdout.write(`vgpud ready: ${sockets} control=${controlPath}\n`);
-  } else {
-    log.error({ afterMs: READY_MS }, "not every instance is ready; see its messages above");
+  try {
+    await broker.ready(READY_MS);
+  } catch (error) {
+    await broker.stop();
+    throw error;
   }
+  const sockets = vgpus.map((vgpu) => `${vgpu.name}=${vgpu.socketPath}`).join(" ");
+  process.stdout.write(`vgpud ready: ${sockets} control=${controlPath}\n`);
 }
 
 main().catch((error: unknown) => {
-  const known = error instanceof UsageError || (error as NodeJS.ErrnoException).code !== undefined;
+  const known =
+    error instanceof UsageError ||
+    error instanceof StartError ||
+    (error as NodeJS.ErrnoException).code !== undefined;
   const text =
     error instanceof Error
       ? known

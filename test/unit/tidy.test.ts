@@ -115,9 +115,7 @@ describe("tidy", () => {
   });
 
   it("switches no check off by a comment", () => {
-    const broken = sources.filter((path) =>
-      /@ts-ignore|@ts-nocheck/.test(read(path)),
-    );
+    const broken = sources.filter((path) => /@ts-ignore|@ts-nocheck/.test(read(path)));
     expect(broken).toEqual([]);
   });
 });
