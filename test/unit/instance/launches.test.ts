@@ -187,7 +187,7 @@ describe("modules and functions", () => {
   });
 
   it("refuses handles above the limits and handles in use, and code above the quota", async () => {
-    const limits = { modulesMax: 4, functionsMax: 8, codeBytesMax: 4096, codeBytesTotalMax: 5000 };
+    const limits = { modulesMax: 4, functionsMax: 8, codeBytesMax: 4096, codeBytesTotalMax: 4500 };
     for (const [status, build] of [
       ["HANDLE_LIMIT", (w: CommandWriter) => w.moduleLoad(4, SOURCE)],
       ["HANDLE_LIMIT", (w: CommandWriter) => w.functionCreate(8, 1, "increment")],
