@@ -11,10 +11,12 @@ static void a_refused_submission_fails_the_context(void)
 {
 	int fd = open_device(), other = open_device();
 	uint32_t status = 0;
-	uint64_t fence = tell(fd, 4, MOCK_REFUSE, 0);
+	uint64_t fence, start = now_ms();
 
+	fence = tell(fd, 4, MOCK_REFUSE, 0);
 	CHECK_EQ(wait_fence(fd, 4, fence, VGPU_WAIT_FOREVER, 0, &status), 0);
 	CHECK_EQ(status, VGPU_STATUS_MALFORMED);
+	CHECK(now_ms() - start < 500);
 	CHECK(stat_of("submit_errors") > 0);
 	/* Nobody else is the worse for it. */
 	fence = tell(other, 4, MOCK_DELAY, 0);
