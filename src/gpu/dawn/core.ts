@@ -145,7 +145,7 @@ export class DawnCore {
     return SCRATCH_BYTES_MAX;
   }
 
-  /** The bind group of a launch: all storage ranges, then uniforms at dynamic offsets of the arena. */
+  /** The bind group of a launch: storage ranges, and uniforms at dynamic offsets of the arena. */
   bindGroup(pipeline: DawnPipeline, storage: readonly StorageRange[]): GPUBindGroup {
     let key = `${pipeline.id}`;
     for (const range of storage) {
