@@ -6,7 +6,7 @@
 // changed since the last build, so calling it from every entry point is cheap.
 //
 // Usage: node scripts/build-addon.mjs [--force] [--sanitize] [--quiet]
-// Output: build/Release/vgpu_native.node (build-asan/Release/vgpu_native.node with --sanitize).
+// Output: build/Release/vgpu_native.node (build/asan/Release/vgpu_native.node with --sanitize).
 
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -21,7 +21,7 @@ const args = new Set(process.argv.slice(2));
 const force = args.has("--force");
 const sanitize = args.has("--sanitize");
 const quiet = args.has("--quiet");
-const outDir = join(root, sanitize ? "build-asan" : "build");
+const outDir = join(root, sanitize ? "build/asan" : "build");
 const addonPath = join(outDir, "Release", "vgpu_native.node");
 const stampPath = join(outDir, "vgpu_native.stamp");
 
