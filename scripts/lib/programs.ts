@@ -24,7 +24,7 @@ export const demoPrograms: readonly Program[] = [
 
 const guestDriver = join(projectRoot, "guest-driver");
 export const guestModule = join(guestDriver, "kernel", "virtio_vgpu.ko");
-export const libvgpu = join(guestDriver, "libvgpu", "libvgpu.so");
+export const libvgpu = join(guestDriver, "build", "lib", "libvgpu.so.0");
 
 export function programPath(name: string): string {
   return join(guestDriver, "examples", name);
