@@ -68,7 +68,7 @@ struct stream_state {
 	struct command_buffer *buffer;
 	/* The next command begins a new submit: an event's fence ends here. */
 	bool cut;
-	bool in_use;
+	_Atomic bool in_use;
 	uint32_t index;
 	/* Last fence handed out; read without the lock by waiters. */
 	_Atomic uint64_t submitted;

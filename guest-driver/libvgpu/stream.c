@@ -68,7 +68,7 @@ struct stream_state *stream_find(struct vgpu *context, vgpu_stream handle)
 	if (kind == OBJECT_STREAM && index < context->stream_count &&
 	    &context->streams[index] != context->service &&
 	    handle == ((uint64_t)OBJECT_STREAM << STREAM_KIND_SHIFT | index) &&
-	    __atomic_load_n(&context->streams[index].in_use, __ATOMIC_ACQUIRE))
+	    context->streams[index].in_use)
 		return &context->streams[index];
 	if (kind > OBJECT_STREAM && kind <= OBJECT_FUNCTION)
 		fail(VGPU_ERROR_HANDLE_UNKNOWN, "the handle 0x%llx is a %s, not a stream",
@@ -284,7 +284,7 @@ enum vgpu_result vgpu_stream_create(vgpu_context *context, vgpu_stream *handle)
 	for (uint32_t i = 1; i < context->stream_count - SERVICE_STREAMS; i++) {
 		if (context->streams[i].in_use)
 			continue;
-		__atomic_store_n(&context->streams[i].in_use, true, __ATOMIC_RELEASE);
+		context->streams[i].in_use = true;
 		*handle = (uint64_t)OBJECT_STREAM << STREAM_KIND_SHIFT | i;
 		break;
 	}
@@ -309,7 +309,7 @@ enum vgpu_result vgpu_stream_destroy(vgpu_context *context, vgpu_stream handle)
 	if (!stream)
 		return VGPU_ERROR_HANDLE_UNKNOWN;
 	result = stream_finish(context, stream);
-	__atomic_store_n(&stream->in_use, false, __ATOMIC_RELEASE);
+	stream->in_use = false;
 	return result;
 }
 

@@ -68,6 +68,10 @@ export class RingLoop {
     }));
   }
 
+  get polling(): boolean {
+    return this.#polling;
+  }
+
   /** A kick came, or the ring has just become active. */
   kicked(index: number): void {
     const slot = this.#slots[index];
@@ -75,7 +79,11 @@ export class RingLoop {
     if (slot === undefined || !ring || this.#closed) return;
     // A driver that kicks is active even if nothing is there yet.
     this.#lastActivityNs = nowNs();
-    if (this.#options.polling.windowNs > 0) this.#startPolling();
+    if (this.#options.polling.windowNs > 0) {
+      this.#startPolling();
+      // The ring may have become active only after polling began.
+      ring.enableKick(false);
+    }
     this.#serve(slot, ring);
     if (!this.#polling) this.#settleAll();
   }
