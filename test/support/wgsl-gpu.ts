@@ -101,6 +101,8 @@ export interface Launch {
   readonly block?: readonly number[];
   /** Instead of what planLaunch gives. */
   readonly plan?: LaunchPlan;
+  /** Workgroups per slice in x, y, z; the kernel is rewritten for slicing then. */
+  readonly slice?: readonly [number, number, number];
 }
 
 function upload(d: GPUDevice, data: Uint8Array, usage: number): GPUBuffer {
@@ -128,11 +130,36 @@ function uniformData(
     });
 }
 
+interface ImmediatePass {
+  setImmediates(offset: number, data: Uint32Array): void;
+}
+
+type Triple = readonly [number, number, number];
+
+/** Offset and size of each dispatch. */
+function slices(launch: Launch): [Triple, Triple][] {
+  if (launch.slice === undefined) return [[[0, 0, 0], launch.grid]];
+  const [sx, sy, sz] = launch.slice;
+  const [gx, gy, gz] = launch.grid;
+  const made: [Triple, Triple][] = [];
+  for (let z = 0; z < gz; z += sz) {
+    for (let y = 0; y < gy; y += sy) {
+      for (let x = 0; x < gx; x += sx) {
+        const size = [Math.min(sx, gx - x), Math.min(sy, gy - y), Math.min(sz, gz - z)] as const;
+        made.push([[x, y, z], size]);
+      }
+    }
+  }
+  return made;
+}
+
 /** Runs one launch over segment 0 with the given bytes; gives the segment's bytes afterwards. */
 export async function runLaunch(memory: Uint8Array, launch: Launch): Promise<Uint8Array> {
   const d = await testDevice();
   const plan = launch.plan ?? planLaunch(launch.entry, launch.arguments, LIMITS);
-  const kernel = rewriteKernel(launch.entry, plan.key);
+  const kernel = rewriteKernel(launch.entry, plan.key, {
+    sliceEntry: launch.slice !== undefined,
+  });
   const { pipeline, layout } = await makePipeline(kernel, launch.block);
   const { STORAGE, COPY_SRC, UNIFORM, MAP_READ, COPY_DST } = GPUBufferUsage;
   const segment = upload(d, memory, STORAGE | COPY_SRC);
@@ -152,7 +179,14 @@ export async function runLaunch(memory: Uint8Array, launch: Launch): Promise<Uin
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, d.createBindGroup({ layout, entries }));
-    pass.dispatchWorkgroups(...launch.grid);
+    for (const [offset, size] of slices(launch)) {
+      if (launch.slice !== undefined) {
+        const data = new Uint32Array([...offset, 0, ...launch.grid, 0]);
+        // The type definitions do not know immediates yet.
+        (pass as unknown as ImmediatePass).setImmediates(0, data);
+      }
+      pass.dispatchWorkgroups(...size);
+    }
     pass.end();
     encoder.copyBufferToBuffer(segment, 0, back, 0, segment.size);
     d.queue.submit([encoder.finish()]);

@@ -4,7 +4,7 @@
  * it. The code comes from a hostile guest: everything here ends in a `WgslError` or a result,
  * after time and memory in proportion to the limits below.
  */
-import type { Status } from "../../protocol/generated/wire.js";
+import { Status } from "../../protocol/generated/wire.js";
 
 /** Longest WGSL module, UTF-16 code units. Real kernels stay under a tenth of it. */
 export const WGSL_SOURCE_LENGTH_MAX = 512 * 1024;
@@ -40,5 +40,15 @@ export class WgslError extends Error {
   forArgument(index: number): this {
     this.argument = index;
     return this;
+  }
+}
+
+/** Runs `work`; what is nested too deeply for the stack despite the limits is an error too. */
+export function withinStack<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new WgslError(Status.MODULE_INVALID, "the module is nested too deeply");
   }
 }

@@ -32,3 +32,5 @@ export type {
 export { findEntry, reflectModule } from "./reflect.js";
 export type { RewriteOptions, RewrittenBinding, RewrittenKernel } from "./rewrite.js";
 export { rewriteKernel } from "./rewrite.js";
+export type { SliceLayout } from "./slice.js";
+export { SLICE_LAYOUT, whyUnsliceable } from "./slice.js";

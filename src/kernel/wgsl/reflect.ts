@@ -7,7 +7,7 @@
 import { Status } from "../../protocol/generated/wire.js";
 import type { AttributeElem, ExpressionElem, FnElem, GlobalVarElem, OverrideElem } from "./ast.js";
 import { declarationName, identOf, stripParens } from "./ast.js";
-import { WgslError } from "./error.js";
+import { WgslError, withinStack } from "./error.js";
 import type { ParsedModule } from "./parse.js";
 import { parseModule, reachableFunctions } from "./parse.js";
 import type { LaidType } from "./types.js";
@@ -266,6 +266,10 @@ class Reflector {
  * entry point (a texture, a missing size) are kept for `findEntry`.
  */
 export function reflectModule(source: string): ModuleInfo {
+  return withinStack(() => reflect(source));
+}
+
+function reflect(source: string): ModuleInfo {
   const parsed = parseModule(source);
   const reflector = new Reflector(parsed);
   const enables = new Set<string>();

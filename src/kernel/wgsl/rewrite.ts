@@ -7,15 +7,16 @@
  * compiler's messages still fit. All bindings are in group 0: storage first, in the order of the
  * shape, then uniforms in argument order, then the hidden uniform, if there is one.
  */
-import type { Declaration, FnElem, Node } from "./ast.js";
+import type { Declaration, FnElem, FnParamElem, Node } from "./ast.js";
 import { declarationName, spanOf } from "./ast.js";
+import { withinStack } from "./error.js";
 import type { ShapeBinding } from "./plan.js";
 import { shapeOfKey } from "./plan.js";
 import type { EntryInfo, ResourceInfo } from "./reflect.js";
 import type { Root } from "./root.js";
 import { checkShadowing, freshPrefix, quoted } from "./root.js";
 import type { SliceLayout } from "./slice.js";
-import { sliceEntry } from "./slice.js";
+import { SLICE_LAYOUT, Slicer } from "./slice.js";
 import { Writer } from "./writer.js";
 
 export interface RewrittenBinding {
@@ -195,8 +196,8 @@ class Assembler {
   assemble(): RewrittenKernel {
     const { entry, prefix, writer } = this;
     const { parsed } = entry.module;
-    const sliced = this.options.sliceEntry === true ? sliceEntry(entry, prefix) : null;
-    const functions = writer.writeAll(entry.node, (text) => sliced?.renamed(text) ?? text);
+    const slicer = this.options.sliceEntry === true ? new Slicer(entry, prefix) : null;
+    const functions = writer.writeAll(entry.node, slicer?.functionName ?? null);
     let wgsl = "";
     let at = 0;
     for (const node of parsed.decls) {
@@ -211,7 +212,7 @@ class Assembler {
     wgsl += bufferTexts(entry, this.shape, prefix, this.atomic);
     wgsl += paramTexts(this.roots.values(), prefix, binding);
     wgsl += writer.words.text();
-    if (sliced !== null) wgsl = sliced.directive + wgsl + sliced.text;
+    wgsl += slicer?.text((param) => this.typeText(param)) ?? "";
     const bytes = Math.ceil(paramSlots / 2) * 16;
     const hidden = { binding, kind: "uniform", bytes, minBytes: bytes, arguments: [] } as const;
     const block = entry.block.map((d) => (d.kind === "override" ? d.constant : null));
@@ -221,8 +222,12 @@ class Assembler {
       bindings: hasParams ? [...this.bindings, hidden] : this.bindings,
       hasParams,
       blockConstants: [block[0] ?? null, block[1] ?? null, block[2] ?? null],
-      slice: sliced?.layout ?? null,
+      slice: slicer === null ? null : SLICE_LAYOUT,
     };
+  }
+
+  private typeText(param: FnParamElem): string {
+    return param.name.typeRef === undefined ? "" : this.writer.writeGlobal(param.name.typeRef);
   }
 
   private declaration(node: Node, functions: ReadonlyMap<FnElem, string[]>): string {
@@ -260,5 +265,5 @@ export function rewriteKernel(
   key: string,
   options: RewriteOptions = {},
 ): RewrittenKernel {
-  return new Assembler(entry, key, options).assemble();
+  return withinStack(() => new Assembler(entry, key, options).assemble());
 }

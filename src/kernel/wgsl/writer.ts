@@ -9,7 +9,14 @@
  * such a pointer is copied for the argument that it points into. All else is a plain reference.
  */
 import { Status } from "../../protocol/generated/wire.js";
-import type { Declaration, ExpressionElem, FnElem, FunctionCallExpression, Node } from "./ast.js";
+import type {
+  Declaration,
+  ExpressionElem,
+  FnElem,
+  FnParamElem,
+  FunctionCallExpression,
+  Node,
+} from "./ast.js";
 import { children, declarationName, identOf, spanOf } from "./ast.js";
 import { WGSL_INSTANCES_MAX, WGSL_REWRITTEN_LENGTH_MAX, WgslError } from "./error.js";
 import type { ParsedModule } from "./parse.js";
@@ -53,6 +60,7 @@ const ATOMICS = new Set([
   "atomicExchange",
   "atomicCompareExchangeWeak",
 ]);
+const STAGE = new Set(["compute", "workgroup_size"]);
 const COMPONENTS = ["xr", "yg", "zb", "wa"];
 
 function offsetText(place: Place): string {
@@ -89,16 +97,19 @@ export class Writer {
     this.words = new WordHelpers(options.prefix);
   }
 
-  /** Writes `entry` under `name`, and every function that it reaches. */
-  writeAll(entry: FnElem, write: (text: string) => string): Map<FnElem, string[]> {
+  /**
+   * Writes `entry` and every function that it reaches. With a `functionName`, the entry point
+   * becomes an ordinary function of that name.
+   */
+  writeAll(entry: FnElem, functionName: string | null): Map<FnElem, string[]> {
     this.addInstance(
       entry,
       entry.params.map(() => null),
     );
     for (let instance = this.queue.shift(); instance; instance = this.queue.shift()) {
-      const text = this.writeInstance(instance);
+      const isRenamed = instance.fn === entry && functionName !== null;
       const texts = this.written.get(instance.fn) ?? [];
-      texts.push(instance.fn === entry ? write(text) : text);
+      texts.push(this.writeInstance(instance, isRenamed ? functionName : null));
       this.written.set(instance.fn, texts);
     }
     return this.written;
@@ -136,16 +147,19 @@ export class Writer {
     return name;
   }
 
-  private writeInstance(instance: Instance): string {
+  /** `functionName` is set for an entry point that becomes an ordinary function. */
+  private writeInstance(instance: Instance, functionName: string | null): string {
     const { fn, name, roots } = instance;
     this.pointers = new Map();
     this.texts = new Map();
     this.resolved = new Map();
     const { source } = this.options.parsed;
-    const pieces = [source.slice(fn.start, fn.name.start), name];
+    const pieces = [this.functionHead(fn, functionName !== null), functionName ?? name];
     let at = fn.name.end;
     fn.params.forEach((param, i) => {
-      pieces.push(source.slice(at, param.start), this.parameter(param, roots[i] ?? null));
+      // Only entry points have attributes on parameters.
+      const from = functionName === null ? param : param.name;
+      pieces.push(source.slice(at, param.start), this.parameter(from, param, roots[i] ?? null));
       at = param.end;
     });
     for (const part of [fn.returnType, fn.body]) {
@@ -162,8 +176,23 @@ export class Writer {
     return text;
   }
 
-  private parameter(param: FnElem["params"][number], root: Root | null): string {
-    if (root === null) return this.text(param);
+  /** Attributes and `fn`, perhaps without what makes an entry point of it. */
+  private functionHead(fn: FnElem, isStripped: boolean): string {
+    const { source } = this.options.parsed;
+    if (!isStripped) return source.slice(fn.start, fn.name.start);
+    let text = "";
+    let at = fn.start;
+    for (const { attribute, start, end } of fn.attributes ?? []) {
+      const isStage = attribute.kind === "@attribute" && STAGE.has(attribute.name);
+      if (!isStage) continue;
+      text += source.slice(at, start);
+      at = end;
+    }
+    return text + source.slice(at, fn.name.start);
+  }
+
+  private parameter(from: Node, param: FnParamElem, root: Root | null): string {
+    if (root === null) return this.text(from);
     const name = declarationName(param);
     const type = param.name.typeRef && this.options.types.resolve(param.name.typeRef);
     if (type?.kind !== "pointer" || !isLaid(type.target)) {
