@@ -233,7 +233,7 @@ template <typename Operation>
 napi_value OnView(napi_env env, napi_callback_info info) {
   constexpr size_t kArguments = 2 + Operation::kOperands;
   size_t count = kArguments;
-  std::array<napi_value, kArguments> arguments;
+  std::array<napi_value, kArguments> arguments{};
   napi_get_cb_info(env, info, &count, arguments.data(), nullptr, nullptr);
   ByteSpan span;
   if (!SpanOf(env, arguments[0], &span)) return nullptr;
@@ -279,7 +279,7 @@ class RingWords {
   static napi_value Call(napi_env env, napi_callback_info info) {
     constexpr size_t kArguments = 1 + Operation::kOperands;
     size_t count = kArguments;
-    std::array<napi_value, kArguments> arguments;
+    std::array<napi_value, kArguments> arguments{};
     void* data = nullptr;
     napi_get_cb_info(env, info, &count, arguments.data(), nullptr, &data);
     const auto* words = static_cast<const RingWords*>(data);
@@ -354,7 +354,7 @@ int32_t SpinFor(double max_ns, Changed changed) {
 /// spinUntilChanged16(view, byteOffset, expected, maxNs) → whether the word differs
 napi_value SpinUntilChanged16(napi_env env, napi_callback_info info) {
   size_t count = 4;
-  std::array<napi_value, 4> arguments;
+  std::array<napi_value, 4> arguments{};
   napi_get_cb_info(env, info, &count, arguments.data(), nullptr, nullptr);
   ByteSpan span;
   if (!SpanOf(env, arguments[0], &span)) return nullptr;
@@ -436,7 +436,7 @@ class RingWaiter : public Napi::ObjectWrap<RingWaiter> {
   Napi::Value Spin(const Napi::CallbackInfo& info) {
     const double max_ns = static_cast<double>(
         IntegerArg(info, 0, "maxNs", 0, static_cast<int64_t>(kSpinNsMax)));
-    std::array<const Entry*, kWaiterWordsMax> live;
+    std::array<const Entry*, kWaiterWordsMax> live{};
     uint32_t count = 0;
     for (uint32_t index = 0; index < used_; ++index) {
       const Entry& entry = entries_[index];

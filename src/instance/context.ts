@@ -29,16 +29,6 @@ export class Usage {
   bytesFromDevice = 0;
   rejections = 0;
   waitNs = 0;
-
-  add(other: Usage): void {
-    this.gpuTimeNs += other.gpuTimeNs;
-    this.launches += other.launches;
-    this.copies += other.copies;
-    this.bytesToDevice += other.bytesToDevice;
-    this.bytesFromDevice += other.bytesFromDevice;
-    this.rejections += other.rejections;
-    this.waitNs += other.waitNs;
-  }
 }
 
 export interface ContextParts {

@@ -21,7 +21,7 @@ import type { DeviceTransport, VirtioDevice } from "../vhost-user/device.js";
 import type { Chain } from "../virtqueue/types.js";
 import { MemoryBudget } from "./budget.js";
 import { copyRequest, failureResponse, isFailure, writeResponse } from "./chain-io.js";
-import { Context, type ContextError, Usage } from "./context.js";
+import { Context, type ContextError } from "./context.js";
 import { type ControlHost, capabilityBits, handleControl } from "./control.js";
 import { EventQueue } from "./event-queue.js";
 import { type Failure, failure } from "./failure.js";
@@ -80,13 +80,10 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   readonly #events: EventQueue;
   readonly #gpu: GpuKeeper;
   readonly #hostmemTotals = new HostmemTotals();
-  /** What contexts used that exist no more. */
-  readonly #past = new Usage();
   #transport: DeviceTransport | null = null;
   #views: GuestViews | null = null;
   #session: bigint | null = null;
   #epoch: number;
-  #rejections = 0;
   #submitPaused = false;
   #draining = false;
 
@@ -270,12 +267,11 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.contexts.delete(context.id);
     this.#events.forget(context);
     this.runner.dropContext(context);
-    this.#past.add(context.usage);
     this.#log.debug({ context: context.id, name: context.name }, "a context is destroyed");
   }
 
   rejected(context: Context | null, why: Failure | DecodeError): void {
-    this.#rejections++;
+    this.runner.usage.rejections++;
     if (context !== null) context.usage.rejections++;
     this.#log.debug(
       { context: context?.id, status: statusName(why.status), subject: why.subject },
@@ -391,7 +387,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   #contextFailed(context: Context, error: ContextError): void {
     context.usage.rejections++;
-    this.#rejections++;
+    this.runner.usage.rejections++;
     this.#log.info(
       {
         context: context.id,
@@ -424,9 +420,6 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   /** What the device does and holds, as plain JSON. */
   status(): DeviceStatus {
-    const usage = new Usage();
-    usage.add(this.#past);
-    for (const context of this.contexts.values()) usage.add(context.usage);
     const gpu: GpuState = this.#gpu.state;
     return {
       executor: this.#gpu.kind,
@@ -450,8 +443,8 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       },
       pipelines: this.#store.pipelineCount,
       code_bytes: this.#store.codeBytes,
-      requests_rejected: this.#rejections,
-      usage: usageStatus(usage),
+      requests_rejected: this.runner.usage.rejections,
+      usage: usageStatus(this.runner.usage),
       contexts: [...this.contexts.values()].map(contextStatus),
     };
   }

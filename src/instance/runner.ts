@@ -16,7 +16,7 @@ import { type BatchOutcome, type Executor, ExecutorError } from "../gpu/executor
 import { Status } from "../protocol/generated/wire.js";
 import { BatchRecord, type ReadGate, type ReadTarget } from "./batches.js";
 import type { MemoryBudget } from "./budget.js";
-import type { Context, ContextError } from "./context.js";
+import { type Context, type ContextError, Usage } from "./context.js";
 import { type ExecuteHost, executeCommand, Step } from "./execute.js";
 import { type Failure, failure } from "./failure.js";
 import type { GuestViews } from "./hostmem.js";
@@ -55,6 +55,8 @@ export class Runner implements ReadGate, ExecuteHost {
   readonly scheduling: SchedulingLimits;
   /** Guest memory while a front end is attached. */
   memory: GuestViews | null = null;
+  /** Of all contexts, those that exist no more included. */
+  readonly usage = new Usage();
   queuedBytes = 0;
   queuedCommands = 0;
   batchesDone = 0;
@@ -203,7 +205,9 @@ export class Runner implements ReadGate, ExecuteHost {
     this.#record = null;
     const now = this.nowNs();
     if (context.waitingSinceNs >= 0) {
-      context.usage.waitNs += Math.max(0, now - context.waitingSinceNs);
+      const waitedNs = Math.max(0, now - context.waitingSinceNs);
+      context.usage.waitNs += waitedNs;
+      this.usage.waitNs += waitedNs;
       context.waitingSinceNs = -1;
     }
     if (context.runnable.length > 0 && !context.dead) this.#makeReady(context);
@@ -216,7 +220,7 @@ export class Runner implements ReadGate, ExecuteHost {
   }
 
   #encodeTurn(context: Context): void {
-    for (;;) {
+    while (!this.#full()) {
       const stream = context.runnable.shift();
       if (stream === undefined) return;
       stream.listed = false;
@@ -338,12 +342,13 @@ export class Runner implements ReadGate, ExecuteHost {
   }
 
   #charge(record: BatchRecord, gpuTimeNs: number): void {
-    const { usage } = record.context;
-    usage.gpuTimeNs += gpuTimeNs;
-    usage.launches += record.launches;
-    usage.copies += record.copies;
-    usage.bytesToDevice += record.bytesToDevice;
-    usage.bytesFromDevice += record.bytesFromDevice;
+    for (const usage of [record.context.usage, this.usage]) {
+      usage.gpuTimeNs += gpuTimeNs;
+      usage.launches += record.launches;
+      usage.copies += record.copies;
+      usage.bytesToDevice += record.bytesToDevice;
+      usage.bytesFromDevice += record.bytesFromDevice;
+    }
   }
 
   /** A job was executed or dropped: its fence completes with its stream's newest batch. */

@@ -49,13 +49,13 @@ function cases(program: string): string[] {
 /** A copy of vgpu_fence.c beside an empty vgpu_drv.h, so that its own include finds that one. */
 function fenceSource(change: (text: string) => string): string {
   const text = readFileSync(join(driver, "vgpu_fence.c"), "utf8");
-  const changed = change(text).replace(/^#define VGPU_HEARTBEAT_NS.*$/m, "");
+  const changed = change(text).replaceAll(/^#define VGPU_HEARTBEAT.*$/gm, "");
   const file = join(mkdtempSync(join(scratch, "fence-")), "vgpu_fence.c");
   writeFileSync(file, changed);
   return file;
 }
 
-const heartbeat = "-DVGPU_HEARTBEAT_NS=(3600*NSEC_PER_SEC)";
+const heartbeat = ["FIRST", "LAST"].map((n) => `-DVGPU_HEARTBEAT_${n}_NS=(3600*NSEC_PER_SEC)`);
 const sanitizer = "-fsanitize=address,undefined";
 
 describe("vgpu_logic.h", () => {
@@ -69,7 +69,7 @@ describe("vgpu_fence.c", () => {
   const program = compile(
     "fence",
     [join(here, "fence-test.c"), fenceSource((text) => text)],
-    [heartbeat, sanitizer],
+    [...heartbeat, sanitizer],
   );
   it.each(cases(program))("%s", { timeout: 60_000 }, async (name) => {
     await run(program, [name], { timeout: 55_000 });
@@ -81,7 +81,7 @@ describe("vgpu_fence.c", () => {
       expect(text).toContain(least);
       return text.replace(least, "sleeper->fence > completed ? max(least, sleeper->fence) : least");
     });
-    const program = compile("broken", [join(here, "fence-test.c"), broken], [heartbeat]);
+    const program = compile("broken", [join(here, "fence-test.c"), broken], heartbeat);
     const name = "the_next_fence_is_armed_in_turn";
     await expect(run(program, [name], { timeout: 2_000 })).rejects.toThrow();
   });

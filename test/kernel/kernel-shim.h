@@ -28,6 +28,7 @@ typedef int64_t s64;
 #define U64_MAX		(~(u64)0)
 #define NSEC_PER_SEC	1000000000ull
 #define NSEC_PER_USEC	1000ull
+#define NSEC_PER_MSEC	1000000ull
 #define IS_ENABLED(x)	1
 #define BUILD_BUG_ON(c)	_Static_assert(!(c), #c)
 

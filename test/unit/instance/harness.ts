@@ -369,7 +369,7 @@ export class Harness {
     return this.send(VGPU.QUEUE_SUBMIT, submitBytes(context, stream, next, writer));
   }
 
-  postEventBuffers(count: number, bytes = EventMessage.bytes): void {
+  postEventBuffers(count: number, bytes: number = EventMessage.bytes): void {
     for (let index = 0; index < count; index++) this.queue(VGPU.QUEUE_EVENT).add([], bytes);
     this.device.processQueue(VGPU.QUEUE_EVENT);
   }
