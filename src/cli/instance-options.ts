@@ -57,10 +57,10 @@ function parseFd(text: string): number {
   return fd;
 }
 
-/** `WINDOW[,BUSY[,SPIN]]` in microseconds; what is left out is WINDOW, and at most 10 for SPIN. */
+/** `WINDOW[,BUSY[,SPIN]]` in microseconds; what is left out is WINDOW, and at most 2 for SPIN. */
 function parsePolling(text: string): PollingOptions {
   const parts = text.split(",").map((part) => (/^\d+$/.test(part) ? Number(part) : -1));
-  const [window = -1, busy = window, spin = Math.min(window, 10)] = parts;
+  const [window = -1, busy = window, spin = Math.min(window, 2)] = parts;
   if (parts.length > 3 || parts.some((part) => part < 0 || part > POLL_US_MAX))
     throw new InvalidArgumentError(`It must be 1 to 3 whole numbers up to ${POLL_US_MAX}.`);
   return { windowNs: window * 1000, busyWindowNs: busy * 1000, spinNs: spin * 1000 };

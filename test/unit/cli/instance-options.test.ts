@@ -82,7 +82,7 @@ describe("options of vgpu-instance", () => {
       return parsed.kind === "run" ? parsed.options.polling : null;
     };
     expect(polling("0")).toEqual({ windowNs: 0, busyWindowNs: 0, spinNs: 0 });
-    expect(polling("50")).toEqual({ windowNs: 50_000, busyWindowNs: 50_000, spinNs: 10_000 });
+    expect(polling("50")).toEqual({ windowNs: 50_000, busyWindowNs: 50_000, spinNs: 2000 });
     expect(polling("50,200,5")).toEqual({ windowNs: 50_000, busyWindowNs: 200_000, spinNs: 5000 });
     for (const wrong of ["", "x", "-1", "1,2,3,4", "1000001"])
       expect(printed("--fd=3", `--polling=${wrong}`).code).toBe(2);
