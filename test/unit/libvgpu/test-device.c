@@ -276,7 +276,7 @@ static void large_commands(void)
 
 	for (int i = 0; i < 20; i++)
 		args[i] = vgpu_arg_value(value, sizeof(value));
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < 80; i++)
 		OK(vgpu_launch(context, big, (struct vgpu_dim3){ 1, 1, 1 },
 			       (struct vgpu_dim3){ 0, 0, 0 }, args, 20, 0));
 	OK(vgpu_synchronize(context));
