@@ -162,6 +162,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   }
 
   detach(): void {
+    this.#events.suspended = true;
     this.runner.setSuspended(true);
     this.#dropSession();
     this.runner.memory = null;
@@ -181,6 +182,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   }
 
   ringsChanged(suspended: boolean): void {
+    this.#events.suspended = suspended;
     this.runner.setSuspended(suspended);
     if (!suspended) this.#events.deliver();
   }
@@ -406,7 +408,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#epoch = this.#randomEpoch();
     this.runner.deviceLost(this.contexts.values(), message);
     this.runner.publish();
-    if (!this.runner.suspended && this.initialised) this.#events.epochChanged();
+    if (this.initialised) this.#events.epochChanged();
   }
 
   #randomEpoch(): number {
