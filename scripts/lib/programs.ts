@@ -27,7 +27,7 @@ export const guestModule = join(guestDriver, "kernel", "virtio_vgpu.ko");
 export const libvgpu = join(guestDriver, "build", "lib", "libvgpu.so.0");
 
 export function programPath(name: string): string {
-  return join(guestDriver, "examples", name);
+  return join(guestDriver, "build", "bin", name);
 }
 
 /** Fails with the command to run when something that the guests need is not built. */

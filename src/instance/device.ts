@@ -21,11 +21,13 @@ import type { DeviceTransport, VirtioDevice } from "../vhost-user/device.js";
 import type { Chain } from "../virtqueue/types.js";
 import { MemoryBudget } from "./budget.js";
 import { copyRequest, failureResponse, isFailure, writeResponse } from "./chain-io.js";
-import { Context, type ContextError, Usage } from "./context.js";
+import { Context, type ContextError } from "./context.js";
 import { type ControlHost, capabilityBits, handleControl } from "./control.js";
 import { EventQueue } from "./event-queue.js";
+import { EventTotals } from "./events.js";
 import { type Failure, failure } from "./failure.js";
 import { GpuKeeper, type GpuState } from "./gpu-keeper.js";
+import { type DeviceLog, LogLimiter, type OneShot } from "./host.js";
 import { type GuestViews, HostmemTotals } from "./hostmem.js";
 import { KernelStore } from "./kernel-store.js";
 import { KernelTable } from "./kernels.js";
@@ -37,19 +39,6 @@ import { contextStatus, type DeviceStatus, usageStatus } from "./status.js";
 import { handleSubmit, mustPause, type SubmitHost } from "./submit.js";
 import { type OrderedWords, Timeline } from "./timeline.js";
 
-/** The part of a logger that the device uses (pino's shape). */
-export interface DeviceLog {
-  debug(fields: object, text: string): void;
-  info(fields: object, text: string): void;
-  warn(fields: object, text: string): void;
-}
-
-/** A one-shot timer, as io/timers has it. */
-export interface OneShot {
-  arm(ns: number, callback: () => void): void;
-  disarm(): void;
-}
-
 export interface DeviceParts {
   readonly executor: Executor;
   /** Makes another GPU after a lost one; null if that is not possible. */
@@ -59,7 +48,9 @@ export interface DeviceParts {
   readonly nowNs: () => number;
   /** Uniform u32, not known to guests. */
   readonly randomU32: () => number;
+  /** For opening the GPU again, and against hung ones. */
   readonly timer: OneShot;
+  readonly watchdog: OneShot;
   readonly words: OrderedWords;
   readonly lease: Lease;
   readonly log: DeviceLog;
@@ -76,23 +67,24 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   readonly contexts = new Map<number, Context>();
   readonly #parts: DeviceParts;
   readonly #log: DeviceLog;
+  /** For what guests can cause as often as they like. */
+  readonly #limited: LogLimiter;
   readonly #store: KernelStore;
   readonly #events: EventQueue;
   readonly #gpu: GpuKeeper;
   readonly #hostmemTotals = new HostmemTotals();
-  /** What contexts used that exist no more. */
-  readonly #past = new Usage();
+  readonly #eventTotals = new EventTotals();
   #transport: DeviceTransport | null = null;
   #views: GuestViews | null = null;
   #session: bigint | null = null;
   #epoch: number;
-  #rejections = 0;
   #submitPaused = false;
   #draining = false;
 
   constructor(parts: DeviceParts) {
     this.#parts = parts;
     this.#log = parts.log;
+    this.#limited = new LogLimiter(parts.log, parts.nowNs);
     this.limits = parts.limits;
     this.budget = new MemoryBudget(parts.limits.memoryBytesMax);
     this.#store = new KernelStore(parts.limits);
@@ -104,6 +96,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       scheduling: parts.scheduling,
       budget: this.budget,
       store: this.#store,
+      watchdog: parts.watchdog,
       notify: (context) => this.#events.fenceDone(context),
       lost: (message) => this.#gpu.lost(message),
       failed: (context, error) => this.#contextFailed(context, error),
@@ -165,6 +158,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   }
 
   detach(): void {
+    this.#events.suspended = true;
     this.runner.setSuspended(true);
     this.#dropSession();
     this.runner.memory = null;
@@ -184,6 +178,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   }
 
   ringsChanged(suspended: boolean): void {
+    this.#events.suspended = suspended;
     this.runner.setSuspended(suspended);
     if (!suspended) this.#events.deliver();
   }
@@ -229,7 +224,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     if (this.#session === session) return;
     if (this.#session !== null) this.#dropSession();
     this.#session = session;
-    this.#log.info({ epoch: this.#epoch }, "a session begins");
+    this.#limited.info({ epoch: this.#epoch }, "a session begins");
   }
 
   createContext(request: ContextCreateRequest): Failure | null {
@@ -258,6 +253,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       memory,
       kernels: new KernelTable(this.#store, this.limits),
       hostmemTotals: this.#hostmemTotals,
+      eventTotals: this.#eventTotals,
       limits: this.limits,
     });
     this.contexts.set(id, context);
@@ -270,12 +266,11 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.contexts.delete(context.id);
     this.#events.forget(context);
     this.runner.dropContext(context);
-    this.#past.add(context.usage);
     this.#log.debug({ context: context.id, name: context.name }, "a context is destroyed");
   }
 
   rejected(context: Context | null, why: Failure | DecodeError): void {
-    this.#rejections++;
+    this.runner.usage.rejections++;
     if (context !== null) context.usage.rejections++;
     this.#log.debug(
       { context: context?.id, status: statusName(why.status), subject: why.subject },
@@ -380,7 +375,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   #dropSession(): void {
     for (const context of [...this.contexts.values()]) this.destroyContext(context);
     this.#events.clear();
-    if (this.#session !== null) this.#log.info({}, "the session ends");
+    if (this.#session !== null) this.#limited.info({}, "the session ends");
     this.#session = null;
     this.#submitPaused = false;
   }
@@ -391,8 +386,8 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   #contextFailed(context: Context, error: ContextError): void {
     context.usage.rejections++;
-    this.#rejections++;
-    this.#log.info(
+    this.runner.usage.rejections++;
+    this.#limited.info(
       {
         context: context.id,
         name: context.name,
@@ -410,7 +405,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#epoch = this.#randomEpoch();
     this.runner.deviceLost(this.contexts.values(), message);
     this.runner.publish();
-    if (!this.runner.suspended && this.initialised) this.#events.epochChanged();
+    if (this.initialised) this.#events.epochChanged();
   }
 
   #randomEpoch(): number {
@@ -424,9 +419,6 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   /** What the device does and holds, as plain JSON. */
   status(): DeviceStatus {
-    const usage = new Usage();
-    usage.add(this.#past);
-    for (const context of this.contexts.values()) usage.add(context.usage);
     const gpu: GpuState = this.#gpu.state;
     return {
       executor: this.#gpu.kind,
@@ -450,8 +442,8 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       },
       pipelines: this.#store.pipelineCount,
       code_bytes: this.#store.codeBytes,
-      requests_rejected: this.#rejections,
-      usage: usageStatus(usage),
+      requests_rejected: this.runner.usage.rejections,
+      usage: usageStatus(this.runner.usage),
       contexts: [...this.contexts.values()].map(contextStatus),
     };
   }
@@ -459,6 +451,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   /** Ends everything; the device can't be used any more. */
   async close(): Promise<void> {
     this.detach();
+    this.#parts.watchdog.disarm();
     await this.#gpu.close();
   }
 }
