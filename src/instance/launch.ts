@@ -64,6 +64,9 @@ export function launch(
     grid: [command.gridX, command.gridY, command.gridZ],
   });
   record.launches++;
+  const groups = command.gridX * command.gridY * command.gridZ;
+  // Few launches of unknown cost share a batch.
+  record.cost.add(variant, groups, host.scheduling.batchNsMax / 4);
   return Step.done;
 }
 
@@ -105,7 +108,7 @@ function makePlan(
   }
 }
 
-/** Data of the uniform bindings: arguments in order, then the plan's hidden one. */
+/** Data of the uniform bindings: arguments in order, the plan's copies, then its hidden one. */
 function uniformSources(
   context: Context,
   entry: KernelEntry,
@@ -126,6 +129,8 @@ function uniformSources(
     const segment = context.memory.segment(argument.segment);
     sources.push({ segment, offset: argument.offset, bytes });
   }
+  for (const { segment, offset, bytes } of plan.copies)
+    sources.push({ segment: context.memory.segment(segment), offset, bytes });
   if (plan.params !== null)
     sources.push(
       new Uint8Array(plan.params.buffer, plan.params.byteOffset, plan.params.byteLength),

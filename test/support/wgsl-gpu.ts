@@ -17,7 +17,12 @@ Object.assign(globalThis, globals);
 const gpu = create([]);
 let device: Promise<GPUDevice> | null = null;
 
-export const LIMITS = { storageOffsetAlign: 256, storageBindingsMax: 8, uniformBindingsMax: 8 };
+export const LIMITS = {
+  storageOffsetAlign: 256,
+  storageBindingsMax: 8,
+  uniformBindingsMax: 8,
+  uniformBytesMax: 65536,
+};
 
 async function open(): Promise<GPUDevice> {
   const adapter = await gpu.requestAdapter();
@@ -117,16 +122,23 @@ function upload(d: GPUDevice, data: Uint8Array, usage: number): GPUBuffer {
 function uniformData(
   kernel: RewrittenKernel,
   launch: Launch,
-  params: Uint32Array | null,
+  plan: LaunchPlan,
+  memory: Uint8Array,
 ): Uint8Array[] {
+  const copies = plan.copies.map(({ offset, bytes }) => {
+    const copy = new Uint8Array(bytes);
+    copy.set(memory.subarray(offset, offset + bytes));
+    return copy;
+  });
   return kernel.bindings
     .filter((b) => b.kind === "uniform")
     .map((b) => {
       const index = b.arguments[0];
-      if (index === undefined) return new Uint8Array((params ?? new Uint32Array(4)).buffer);
+      if (index === undefined) return new Uint8Array((plan.params ?? new Uint32Array(4)).buffer);
       const argument = launch.arguments[index];
-      if (argument?.kind !== "value") throw new Error("the test passes uniforms by value");
-      return argument.bytes;
+      const data = argument?.kind === "value" ? argument.bytes : copies.shift();
+      if (data === undefined) throw new Error("there are fewer copies than bindings for them");
+      return data;
     });
 }
 
@@ -163,7 +175,9 @@ export async function runLaunch(memory: Uint8Array, launch: Launch): Promise<Uin
   const { pipeline, layout } = await makePipeline(kernel, launch.block);
   const { STORAGE, COPY_SRC, UNIFORM, MAP_READ, COPY_DST } = GPUBufferUsage;
   const segment = upload(d, memory, STORAGE | COPY_SRC);
-  const uniforms = uniformData(kernel, launch, plan.params).map((data) => upload(d, data, UNIFORM));
+  const uniforms = uniformData(kernel, launch, plan, memory).map((data) =>
+    upload(d, data, UNIFORM),
+  );
   const back = d.createBuffer({ size: segment.size, usage: MAP_READ | COPY_DST });
   await scoped(d, () => {
     const entries = kernel.bindings.map((b) => {

@@ -18,6 +18,8 @@ export const WGSL_TYPE_DEPTH_MAX = 64;
 export const WGSL_TYPE_BYTES_MAX = 0x7fff_ffff;
 /** Most chained const declarations that are evaluated for a size. */
 export const WGSL_CONST_DEPTH_MAX = 64;
+/** Most compute entry points of one module. */
+export const WGSL_ENTRIES_MAX = 256;
 /** Most copies of functions that a rewrite makes for different pointer arguments. */
 export const WGSL_INSTANCES_MAX = 512;
 /** Longest rewritten module, UTF-16 code units. */

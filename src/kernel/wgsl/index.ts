@@ -21,7 +21,7 @@ export type {
   ShapeBinding,
   ValueArgument,
 } from "./plan.js";
-export { planLaunch, shapeOfKey } from "./plan.js";
+export { COPY_UNIT, planLaunch, shapeOfKey } from "./plan.js";
 export type {
   BlockDimension,
   EntryInfo,

@@ -16,7 +16,12 @@ import {
 import { Status } from "../../../src/protocol/generated/wire.js";
 import { loadShaders } from "../../support/wgsl-cases.js";
 
-const LIMITS = { storageOffsetAlign: 256, storageBindingsMax: 8, uniformBindingsMax: 8 };
+const LIMITS = {
+  storageOffsetAlign: 256,
+  storageBindingsMax: 8,
+  uniformBindingsMax: 8,
+  uniformBytesMax: 65536,
+};
 const RUNS = 400;
 
 /** Runs `work`; a WgslError is a fine end, anything else is not. */

@@ -11,7 +11,12 @@ import {
 } from "../../../src/kernel/wgsl/index.js";
 import { Status } from "../../../src/protocol/generated/wire.js";
 
-const LIMITS = { storageOffsetAlign: 256, storageBindingsMax: 4, uniformBindingsMax: 3 };
+const LIMITS = {
+  storageOffsetAlign: 256,
+  storageBindingsMax: 4,
+  uniformBindingsMax: 3,
+  uniformBytesMax: 65536,
+};
 
 function kernel(types: readonly string[], uniforms: readonly string[] = []): string {
   const declare =
@@ -69,6 +74,7 @@ describe("distinct allocations", () => {
     expect(made).toEqual({
       key: "",
       params: null,
+      copies: [],
       storage: [
         { segment: 1, offset: 0, bytes: 256 },
         { segment: 1, offset: 256, bytes: 1024 },

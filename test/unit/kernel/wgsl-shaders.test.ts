@@ -28,7 +28,8 @@ describe.each(shaders)("$name", ({ name, module }) => {
     const entry = findEntry(module, entryName);
 
     test(`${entryName}: the compiler accepts the plain kernel`, async () => {
-      expect(await compileErrors(rewriteKernel(entry, "").wgsl)).toBe("");
+      const { key } = arrange(entry, "plain", ELEMENTS).plan;
+      expect(await compileErrors(rewriteKernel(entry, key).wgsl)).toBe("");
     });
 
     test.each(BINDINGS)(
