@@ -5,6 +5,7 @@
  */
 import type { Batch } from "../gpu/executor.js";
 import type { Context } from "./context.js";
+import { CostMeter } from "./cost.js";
 import type { DeviceEvent } from "./events.js";
 import type { GuestViews, Hostmem } from "./hostmem.js";
 import type { Job } from "./streams.js";
@@ -24,6 +25,7 @@ export class BatchRecord {
   copies = 0;
   bytesToDevice = 0;
   bytesFromDevice = 0;
+  readonly cost = new CostMeter();
   /** Device memory that stays charged until this batch is done. */
   retiredBytes = 0;
   /** A read whose target was unmapped when the data arrived. */

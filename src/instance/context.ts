@@ -5,7 +5,7 @@
  */
 import { VGPU } from "../protocol/generated/wire.js";
 import type { BatchRecord } from "./batches.js";
-import { EventTable } from "./events.js";
+import { EventTable, type EventTotals } from "./events.js";
 import type { Failure } from "./failure.js";
 import { HostmemTable, type HostmemTotals } from "./hostmem.js";
 import type { KernelTable } from "./kernels.js";
@@ -38,6 +38,7 @@ export interface ContextParts {
   readonly memory: ContextMemory;
   readonly kernels: KernelTable;
   readonly hostmemTotals: HostmemTotals;
+  readonly eventTotals: EventTotals;
   readonly limits: InstanceLimits;
 }
 
@@ -82,7 +83,7 @@ export class Context {
     this.memory = parts.memory;
     this.kernels = parts.kernels;
     this.hostmems = new HostmemTable(parts.hostmemTotals, parts.limits);
-    this.events = new EventTable(parts.limits.eventsMax);
+    this.events = new EventTable(parts.limits, parts.eventTotals);
     this.streams = Array.from({ length: VGPU.STREAMS_MAX }, (_, index) => new Stream(index));
   }
 

@@ -216,7 +216,7 @@ function moduleQuery(
   const part = log.subarray(request.logOffset, request.logOffset + room);
   const { bytes, view } = okResponse(ModuleQueryResponse.bytes + part.length);
   ModuleQueryResponse.encode(view, PAYLOAD_AT, {
-    state: module?.state ?? 0,
+    state: module?.state ?? context.kernels.absentState("module", request.module),
     status: module?.status ?? Status.OK,
     log_bytes: log.length,
     function_count: module?.code?.info?.entryNames.length ?? 0,
@@ -246,7 +246,7 @@ function functionQuery(
     return dimension?.kind === "fixed" ? dimension.value : 0;
   };
   FunctionQueryResponse.encode(view, PAYLOAD_AT, {
-    state: kernel?.state ?? 0,
+    state: kernel?.state ?? context.kernels.absentState("function", handle),
     status: kernel?.status ?? Status.OK,
     argument_count: resources.length,
     block_x: block(0),

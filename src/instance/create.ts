@@ -8,7 +8,8 @@ import { type Clock, realClock } from "../io/clock.js";
 import { fence, loadAcquireU64, storeRelease32, storeReleaseU64 } from "../io/native.js";
 import { type Random, systemRandom } from "../io/random.js";
 import { realTimers, type Timers } from "../io/timers.js";
-import { type DeviceLog, VgpuDevice } from "./device.js";
+import { VgpuDevice } from "./device.js";
+import type { DeviceLog } from "./host.js";
 import { type Lease, localLease } from "./lease.js";
 import {
   DEFAULT_LIMITS,
@@ -53,8 +54,11 @@ export async function createDevice(options: DeviceOptions): Promise<VgpuDevice> 
     typeof options.executor === "function" ? await options.executor() : options.executor;
   const clock = options.clock ?? realClock;
   const random = options.random ?? systemRandom;
-  const timer = (options.timers ?? realTimers).create();
+  const timers = options.timers ?? realTimers;
+  const timer = timers.create();
+  const watchdog = timers.create();
   timer.unref();
+  watchdog.unref();
   return new VgpuDevice({
     executor,
     reopen,
@@ -63,6 +67,7 @@ export async function createDevice(options: DeviceOptions): Promise<VgpuDevice> 
     nowNs: () => clock.nowNs(),
     randomU32: () => random.u32(),
     timer,
+    watchdog,
     words: options.words ?? nativeWords,
     lease: options.lease ?? localLease(),
     log: options.log ?? silent,

@@ -24,8 +24,10 @@ import { copyRequest, failureResponse, isFailure, writeResponse } from "./chain-
 import { Context, type ContextError } from "./context.js";
 import { type ControlHost, capabilityBits, handleControl } from "./control.js";
 import { EventQueue } from "./event-queue.js";
+import { EventTotals } from "./events.js";
 import { type Failure, failure } from "./failure.js";
 import { GpuKeeper, type GpuState } from "./gpu-keeper.js";
+import { type DeviceLog, LogLimiter, type OneShot } from "./host.js";
 import { type GuestViews, HostmemTotals } from "./hostmem.js";
 import { KernelStore } from "./kernel-store.js";
 import { KernelTable } from "./kernels.js";
@@ -37,19 +39,6 @@ import { contextStatus, type DeviceStatus, usageStatus } from "./status.js";
 import { handleSubmit, mustPause, type SubmitHost } from "./submit.js";
 import { type OrderedWords, Timeline } from "./timeline.js";
 
-/** The part of a logger that the device uses (pino's shape). */
-export interface DeviceLog {
-  debug(fields: object, text: string): void;
-  info(fields: object, text: string): void;
-  warn(fields: object, text: string): void;
-}
-
-/** A one-shot timer, as io/timers has it. */
-export interface OneShot {
-  arm(ns: number, callback: () => void): void;
-  disarm(): void;
-}
-
 export interface DeviceParts {
   readonly executor: Executor;
   /** Makes another GPU after a lost one; null if that is not possible. */
@@ -59,7 +48,9 @@ export interface DeviceParts {
   readonly nowNs: () => number;
   /** Uniform u32, not known to guests. */
   readonly randomU32: () => number;
+  /** For opening the GPU again, and against hung ones. */
   readonly timer: OneShot;
+  readonly watchdog: OneShot;
   readonly words: OrderedWords;
   readonly lease: Lease;
   readonly log: DeviceLog;
@@ -76,10 +67,13 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   readonly contexts = new Map<number, Context>();
   readonly #parts: DeviceParts;
   readonly #log: DeviceLog;
+  /** For what guests can cause as often as they like. */
+  readonly #limited: LogLimiter;
   readonly #store: KernelStore;
   readonly #events: EventQueue;
   readonly #gpu: GpuKeeper;
   readonly #hostmemTotals = new HostmemTotals();
+  readonly #eventTotals = new EventTotals();
   #transport: DeviceTransport | null = null;
   #views: GuestViews | null = null;
   #session: bigint | null = null;
@@ -90,6 +84,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   constructor(parts: DeviceParts) {
     this.#parts = parts;
     this.#log = parts.log;
+    this.#limited = new LogLimiter(parts.log, parts.nowNs);
     this.limits = parts.limits;
     this.budget = new MemoryBudget(parts.limits.memoryBytesMax);
     this.#store = new KernelStore(parts.limits);
@@ -101,6 +96,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       scheduling: parts.scheduling,
       budget: this.budget,
       store: this.#store,
+      watchdog: parts.watchdog,
       notify: (context) => this.#events.fenceDone(context),
       lost: (message) => this.#gpu.lost(message),
       failed: (context, error) => this.#contextFailed(context, error),
@@ -162,6 +158,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   }
 
   detach(): void {
+    this.#events.suspended = true;
     this.runner.setSuspended(true);
     this.#dropSession();
     this.runner.memory = null;
@@ -181,6 +178,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   }
 
   ringsChanged(suspended: boolean): void {
+    this.#events.suspended = suspended;
     this.runner.setSuspended(suspended);
     if (!suspended) this.#events.deliver();
   }
@@ -226,7 +224,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     if (this.#session === session) return;
     if (this.#session !== null) this.#dropSession();
     this.#session = session;
-    this.#log.info({ epoch: this.#epoch }, "a session begins");
+    this.#limited.info({ epoch: this.#epoch }, "a session begins");
   }
 
   createContext(request: ContextCreateRequest): Failure | null {
@@ -255,6 +253,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       memory,
       kernels: new KernelTable(this.#store, this.limits),
       hostmemTotals: this.#hostmemTotals,
+      eventTotals: this.#eventTotals,
       limits: this.limits,
     });
     this.contexts.set(id, context);
@@ -376,7 +375,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   #dropSession(): void {
     for (const context of [...this.contexts.values()]) this.destroyContext(context);
     this.#events.clear();
-    if (this.#session !== null) this.#log.info({}, "the session ends");
+    if (this.#session !== null) this.#limited.info({}, "the session ends");
     this.#session = null;
     this.#submitPaused = false;
   }
@@ -388,7 +387,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   #contextFailed(context: Context, error: ContextError): void {
     context.usage.rejections++;
     this.runner.usage.rejections++;
-    this.#log.info(
+    this.#limited.info(
       {
         context: context.id,
         name: context.name,
@@ -406,7 +405,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#epoch = this.#randomEpoch();
     this.runner.deviceLost(this.contexts.values(), message);
     this.runner.publish();
-    if (!this.runner.suspended && this.initialised) this.#events.epochChanged();
+    if (this.initialised) this.#events.epochChanged();
   }
 
   #randomEpoch(): number {
@@ -452,6 +451,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   /** Ends everything; the device can't be used any more. */
   async close(): Promise<void> {
     this.detach();
+    this.#parts.watchdog.disarm();
     await this.#gpu.close();
   }
 }

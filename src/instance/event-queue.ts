@@ -11,6 +11,8 @@ import type { Context } from "./context.js";
 
 export class EventQueue {
   transport: DeviceTransport | null = null;
+  /** While true, nothing is posted. */
+  suspended = true;
   /** Buffers that can't hold a message; they are given back unused. */
   badBuffers = 0;
   posted = 0;
@@ -57,7 +59,7 @@ export class EventQueue {
 
   #post(type: EventType, context: number): boolean {
     const queue = this.transport?.queue(VGPU.QUEUE_EVENT) ?? null;
-    if (queue === null) return false;
+    if (queue === null || this.suspended) return false;
     for (let tried = 0; tried < VGPU.QUEUE_SIZE_MAX; tried++) {
       const chain = queue.pop();
       if (chain === null) break;

@@ -10,6 +10,7 @@
 import { ObjectState, Status } from "../protocol/generated/wire.js";
 import type { BatchRecord } from "./batches.js";
 import { type Failure, failure, unknownHandle } from "./failure.js";
+import type { InstanceLimits } from "./limits.js";
 import type { Stream } from "./streams.js";
 
 export interface DeviceEvent {
@@ -36,13 +37,22 @@ export interface EventAnswer {
   readonly timeNs: number;
 }
 
+/** Events of all contexts, those that are kept as tombstones included. */
+export class EventTotals {
+  count = 0;
+}
+
 export class EventTable {
   readonly #events = new Map<number, DeviceEvent>();
   readonly #max: number;
+  readonly #totalMax: number;
+  readonly #totals: EventTotals;
   #live = 0;
 
-  constructor(eventsMax: number) {
-    this.#max = eventsMax;
+  constructor(limits: InstanceLimits, totals: EventTotals) {
+    this.#max = limits.eventsMax;
+    this.#totalMax = limits.eventsTotalMax;
+    this.#totals = totals;
   }
 
   /** Events that exist. */
@@ -64,6 +74,7 @@ export class EventTable {
     const refused = this.#checkHandle(handle);
     if (refused !== null) return refused;
     const event = this.#make(handle);
+    if (event === null) return this.#tooMany(handle);
     if (!event.live) {
       event.live = true;
       event.recorded = 0;
@@ -89,6 +100,7 @@ export class EventTable {
     const refused = this.#checkHandle(handle);
     if (refused !== null) return refused;
     const event = this.#make(handle);
+    if (event === null) return this.#tooMany(handle);
     if (event.recorded >= generation) {
       stream.follow(event.batch);
       return true;
@@ -129,9 +141,18 @@ export class EventTable {
     for (const event of this.#events.values()) event.waiters = null;
   }
 
-  #make(handle: number): DeviceEvent {
+  clear(): void {
+    this.#totals.count -= this.#events.size;
+    this.#events.clear();
+    this.#live = 0;
+  }
+
+  /** Null if there are too many. */
+  #make(handle: number): DeviceEvent | null {
     let event = this.#events.get(handle);
     if (event === undefined) {
+      if (this.#totals.count >= this.#totalMax) return null;
+      this.#totals.count++;
       event = {
         handle,
         live: false,
@@ -144,6 +165,11 @@ export class EventTable {
       this.#events.set(handle, event);
     }
     return event;
+  }
+
+  #tooMany(handle: number): Failure {
+    const text = `${this.#totalMax} events exist, the limit of all contexts`;
+    return failure(Status.QUOTA, text, this.#totals.count, this.#totalMax, handle);
   }
 
   #wakeReached(event: DeviceEvent, wake: (stream: Stream) => void): void {

@@ -4,7 +4,7 @@
  * once; after failures they become rarer. While there is none, contexts can't be created.
  */
 import type { Executor, ExecutorInfo } from "../gpu/executor.js";
-import type { DeviceLog, OneShot } from "./device.js";
+import type { DeviceLog, OneShot } from "./host.js";
 
 /** `opening`: the first attempt after a loss runs; `lost`: it failed, others follow if possible. */
 export type GpuState = "ready" | "opening" | "lost";

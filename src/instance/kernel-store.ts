@@ -14,8 +14,9 @@ import { Status } from "../protocol/generated/wire.js";
 import { type Failure, failure } from "./failure.js";
 import type { InstanceLimits } from "./limits.js";
 
-/** Modules that nobody uses any more and that are kept in case they are loaded again. */
+/** Modules that nobody uses any more are kept in case they are loaded again: count and text. */
 const IDLE_CODES_MAX = 32;
+const IDLE_LENGTH_MAX = 1024 * 1024;
 
 /** One source text. */
 export class ModuleCode {
@@ -85,6 +86,8 @@ export class Variant {
   readonly key: string;
   pipeline: Pipeline | null = null;
   failed: Failure | null = null;
+  /** Learned cost of a workgroup, 0 while it is unknown: see cost.ts. */
+  nsPerGroup = 0;
   lastUse = 0;
   waiters: (() => void)[] = [];
 
@@ -106,6 +109,10 @@ export class KernelStore {
   #executor: Executor | null = null;
   /** Bytes of the code of all modules that are loaded, counted once per load. */
   codeBytes = 0;
+  /** Modules that are loaded, over all contexts. */
+  modules = 0;
+  /** Functions that exist, over all contexts. */
+  functions = 0;
 
   constructor(limits: InstanceLimits) {
     this.#limits = limits;
@@ -125,6 +132,8 @@ export class KernelStore {
     this.#executor = executor;
     for (const variant of this.#pipelines) variant.entry.variants.delete(variant.key);
     this.#pipelines.clear();
+    // A check that still runs on the old GPU must not answer for a module loaded from now on.
+    for (const code of this.#codes.values()) if (!code.checked) this.#codes.delete(code.source);
   }
 
   /**
@@ -132,7 +141,11 @@ export class KernelStore {
    * Give it back with {@link release}.
    */
   load(source: string, bytes: number, label: string, ready: () => void): ModuleCode | Failure {
-    const { codeBytesMax, codeBytesTotalMax } = this.#limits;
+    const { codeBytesMax, codeBytesTotalMax, modulesTotalMax } = this.#limits;
+    if (this.modules >= modulesTotalMax) {
+      const text = `${label} would be one of ${this.modules + 1} modules, the limit is ${modulesTotalMax}`;
+      return failure(Status.QUOTA, text, this.modules + 1, modulesTotalMax);
+    }
     if (bytes > codeBytesMax) {
       const text = `${label} has ${bytes} bytes of code, the limit is ${codeBytesMax}`;
       return failure(Status.QUOTA, text, bytes, codeBytesMax);
@@ -151,6 +164,7 @@ export class KernelStore {
     code.references++;
     this.#idle.delete(code);
     this.codeBytes += bytes;
+    this.modules++;
     if (!code.checked) code.waiters.push(ready);
     return code;
   }
@@ -158,11 +172,15 @@ export class KernelStore {
   /** `bytes` as given to {@link load}. */
   release(code: ModuleCode, bytes: number): void {
     this.codeBytes -= bytes;
+    this.modules--;
     code.references--;
     if (code.references > 0) return;
     this.#idle.add(code);
+    let length = 0;
+    for (const each of this.#idle) length += each.source.length;
     for (const oldest of this.#idle) {
-      if (this.#idle.size <= IDLE_CODES_MAX) break;
+      if (this.#idle.size <= IDLE_CODES_MAX && length <= IDLE_LENGTH_MAX) break;
+      length -= oldest.source.length;
       this.#forget(oldest);
     }
   }
@@ -193,8 +211,13 @@ export class KernelStore {
 
   #forget(code: ModuleCode): void {
     this.#idle.delete(code);
-    this.#codes.delete(code.source);
+    this.#forgetSource(code);
     code.forEachVariant((variant) => this.#pipelines.delete(variant));
+  }
+
+  /** The next load of this text begins anew; another code of the same text stays. */
+  #forgetSource(code: ModuleCode): void {
+    if (this.#codes.get(code.source) === code) this.#codes.delete(code.source);
   }
 
   #evict(keep: Variant): void {
@@ -222,7 +245,7 @@ export class KernelStore {
         code.status = failed.status;
         code.log = cutText(`${code.log}${failed.text}\n`, this.#limits.logBytesMax);
         // What went wrong with the GPU is not the code's fault: do not remember it.
-        if (failed.status === Status.DEVICE_LOST) this.#codes.delete(code.source);
+        if (failed.status === Status.DEVICE_LOST) this.#forgetSource(code);
       }
       code.checked = true;
       const waiters = code.waiters;

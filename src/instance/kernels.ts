@@ -89,6 +89,11 @@ export class KernelTable {
     return list?.some((each) => each < admission) ?? false;
   }
 
+  /** State for a query: a declared object is not ready yet. */
+  absentState(kind: ObjectKind, handle: number): ObjectState {
+    return this.#declared[kind].has(handle) ? ObjectState.PENDING : ObjectState.ABSENT;
+  }
+
   /** Null if the handle can be used for a new object. */
   checkNew(kind: ObjectKind, handle: number): Failure | null {
     const max = kind === "module" ? this.#limits.modulesMax : this.#limits.functionsMax;
@@ -97,8 +102,12 @@ export class KernelTable {
       return failure(Status.HANDLE_LIMIT, text, handle, max, handle);
     }
     const exists = kind === "module" ? this.#modules.has(handle) : this.#functions.has(handle);
-    if (!exists) return null;
-    return failure(Status.HANDLE_EXISTS, `${kind} ${handle} exists already`, handle, 0, handle);
+    if (exists)
+      return failure(Status.HANDLE_EXISTS, `${kind} ${handle} exists already`, handle, 0, handle);
+    const { functionsTotalMax } = this.#limits;
+    if (kind === "module" || this.#store.functions < functionsTotalMax) return null;
+    const text = `${this.#store.functions} functions exist, the limit of all contexts`;
+    return failure(Status.QUOTA, text, this.#store.functions, functionsTotalMax, handle);
   }
 
   /** Enters a module whose code is being checked, or was refused (`refused`). */
@@ -135,6 +144,7 @@ export class KernelTable {
     if (module === undefined) return unknownHandle("module", handle);
     this.#modules.delete(handle);
     for (const each of module.functions) this.#functions.delete(each.handle);
+    this.#store.functions -= module.functions.size;
     this.#dropModule(module);
     return null;
   }
@@ -154,6 +164,7 @@ export class KernelTable {
       entry: failed ? null : found,
     };
     this.#functions.set(handle, added);
+    this.#store.functions++;
     module?.functions.add(added);
     return added;
   }
@@ -162,12 +173,14 @@ export class KernelTable {
     const found = this.#functions.get(handle);
     if (found === undefined) return unknownHandle("function", handle);
     this.#functions.delete(handle);
+    this.#store.functions--;
     found.module?.functions.delete(found);
     return null;
   }
 
   clear(): void {
     for (const module of this.#modules.values()) this.#dropModule(module);
+    this.#store.functions -= this.#functions.size;
     this.#modules.clear();
     this.#functions.clear();
     this.#declared.module.clear();

@@ -64,6 +64,9 @@ export function launch(
     grid: [command.gridX, command.gridY, command.gridZ],
   });
   record.launches++;
+  const groups = command.gridX * command.gridY * command.gridZ;
+  // Few launches of unknown cost share a batch.
+  record.cost.add(variant, groups, host.scheduling.batchNsMax / 4);
   return Step.done;
 }
 

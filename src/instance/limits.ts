@@ -33,6 +33,10 @@ export interface InstanceLimits {
   /** Code of one module, and of all modules of the instance. */
   readonly codeBytesMax: number;
   readonly codeBytesTotalMax: number;
+  /** Objects of all contexts together: bounds our tables. */
+  readonly modulesTotalMax: number;
+  readonly functionsTotalMax: number;
+  readonly eventsTotalMax: number;
   /** Compiler messages kept of one module. */
   readonly logBytesMax: number;
   /** Compiled pipelines that are kept, whole instance; the least recently used one goes. */
@@ -62,8 +66,12 @@ export const DEFAULT_LIMITS: InstanceLimits = {
   segmentBytesFirst: 8 * MIB,
   segmentBytesOwn: 16 * MIB,
   codeBytesMax: 2 * MIB,
-  codeBytesTotalMax: 64 * MIB,
-  logBytesMax: 64 * KIB,
+  // A syntax tree takes a hundred times the memory of its text.
+  codeBytesTotalMax: 16 * MIB,
+  modulesTotalMax: 8192,
+  functionsTotalMax: 65536,
+  eventsTotalMax: 262144,
+  logBytesMax: 16 * KIB,
   pipelinesMax: 1024,
   compilesMax: 2,
 };
@@ -75,6 +83,10 @@ export interface SchedulingLimits {
   /** Operations and copied bytes of one batch: a lease can change hands between two batches. */
   readonly batchOperationsMax: number;
   readonly batchBytesMax: number;
+  /** Expected GPU time of one batch. A single long launch may take longer. */
+  readonly batchNsMax: number;
+  /** A batch that is not done after this time has hung the GPU; 0 waits for ever. */
+  readonly watchdogNs: number;
   /** Commands of one stream before the next stream of the context has its turn. */
   readonly streamTurnCommands: number;
   /** Chains taken from one ring in one turn of the event loop. */
@@ -85,6 +97,8 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
   batchesInFlightMax: 3,
   batchOperationsMax: 512,
   batchBytesMax: 32 * MIB,
+  batchNsMax: 10e6,
+  watchdogNs: 60e9,
   streamTurnCommands: 64,
   drainChainsMax: 256,
 };

@@ -23,6 +23,8 @@ export interface SegmentEntry {
   readonly allocator: SubAllocator;
   /** Made for one large allocation: returned as soon as it is empty. */
   readonly own: boolean;
+  /** Allocations of reused bytes that were not zeroed yet: offset → bytes to zero. */
+  readonly fills: Map<number, number>;
 }
 
 export interface MemoryOptions {
@@ -43,13 +45,6 @@ export interface Grant {
   readonly bytes: number;
 }
 
-/** A range to be zeroed before it is used again. */
-interface PendingFill {
-  readonly entry: SegmentEntry;
-  readonly offset: number;
-  readonly bytes: number;
-}
-
 const SEGMENT_NUMBERS_END = 2 ** 32;
 const SEGMENT_BYTES_MAX = 2 ** 32 - VGPU.ALLOCATION_ALIGN;
 
@@ -60,7 +55,8 @@ export class ContextMemory {
   #nextNumber: number = VGPU.SEGMENT_FIRST;
   #allocatedBytes = 0;
   #allocations = 0;
-  #fills: PendingFill[] = [];
+  /** Fills of all segments. */
+  #fillCount = 0;
   /** The allocation that the last successful {@link resolve} found: offset and end, bytes. */
   foundOffset = 0;
   foundEnd = 0;
@@ -110,7 +106,12 @@ export class ContextMemory {
     const rounded = Math.ceil(bytes / VGPU.ALLOCATION_ALIGN) * VGPU.ALLOCATION_ALIGN;
     const found = this.#place(rounded);
     if (found !== null) return found;
-    const entry = this.#addSegment(rounded);
+    let entry = this.#addSegment(rounded);
+    if ("kind" in entry && entry.status === Status.OUT_OF_MEMORY) {
+      // What contexts keep for later goes before anyone is refused.
+      this.#options.reclaim();
+      entry = this.#addSegment(rounded);
+    }
     if ("kind" in entry) return entry;
     return this.#placeIn(entry, rounded) ?? failure(Status.INTERNAL, "a new segment has no room");
   }
@@ -121,6 +122,7 @@ export class ContextMemory {
     const freed = entry?.allocator.free(pointer.offset) ?? null;
     if (entry === undefined || freed === null)
       return pointerFailure(pointer, "is not the start of an allocation");
+    this.#dropFill(entry, freed.offset);
     this.#allocatedBytes -= freed.bytes;
     this.#allocations--;
     this.#options.budget.count(-freed.bytes);
@@ -167,14 +169,20 @@ export class ContextMemory {
   }
 
   get hasFills(): boolean {
-    return this.#fills.length > 0;
+    return this.#fillCount > 0;
   }
 
-  /** Hands over the zeroing that must come before any other operation. */
-  takeFills(fill: (segment: Segment, offset: number, bytes: number) => void): void {
-    const fills = this.#fills;
-    this.#fills = [];
-    for (const { entry, offset, bytes } of fills) fill(entry.segment, offset, bytes);
+  /** Hands over at most `max` of the fills that must come before any other operation. */
+  takeFills(max: number, fill: (segment: Segment, offset: number, bytes: number) => void): void {
+    let left = max;
+    for (const entry of this.#segments.values()) {
+      for (const [offset, bytes] of entry.fills) {
+        if (left === 0) return;
+        left--;
+        fill(entry.segment, offset, bytes);
+        this.#dropFill(entry, offset);
+      }
+    }
   }
 
   /** Returns segments that are kept although they are empty. */
@@ -193,7 +201,7 @@ export class ContextMemory {
     this.#options.budget.count(-this.#allocatedBytes);
     this.#segments.clear();
     this.#recent = null;
-    this.#fills = [];
+    this.#fillCount = 0;
     this.#allocatedBytes = 0;
     this.#allocations = 0;
   }
@@ -218,39 +226,41 @@ export class ContextMemory {
     const allocation = entry.allocator.allocate(bytes);
     if (allocation === null) return null;
     const dirtyEnd = Math.min(used, allocation.offset + allocation.bytes);
-    if (allocation.offset < dirtyEnd)
-      this.#fills.push({ entry, offset: allocation.offset, bytes: dirtyEnd - allocation.offset });
+    if (allocation.offset < dirtyEnd) {
+      entry.fills.set(allocation.offset, dirtyEnd - allocation.offset);
+      this.#fillCount++;
+    }
     this.#allocatedBytes += allocation.bytes;
     this.#allocations++;
     this.#options.budget.count(allocation.bytes);
     return { segment: entry.number, offset: allocation.offset, bytes: allocation.bytes };
   }
 
+  /** A segment for `need` bytes: larger if there is room, since more allocations will follow. */
   #addSegment(need: number): SegmentEntry | Failure {
     const { budget, limits } = this.#options;
     const own = need >= limits.segmentBytesOwn;
     let wanted = own ? need : Math.max(need, this.#growth());
-    if (!budget.reserve(wanted)) {
-      wanted = need;
-      if (!budget.reserve(wanted)) {
-        this.#options.reclaim();
-        if (!budget.reserve(wanted)) return outOfMemory(need, budget.limitBytes);
-      }
-    }
+    let reserved = false;
     for (;;) {
-      const segment = this.#createSegment(wanted);
-      if (segment !== null && !("kind" in segment)) return this.#enter(segment, own);
-      budget.release(wanted);
-      if (segment !== null) return segment;
-      if (wanted === need || !budget.reserve(need))
-        return failure(
-          Status.OUT_OF_MEMORY,
-          `the GPU has no memory for a segment of ${need} bytes`,
-          need,
-          budget.limitBytes,
-        );
-      wanted = need;
+      if (budget.reserve(wanted)) {
+        reserved = true;
+        const segment = this.#createSegment(wanted);
+        if (segment !== null && !("kind" in segment)) return this.#enter(segment, own);
+        budget.release(wanted);
+        if (segment !== null) return segment;
+      }
+      if (wanted === need) break;
+      wanted = Math.max(need, roundDown(wanted / 2));
     }
+    if (reserved)
+      return failure(
+        Status.OUT_OF_MEMORY,
+        `the GPU has no memory for a segment of ${need} bytes`,
+        need,
+        budget.limitBytes,
+      );
+    return outOfMemory(need, budget.limitBytes);
   }
 
   /** Size of the next shared segment: doubles what there is, but leaves others their part. */
@@ -259,7 +269,7 @@ export class ContextMemory {
     const doubled = Math.max(limits.segmentBytesFirst, 2 * this.reservedBytes);
     const fair = Math.max(budget.availableBytes / 4, budget.limitBytes / 128);
     const size = Math.min(doubled, fair, largestAllocation(executor));
-    return Math.floor(size / VGPU.ALLOCATION_ALIGN) * VGPU.ALLOCATION_ALIGN;
+    return roundDown(size);
   }
 
   /** Null when the GPU is out of memory. */
@@ -281,10 +291,15 @@ export class ContextMemory {
       segment,
       allocator: new SubAllocator(segment.bytes, VGPU.ALLOCATION_ALIGN, this.#options.seed),
       own,
+      fills: new Map<number, number>(),
     };
     this.#advanceNumber();
     this.#segments.set(entry.number, entry);
     return entry;
+  }
+
+  #dropFill(entry: SegmentEntry, offset: number): void {
+    if (entry.fills.delete(offset)) this.#fillCount--;
   }
 
   #advanceNumber(): void {
@@ -306,10 +321,13 @@ export class ContextMemory {
   #returnSegment(entry: SegmentEntry): void {
     this.#segments.delete(entry.number);
     if (this.#recent === entry) this.#recent = null;
-    this.#fills = this.#fills.filter((fill) => fill.entry !== entry);
     entry.segment.destroy();
     this.#options.retire(entry.segment.bytes);
   }
+}
+
+function roundDown(bytes: number): number {
+  return Math.floor(bytes / VGPU.ALLOCATION_ALIGN) * VGPU.ALLOCATION_ALIGN;
 }
 
 function outOfMemory(bytes: number, limitBytes: number): Failure {

@@ -19,6 +19,7 @@ import type { MemoryBudget } from "./budget.js";
 import { type Context, type ContextError, Usage } from "./context.js";
 import { type ExecuteHost, executeCommand, Step } from "./execute.js";
 import { type Failure, failure } from "./failure.js";
+import type { OneShot } from "./host.js";
 import type { GuestViews } from "./hostmem.js";
 import type { KernelStore } from "./kernel-store.js";
 import type { Lease } from "./lease.js";
@@ -31,6 +32,8 @@ export interface RunnerOptions {
   readonly scheduling: SchedulingLimits;
   readonly budget: MemoryBudget;
   readonly store: KernelStore;
+  /** A timer of the runner's own, against hung GPUs. */
+  readonly watchdog: OneShot;
   /** Posts an event message for a context whose armed fence has completed. */
   readonly notify: (context: Context) => void;
   /** The GPU is gone, as a batch tells it. */
@@ -72,6 +75,8 @@ export class Runner implements ReadGate, ExecuteHost {
   #suspended = true;
   #pumping = false;
   #leaseRequested = false;
+  #watching = false;
+  #lastDoneNs = 0;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
@@ -214,12 +219,14 @@ export class Runner implements ReadGate, ExecuteHost {
     if (record === null) return;
     record.submittedNs = now;
     this.#inFlight.push(record);
+    this.#watch(this.scheduling.watchdogNs);
     context.batchesInFlight++;
     context.lastRecord = record;
     record.batch.submit((outcome) => this.#batchDone(record, outcome, executor));
   }
 
   #encodeTurn(context: Context): void {
+    if (context.memory.hasFills && context.runnable.length > 0) this.#zeroReused(context);
     while (!this.#full()) {
       const stream = context.runnable.shift();
       if (stream === undefined) return;
@@ -276,12 +283,23 @@ export class Runner implements ReadGate, ExecuteHost {
   #full(): boolean {
     const record = this.#record;
     if (record === null) return false;
-    const { batchOperationsMax, batchBytesMax } = this.scheduling;
-    return record.batch.operations >= batchOperationsMax || record.bytes >= batchBytesMax;
+    const { batchOperationsMax, batchBytesMax, batchNsMax } = this.scheduling;
+    return (
+      record.batch.operations >= batchOperationsMax ||
+      record.bytes >= batchBytesMax ||
+      record.cost.estimateNs >= batchNsMax
+    );
   }
 
   /** The batch that is being made, for an operation of this stream. */
   open(context: Context, stream: Stream, job: Job): BatchRecord {
+    const record = this.#openRecord(context);
+    record.blame ??= job;
+    stream.lastBatch = record;
+    return record;
+  }
+
+  #openRecord(context: Context): BatchRecord {
     let record = this.#record;
     if (record === null) {
       const executor = this.#executor;
@@ -289,15 +307,15 @@ export class Runner implements ReadGate, ExecuteHost {
       record = new BatchRecord(++this.#sequence, context, executor.begin(context.name));
       this.#record = record;
     }
-    if (context.memory.hasFills) {
-      const { batch } = record;
-      context.memory.takeFills((segment, offset, bytes) =>
-        batch.fill(segment, offset, bytes, 0, 4),
-      );
-    }
-    record.blame ??= job;
-    stream.lastBatch = record;
     return record;
+  }
+
+  /** Zeroes reused memory ahead of the context's next commands; many fills take several batches. */
+  #zeroReused(context: Context): void {
+    const { batch } = this.#openRecord(context);
+    context.memory.takeFills(this.scheduling.batchOperationsMax, (segment, offset, bytes) =>
+      batch.fill(segment, offset, bytes, 0, 4),
+    );
   }
 
   // ---- Completion -----------------------------------------------------------------------------
@@ -310,7 +328,10 @@ export class Runner implements ReadGate, ExecuteHost {
     }
     const context = record.context;
     this.#finish(record);
-    if (outcome.ok) this.#charge(record, outcome.gpuTimeNs);
+    if (outcome.ok) {
+      this.#charge(record, outcome.gpuTimeNs);
+      record.cost.learn(outcome.gpuTimeNs, record.bytes);
+    }
     if (!context.dead) {
       const now = this.nowNs();
       const failed = batchFailure(record, outcome);
@@ -332,6 +353,7 @@ export class Runner implements ReadGate, ExecuteHost {
   /** Takes the record off all lists. */
   #finish(record: BatchRecord): void {
     record.done = true;
+    this.#lastDoneNs = this.nowNs();
     const index = this.#inFlight.indexOf(record);
     if (index >= 0) this.#inFlight.splice(index, 1);
     record.context.batchesInFlight--;
@@ -406,6 +428,7 @@ export class Runner implements ReadGate, ExecuteHost {
     this.#unblockAll(context);
     context.memory.clear(false);
     context.kernels.clear();
+    context.events.clear();
     context.hostmems.clear();
     context.timeline.unmap();
     if (context.ready) this.#ready.remove(context);
@@ -430,7 +453,7 @@ export class Runner implements ReadGate, ExecuteHost {
     for (const record of flight) {
       if (record.context.dead) continue;
       for (const job of record.jobs) {
-        job.status = Status.DEVICE_LOST;
+        job.status = record.context.error?.status ?? Status.DEVICE_LOST;
         this.#complete(record.context, job, now);
       }
     }
@@ -451,6 +474,37 @@ export class Runner implements ReadGate, ExecuteHost {
       stream.blocked = null;
       stream.listed = false;
     }
+  }
+
+  // ---- Watchdog -------------------------------------------------------------------------------
+
+  /**
+   * The timer is armed once and looks at the oldest batch when it fires, so that a launch costs no
+   * timer of its own.
+   */
+  #watch(afterNs: number): void {
+    if (this.#watching || this.scheduling.watchdogNs === 0) return;
+    this.#watching = true;
+    this.#options.watchdog.arm(Math.max(1, Math.ceil(afterNs)), () => this.#look());
+  }
+
+  #look(): void {
+    this.#watching = false;
+    const oldest = this.#inFlight[0];
+    if (oldest === undefined) return;
+    const { watchdogNs } = this.scheduling;
+    // A batch waits for those before it: its own time begins when the last one was done.
+    const ageNs = this.nowNs() - Math.max(oldest.submittedNs, this.#lastDoneNs);
+    if (ageNs < watchdogNs) {
+      this.#watch(watchdogNs - ageNs);
+      return;
+    }
+    const text =
+      `a batch is not done after ${(ageNs / 1e9).toFixed(1)} s, ` +
+      `the watchdog's limit is ${watchdogNs / 1e9} s`;
+    const why = failure(Status.TIMEOUT, text, ageNs, watchdogNs);
+    if (!oldest.context.dead) this.failContext(oldest.context, why, blamed(oldest));
+    this.#options.lost(text);
   }
 
   // ---- Publishing -----------------------------------------------------------------------------

@@ -193,6 +193,8 @@ export class Harness {
   timeNs = 1000;
   timerCallback: (() => void) | null = null;
   timerNs = 0;
+  watchdogCallback: (() => void) | null = null;
+  watchdogNs = 0;
   #random = 0x1234;
   readonly #fences = new Map<string, number>();
 
@@ -218,6 +220,15 @@ export class Harness {
         },
         disarm: () => {
           this.timerCallback = null;
+        },
+      },
+      watchdog: {
+        arm: (ns, callback) => {
+          this.watchdogNs = ns;
+          this.watchdogCallback = callback;
+        },
+        disarm: () => {
+          this.watchdogCallback = null;
         },
       },
       words: this.words,
