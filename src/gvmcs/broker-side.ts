@@ -140,7 +140,7 @@ export class GvmcsBroker {
     const { deadlineNs } = entry;
     this.#move({ kind: "enter", bounded: deadlineNs !== null });
     this.#entrySequence = (this.#entrySequence + 1) >>> 0;
-    this.#controls.page.words.store64(ControlsWordsAt.deadline_ns, deadlineNs ?? 0);
+    this.#setDeadline(deadlineNs);
     this.#controls.write(EntryControls, {
       sequence: this.#entrySequence,
       reason: this.#entryReason,
@@ -154,8 +154,7 @@ export class GvmcsBroker {
   /** Sets the end of an entry that had none. */
   bound(deadlineNs: number): void {
     this.#move({ kind: "bound" });
-    // Zero means that no deadline is set.
-    this.#controls.page.words.store64(ControlsWordsAt.deadline_ns, Math.max(1, deadlineNs));
+    this.#setDeadline(deadlineNs);
   }
 
   /** Tells the instance that it will probably be entered next. */
@@ -206,7 +205,7 @@ export class GvmcsBroker {
     this.#entryReason = EntryReason.START;
     this.#move({ kind: "clear" });
     this.#store(ControlsWordsAt.abort_indicator, AbortIndicator.NONE);
-    this.#controls.page.words.store64(ControlsWordsAt.deadline_ns, 0);
+    this.#setDeadline(null);
     this.setHost(host);
   }
 
@@ -289,6 +288,12 @@ export class GvmcsBroker {
   #setLaunchState(state: LaunchState): void {
     this.#launchState = state;
     this.#store(ControlsWordsAt.launch_state, state);
+  }
+
+  /** Zero in the word means that no deadline is set. */
+  #setDeadline(deadlineNs: number | null): void {
+    const value = deadlineNs === null ? 0 : Math.max(1, Math.ceil(deadlineNs));
+    this.#controls.page.words.store64(ControlsWordsAt.deadline_ns, value);
   }
 
   #store(byteOffset: number, value: number): void {
