@@ -4,8 +4,8 @@
  * and its account.
  *
  * `lagNs` is how much GPU time the vGPU is behind (positive) or ahead (negative: a debt) of what
- * its share gave it since it has work. While it has none, the gap to the others is kept instead,
- * so that neither a debt nor a claim is lost by a short pause.
+ * its share gave it. While it has no work it is kept apart as `gapNs`, so that neither a debt nor a
+ * claim is lost by a short pause.
  */
 import type { SchedulingSettings } from "./settings.js";
 
@@ -79,7 +79,7 @@ export class Entity {
   /** Share of the GPU among those that are active now. */
   share = 0;
   lagNs = 0;
-  /** While not active: the lag that it had against the others, when it stopped. */
+  /** While not active: the lag that it had when it stopped. */
   gapNs = 0;
   idleSinceNs = 0;
   /** Mean length of its last pauses. */

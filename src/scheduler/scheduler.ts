@@ -3,7 +3,7 @@
  * Whose turn on one GPU it is. Pure: events come in with the time, actions come out, and the same
  * code runs in the broker and in the simulation.
  *
- * A holder that nobody waits for keeps the GPU without an end. As soon as another one is due, its
+ * A holder that nobody waits for keeps the GPU for long, with no end set. As soon as another one is due, its
  * entry is bounded: the deadline is told at most one slice ahead, so that the holder can size its
  * work to end there. Time is charged by the caller's clock from entry to exit, whatever an exit
  * claims. A holder that has not come back at its deadline plus its watchdog plus the grace is to be
@@ -37,12 +37,15 @@ export interface SchedulerOptions {
   readonly prepareLeadNs: number;
   /** How long a debtor waits for a vGPU that usually comes back at once, ns. */
   readonly anticipationNs: number;
+  /** The longest entry of one that is alone, ns: so one that does not answer is noticed. */
+  readonly aloneMaxNs: number;
 }
 
 export const defaultOptions: SchedulerOptions = {
   graceNs: 500e6,
   prepareLeadNs: 1e6,
   anticipationNs: 2e6,
+  aloneMaxNs: 1e9,
 };
 
 export interface ExitReport {
@@ -193,7 +196,7 @@ export class Scheduler {
     this.#stop(entity, nowNs);
     entity.condemned = false;
     entity.paused = false;
-    this.#audits.delete(id);
+    this.#audits.set(id, { busyNs: 0, heldNs: entity.account.heldNs });
     return this.advance(nowNs);
   }
 
@@ -201,6 +204,7 @@ export class Scheduler {
   remove(id: string, nowNs: number): SchedulerAction[] {
     const actions = this.gone(id, nowNs);
     this.#entities.delete(id);
+    this.#audits.delete(id);
     this.#reserve();
     return [...actions, ...this.advance(nowNs)];
   }
@@ -213,9 +217,9 @@ export class Scheduler {
     const entity = this.#need(id);
     this.#accrue(nowNs);
     const { heldNs } = entity.account;
-    const last = this.#audits.get(id);
+    const last = this.#audits.get(id) ?? { busyNs: 0, heldNs: 0 };
     this.#audits.set(id, { busyNs, heldNs });
-    if (last === undefined || entity.condemned) return this.advance(nowNs);
+    if (entity.condemned) return this.advance(nowNs);
     const allowedNs = (heldNs - last.heldNs) * AUDIT_FACTOR_MAX + AUDIT_SLACK_NS;
     if (busyNs - last.busyNs <= allowedNs) return this.advance(nowNs);
     if (this.#holding?.entity !== entity) this.#stop(entity, nowNs);
@@ -312,11 +316,20 @@ export class Scheduler {
     if (!holder.reserved) this.#commons?.take(elapsedNs);
   }
 
-  /** A best-effort turn costs a whole slice: that is what makes it a round robin. */
+  /**
+   * A best-effort turn costs a whole slice, of its own or of the others if those are shorter: that
+   * is what makes it a round robin. A lost rest is no overshoot, and never more debt than a turn.
+   */
   #chargeTurn(entity: Entity, heldNs: number): void {
-    const unusedNs = entity.settings.sliceNs - heldNs;
-    if (entity.settings.policy === "best-effort" && unusedNs > 0) {
-      this.#standing.charge(entity, unusedNs, () => false);
+    if (entity.settings.policy !== "best-effort") return;
+    let othersNs = 0;
+    for (const each of this.#standing.active) {
+      if (each !== entity) othersNs = Math.max(othersNs, each.settings.sliceNs);
+    }
+    const turnNs = Math.min(entity.settings.sliceNs, othersNs);
+    const unusedNs = Math.min(turnNs - heldNs, turnNs + entity.lagNs);
+    if (unusedNs > 0) {
+      this.#standing.charge(entity, unusedNs, (each) => this.#throttled(each));
     }
   }
 
@@ -405,20 +418,20 @@ export class Scheduler {
     const holding: Holding = { entity, enteredNs: nowNs, deadlineNs: null, prepared: null };
     this.#holding = holding;
     const endNs = this.#endOf(holding, nowNs);
-    if (endNs !== null && endNs - nowNs <= entity.settings.sliceNs) holding.deadlineNs = endNs;
+    if (endNs - nowNs <= entity.settings.sliceNs) holding.deadlineNs = endNs;
     actions.push({ kind: "enter", id: entity.id, deadlineNs: holding.deadlineNs });
   }
 
   /** When the entry should end as things are: after a slice at least, when another one is due. */
-  #endOf({ entity, enteredNs }: Holding, nowNs: number): number | null {
+  #endOf({ entity, enteredNs }: Holding, nowNs: number): number {
     const sliceEndNs = enteredNs + entity.settings.sliceNs;
-    let endNs: number | null = this.#metered(entity) ? sliceEndNs : null;
+    let endNs = this.#metered(entity) ? sliceEndNs : enteredNs + this.#options.aloneMaxNs;
     for (const each of this.#standing.active) {
       if (each === entity || each.condemned || this.#throttled(each)) continue;
       const dueNs = Math.ceil(nowNs + this.#standing.untilDueNs(entity, each));
-      endNs = Math.min(endNs ?? Number.POSITIVE_INFINITY, Math.max(sliceEndNs, dueNs));
+      endNs = Math.min(endNs, Math.max(sliceEndNs, dueNs));
     }
-    return endNs === null ? null : Math.max(nowNs, endNs);
+    return Math.max(nowNs, endNs);
   }
 
   /** Bounds the holder, hints at its successor, and condemns it when it is overdue. */
@@ -429,7 +442,6 @@ export class Scheduler {
     if (holding.deadlineNs === null) {
       const endNs = this.#endOf(holding, nowNs);
       this.#wakeAtRefill(nowNs);
-      if (endNs === null) return;
       if (endNs - nowNs > sliceNs) {
         this.#wakeAt(endNs - sliceNs);
         return;

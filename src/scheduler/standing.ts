@@ -7,7 +7,7 @@
  * next. So shares converge to the policy whatever the lengths of turns; a turn that overshoots is a
  * debt which the others are served before it is the debtor's turn again.
  *
- * A vGPU that stops keeps its distance from the others. A debt is worked off at the rate of its
+ * A vGPU that stops keeps its lag. A debt is worked off at the rate of its
  * share, and goes on into a small credit, so that one who wakes now and then is served soon; a
  * claim above that credit fades as fast as time passes.
  */
@@ -60,14 +60,14 @@ export class Standing {
       gapNs < creditMaxNs
         ? Math.min(creditMaxNs, gapNs + restNs * entity.share)
         : Math.max(creditMaxNs, gapNs - restNs);
-    entity.lagNs = clampLag(this.#reference(entity) * entity.share + kept);
+    this.#settle(entity, clampLag(kept));
   }
 
   leave(entity: Entity, nowNs: number): void {
     const index = this.#active.indexOf(entity);
     if (index < 0) return;
     this.#recentre();
-    entity.gapNs = clampLag(entity.lagNs - this.#reference(entity) * entity.share);
+    entity.gapNs = entity.lagNs;
     entity.idleSinceNs = nowNs;
     entity.active = false;
     entity.lagNs = 0;
@@ -76,10 +76,12 @@ export class Standing {
     this.reshare();
   }
 
-  /** The holder has had the GPU for a while. A throttled one gains up to its credit only. */
+  /**
+   * The holder has had the GPU for a while. A throttled one only makes up for what it had before
+   * its turn: it could not be entered, so it has no claim.
+   */
   charge(holder: Entity, elapsedNs: number, throttled: (entity: Entity) => boolean): void {
-    const gains = (each: Entity): boolean =>
-      each === holder || !throttled(each) || each.lagNs < each.creditMaxNs;
+    const gains = (each: Entity): boolean => each === holder || !throttled(each) || each.lagNs < 0;
     let shares = 0;
     for (const each of this.#active) if (gains(each)) shares += each.share;
     if (shares <= 0) return;
@@ -101,16 +103,16 @@ export class Standing {
     return ahead <= 0 ? 0 : ahead * (holder.share / Math.max(shares, 1e-9));
   }
 
-  /** Mean key of the others, weighted by their shares. */
-  #reference(entity: Entity): number {
-    let lag = 0;
+  /** Gives one that joins its lag, which the others owe by their shares: the sum stays zero. */
+  #settle(entity: Entity, lagNs: number): void {
     let shares = 0;
+    for (const each of this.#active) if (each !== entity) shares += each.share;
+    // Alone there is nobody to be ahead of or behind.
+    entity.lagNs = shares > 0 ? lagNs : 0;
+    if (shares <= 0) return;
     for (const each of this.#active) {
-      if (each === entity) continue;
-      lag += each.lagNs;
-      shares += each.share;
+      if (each !== entity) each.lagNs = clampLag(each.lagNs - (each.share / shares) * lagNs);
     }
-    return shares > 0 ? lag / shares : 0;
   }
 
   /** Moves all keys alike, so that the lags add up to zero: only their differences mean anything. */
