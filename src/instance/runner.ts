@@ -348,6 +348,7 @@ export class Runner implements ReadGate, ExecuteHost {
     this.publish();
     if (!this.#lease.held && this.#inFlight.length === 0) this.#lease.release();
     this.pump();
+    if (!this.busy) this.#lease.idle?.();
   }
 
   /** Takes the record off all lists. */
