@@ -222,7 +222,13 @@ export class Runner implements ReadGate, ExecuteHost {
     this.#watch(this.scheduling.watchdogNs);
     context.batchesInFlight++;
     context.lastRecord = record;
-    record.batch.submit((outcome) => this.#batchDone(record, outcome, executor));
+    try {
+      record.batch.submit((outcome) => this.#batchDone(record, outcome, executor));
+    } catch (error) {
+      if (!(error instanceof ExecutorError)) throw error;
+      const reason = error.reason === "no-adapter" ? "lost" : error.reason;
+      this.#batchDone(record, { ok: false, reason, message: error.message }, executor);
+    }
   }
 
   #encodeTurn(context: Context): void {
