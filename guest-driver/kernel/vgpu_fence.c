@@ -19,6 +19,7 @@
 #include <linux/sched/signal.h>
 
 #include "vgpu_drv.h"
+#include "vgpu_trace.h"
 
 /*
  * How long a sleeper trusts the device to send the interrupt: first and last.
@@ -317,7 +318,9 @@ int vgpu_fence_wait(struct vgpu_context *ctx, struct vgpu_ioctl_wait *arg)
 		return -ETIME;
 	start = ktime_get_ns();
 	deadline = vgpu_deadline(start, arg->timeout_ns);
+	trace_vgpu_wait_begin(ctx, arg->stream, arg->fence, 0);
 	ret = vgpu_fence_wait_slow(ctx, arg, start, deadline, &arg->status);
+	trace_vgpu_wait_end(ctx, arg->stream, arg->fence, ret);
 	if (ret == -ERESTARTSYS && deadline != VGPU_WAIT_FOREVER) {
 		now = ktime_get_ns();
 		arg->timeout_ns = now < deadline ? deadline - now : 0;

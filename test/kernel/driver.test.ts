@@ -27,7 +27,7 @@ function emptyHeaders(source: string): string {
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, "");
   }
-  writeFileSync(join(root, "vgpu_drv.h"), "");
+  for (const name of ["vgpu_drv.h", "vgpu_trace.h"]) writeFileSync(join(root, name), "");
   return root;
 }
 

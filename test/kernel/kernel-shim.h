@@ -45,6 +45,8 @@ typedef int64_t s64;
 #define cmpxchg(p, old, new)	__sync_val_compare_and_swap(p, old, new)
 #define cpu_relax()		sched_yield()
 #define need_resched()		false
+#define trace_vgpu_wait_begin(ctx, stream, fence, ret)	((void)(ret))
+#define trace_vgpu_wait_end(ctx, stream, fence, ret)	((void)(ret))
 #define current			NULL
 
 extern _Thread_local bool shim_signal;

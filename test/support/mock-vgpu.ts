@@ -53,6 +53,8 @@ export const Mischief = {
   increment: 0x800b,
   /** Never interrupts for fences any more. */
   silent: 0x800c,
+  /** Leaves the submit queue alone for so many milliseconds. */
+  stall: 0x800d,
 } as const;
 
 interface Slot {
@@ -117,6 +119,7 @@ export class MockVgpu implements VirtioDevice {
   #slowMs = 0;
   #mute = false;
   #silent = false;
+  #stalled = false;
 
   readConfig(offset: number, into: Uint8Array): void {
     const bytes = new Uint8Array(VGPU.CONFIG_SPACE_BYTES);
@@ -161,9 +164,11 @@ export class MockVgpu implements VirtioDevice {
   processQueue(index: number): void {
     const queue = this.#transport?.queue(index);
     if (!queue || index === VGPU.QUEUE_EVENT) return;
+    if (index === VGPU.QUEUE_SUBMIT && this.#stalled) return;
     for (let chain = queue.pop(); chain !== null; chain = queue.pop()) {
       if (index === VGPU.QUEUE_CONTROL) this.#control(chain);
       else queue.push(chain, scatter(chain.writable, response(this.#submit(chain))));
+      if (index === VGPU.QUEUE_SUBMIT && this.#stalled) break;
     }
     queue.flush();
   }
@@ -354,6 +359,13 @@ export class MockVgpu implements VirtioDevice {
         break;
       case Mischief.silent:
         this.#silent = true;
+        break;
+      case Mischief.stall:
+        this.#stalled = true;
+        setTimeout(() => {
+          this.#stalled = false;
+          this.processQueue(VGPU.QUEUE_SUBMIT);
+        }, argument);
         break;
       case Mischief.badEvents:
         this.#event(EventType.FENCE, 0xffffffff);

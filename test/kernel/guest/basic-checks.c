@@ -264,6 +264,39 @@ static void many_wait_on_one_stream(void)
 	CHECK(now_ms() - start < 1000);
 }
 
+/* Queues have no order among each other: the driver keeps it. */
+static void control_requests_do_not_overtake(void)
+{
+	int fd = open_device();
+	uint64_t start = now_ms();
+
+	tell(fd, 0, MOCK_STALL, 300);
+	tell(fd, 0, MOCK_DELAY, 0);
+	CHECK(now_ms() - start < 250);
+	CHECK_EQ(memory_info(fd, NULL, NULL, NULL), 0);
+	CHECK(now_ms() - start >= 280);
+	CHECK(now_ms() - start < 1200);
+}
+
+/* What a closed context has queued must not meet the next one with its id. */
+static void a_context_ends_after_its_submissions(void)
+{
+	int fd = open_device();
+	uint64_t start = now_ms();
+	int i;
+
+	tell(fd, 0, MOCK_STALL, 300);
+	for (i = 0; i < 10; i++)
+		tell(fd, 0, MOCK_DELAY, 0);
+	CHECK(now_ms() - start < 250);
+	close(fd);
+	CHECK(now_ms() - start >= 280);
+	fd = open_device();
+	CHECK_EQ(tell(fd, 0, MOCK_DELAY, 0), 1);
+	CHECK_EQ(wait_fence(fd, 0, 1, VGPU_WAIT_FOREVER, 0, NULL), 0);
+	CHECK_EQ(stat_of("submit_errors"), 0);
+}
+
 static void nothing(int number)
 {
 	(void)number;
@@ -400,6 +433,10 @@ const struct check basic_checks[] = {
 	{ "time_runs_out", time_runs_out },
 	{ "many_wait_on_one_stream", many_wait_on_one_stream },
 	{ "signals_interrupt_waits", signals_interrupt_waits },
+	{ "control_requests_do_not_overtake",
+	  control_requests_do_not_overtake },
+	{ "a_context_ends_after_its_submissions",
+	  a_context_ends_after_its_submissions },
 	{ "timeline_is_read_only", timeline_is_read_only },
 	{ "contexts_are_limited_and_given_back",
 	  contexts_are_limited_and_given_back },

@@ -36,6 +36,7 @@ enum mischief {
 	MOCK_BAD_EVENTS = 0x800a,
 	MOCK_INCREMENT = 0x800b,
 	MOCK_SILENT = 0x800c,
+	MOCK_STALL = 0x800d,
 };
 
 struct check {
