@@ -10,10 +10,10 @@
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import type { Logger } from "../telemetry/log.js";
-import { InstanceProcess } from "./instance-process.js";
 import type { Timer } from "../io/timers.js";
 import { type ArbiterEvent, SettingsError, type VgpuSettings } from "../scheduler/index.js";
+import type { Logger } from "../telemetry/log.js";
+import { InstanceProcess } from "./instance-process.js";
 import { readLines, writeLine } from "./lines.js";
 import {
   type ControlReply,

@@ -16,7 +16,7 @@ import {
   Seals,
   signal,
 } from "../io/native.js";
-import { mapSharedPage, type MappedPage } from "../io/shared-page.js";
+import { type MappedPage, mapSharedPage } from "../io/shared-page.js";
 import type { Timer } from "../io/timers.js";
 import {
   Arbiter,

@@ -10,10 +10,10 @@
  * A ring carries nothing: whoever is rung looks at the pages.
  */
 import {
+  type EntryControls,
   type ExecutionControls,
   type ExitDetails,
   ExitReason,
-  type EntryControls,
 } from "../gvmcs/index.js";
 import type { Lease } from "./lease.js";
 
