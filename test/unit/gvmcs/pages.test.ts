@@ -169,7 +169,9 @@ describe("settings", () => {
   ] as const)("take %s = %d", (field, value) => {
     const { broker, execution, instance } = pair();
     broker.setExecution({ ...execution, [field]: value });
+    expect(instance.controlsChanged()).toBe(true);
     expect(instance.executionControls()?.[field]).toBe(value);
+    expect(instance.controlsChanged()).toBe(false);
   });
 });
 
