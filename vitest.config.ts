@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { defineConfig } from "vitest/config";
 
 // The tests that boot virtual machines run after the others and one file at a time: a guest that

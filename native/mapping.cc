@@ -83,6 +83,9 @@ std::shared_ptr<MapState> MapFile(Napi::Env env, int fd, uint64_t offset, uint64
                       state->fd_.get(), static_cast<off_t>(start));
   if (base == MAP_FAILED) throw SystemError(env, errno, "mmap");
   state->base_ = static_cast<uint8_t*>(base);
+  // A core dump of ours must not hold a guest's memory. It is a matter of size and secrecy only, so
+  // a kernel that refuses does not stop us.
+  (void)::madvise(base, state->mapped_bytes_, MADV_DONTDUMP);
   state->guard_slot_ =
       GuardAdd({state->base_, state->mapped_bytes_, page, state->fd_.get(), start, readonly});
   if (state->guard_slot_ < 0) {
@@ -166,7 +169,7 @@ class Mapping : public Napi::ObjectWrap<Mapping> {
     const auto found = windows_.find({offset, length});
     if (found != windows_.end()) {
       Napi::Object cached = found->second.Value();
-      if (!cached.IsEmpty()) return cached;
+      if (!cached.IsEmpty() && !IsDetached(env, cached)) return cached;
     }
     return NewWindow(env, offset, length);
   }
@@ -199,9 +202,22 @@ class Mapping : public Napi::ObjectWrap<Mapping> {
     sweep_at_ = windows_.size() * 2 + 16;
   }
 
+  static bool IsDetached(napi_env env, napi_value buffer) {
+    bool detached = false;
+    return napi_is_detached_arraybuffer(env, buffer, &detached) == napi_ok && detached;
+  }
+
   Napi::Value Unmap(const Napi::CallbackInfo& info) {
     Napi::Env env = info.Env();
     if (!state_->mapped()) return env.Undefined();
+    for (auto& [key, reference] : windows_) {
+      Napi::Object window = reference.Value();
+      if (window.IsEmpty()) continue;
+      // ArrayBuffer.prototype.transfer (Node 22) moves the memory into a buffer unknown here.
+      if (IsDetached(env, window)) {
+        throw Napi::Error::New(env, "a window of the mapping was transferred; it stays mapped");
+      }
+    }
     for (auto& [key, reference] : windows_) {
       Napi::Object window = reference.Value();
       if (window.IsEmpty()) continue;

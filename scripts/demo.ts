@@ -11,7 +11,13 @@ import { type Broker, startBroker } from "./lib/broker.js";
 import { buildGuestImage, type GuestEvent, programPaths, startGuest } from "./lib/guest.js";
 import { runOnHost } from "./lib/host-guest.js";
 import { stopAllProcesses, stopProcess, tail, withDeadline } from "./lib/processes.js";
-import { demoPrograms, type ProgramResult, programResult, projectRoot } from "./lib/programs.js";
+import {
+  demoPrograms,
+  type ProgramResult,
+  parseReport,
+  programResult,
+  projectRoot,
+} from "./lib/programs.js";
 
 const guestNames = ["guest-a", "guest-b"] as const;
 const deadlineMs = 285_000;
@@ -77,7 +83,10 @@ async function runVirtualMachine(
     programs: demoPrograms,
     logDirectory,
     onEvent: (event) => sayEvent(name, event),
-    onOutput: (line) => say(`${name}  | ${line}`),
+    onOutput: (line) => {
+      // The report comes again with the event of the program's end.
+      if (parseReport(line) === null) say(`${name}  | ${line}`);
+    },
   });
   let failure: string | null = null;
   try {

@@ -18,6 +18,9 @@
 #include "vgpu_compat.h"
 #include "vgpu_drv.h"
 
+#define CREATE_TRACE_POINTS
+#include "vgpu_trace.h"
+
 #define VGPU_MINORS	256
 /* Context ids are indices of an array in the device: sanity, not a limit. */
 #define VGPU_CONTEXTS_MAX	65536u

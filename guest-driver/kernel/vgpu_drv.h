@@ -243,6 +243,8 @@ struct vgpu_stream {
  * @session: the session in which it was created
  * @epoch: the epoch of that session
  * @failed: VGPU_STATUS_* if the driver knows that fences may never complete
+ * @queued: submissions put into the ring
+ * @returned: submissions that the device has given back
  * @lock: guards the streams' lists and arm slots
  * @wait: waiters for fences
  * @wakes: counts wake-ups
@@ -264,6 +266,8 @@ struct vgpu_context {
 	u64 session;
 	u32 epoch;
 	u32 failed;
+	atomic64_t queued;
+	atomic64_t returned;
 	spinlock_t lock;
 	wait_queue_head_t wait;
 	atomic_t wakes;
@@ -326,6 +330,7 @@ int vgpu_control_simple(struct vgpu_device *vd, u32 type, u32 context,
 /* vgpu_submit.c */
 int vgpu_submit(struct vgpu_context *ctx, struct vgpu_ioctl_submit *arg);
 void vgpu_submit_reap(struct vgpu_device *vd);
+int vgpu_submit_settle(struct vgpu_context *ctx, bool killable);
 void vgpu_submit_drop(struct vgpu_submission *s);
 
 /* vgpu_fence.c */

@@ -19,9 +19,14 @@
 #include <linux/sched/signal.h>
 
 #include "vgpu_drv.h"
+#include "vgpu_trace.h"
 
-/* How long a sleeper trusts the device to send the interrupt. */
-#define VGPU_HEARTBEAT_NS	NSEC_PER_SEC
+/*
+ * How long a sleeper trusts the device to send the interrupt: first and last.
+ * The first is short for refused submissions, which cause no interrupt.
+ */
+#define VGPU_HEARTBEAT_FIRST_NS	(10 * NSEC_PER_MSEC)
+#define VGPU_HEARTBEAT_LAST_NS	NSEC_PER_SEC
 
 /**
  * struct vgpu_sleeper - someone who wants an interrupt
@@ -217,6 +222,7 @@ static int vgpu_fence_sleep(struct vgpu_context *ctx, u32 stream, u64 fence,
 {
 	struct vgpu_stream *s = &ctx->streams[stream];
 	struct vgpu_sleeper sleeper = { .fence = fence };
+	u64 heartbeat = VGPU_HEARTBEAT_FIRST_NS;
 	int ret;
 
 	spin_lock_irq(&ctx->lock);
@@ -238,7 +244,8 @@ static int vgpu_fence_sleep(struct vgpu_context *ctx, u32 stream, u64 fence,
 			ret = -ETIME;
 			break;
 		}
-		now = min_t(u64, deadline - now, VGPU_HEARTBEAT_NS);
+		now = min(deadline - now, heartbeat);
+		heartbeat = min_t(u64, heartbeat * 2, VGPU_HEARTBEAT_LAST_NS);
 		if (wait_event_interruptible_hrtimeout(ctx->wait,
 						       atomic_read(&ctx->wakes) != wakes ||
 						       vgpu_completed(ctx, stream) >= fence,
@@ -311,7 +318,9 @@ int vgpu_fence_wait(struct vgpu_context *ctx, struct vgpu_ioctl_wait *arg)
 		return -ETIME;
 	start = ktime_get_ns();
 	deadline = vgpu_deadline(start, arg->timeout_ns);
+	trace_vgpu_wait_begin(ctx, arg->stream, arg->fence, 0);
 	ret = vgpu_fence_wait_slow(ctx, arg, start, deadline, &arg->status);
+	trace_vgpu_wait_end(ctx, arg->stream, arg->fence, ret);
 	if (ret == -ERESTARTSYS && deadline != VGPU_WAIT_FOREVER) {
 		now = ktime_get_ns();
 		arg->timeout_ns = now < deadline ? deadline - now : 0;

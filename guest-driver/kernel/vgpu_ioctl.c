@@ -101,6 +101,9 @@ static int vgpu_ioctl_control(struct vgpu_context *ctx,
 	err = vgpu_control_load(ctx, c, arg);
 	if (err)
 		goto put;
+	err = vgpu_submit_settle(ctx, true);
+	if (err)
+		goto put;
 	err = vgpu_control_send(vd, c, true);
 	if (err)
 		goto put;

@@ -469,9 +469,11 @@ int vgpu_unpin(struct vgpu_context *ctx, const struct vgpu_ioctl_unpin *arg)
 	xa_unlock(&ctx->hostmems);
 	if (!hm)
 		return -ENOENT;
-	err = vgpu_control_simple(ctx->vd, VGPU_REQ_HOSTMEM_UNREGISTER, ctx->id,
-				  &request, sizeof(request), NULL, 0, true,
-				  &status);
+	err = vgpu_submit_settle(ctx, true);
+	if (!err)
+		err = vgpu_control_simple(ctx->vd, VGPU_REQ_HOSTMEM_UNREGISTER,
+					  ctx->id, &request, sizeof(request),
+					  NULL, 0, true, &status);
 	if (!err)
 		err = vgpu_status_errno(status);
 	/* Otherwise the pages wait for the release of the file. */
@@ -675,9 +677,11 @@ free:
  */
 void vgpu_context_destroy(struct vgpu_context *ctx)
 {
-	bool quiet = vgpu_context_quiet(ctx);
+	bool quiet;
 
-	vgpu_submit_reap(ctx->vd);
+	/* The id must not be used again while a submission with it is queued. */
+	vgpu_submit_settle(ctx, false);
+	quiet = vgpu_context_quiet(ctx);
 	vgpu_context_detach(ctx, true, quiet);
 	vgpu_context_free(ctx, quiet);
 }

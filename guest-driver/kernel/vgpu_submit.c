@@ -9,9 +9,11 @@
  * know the context, say).
  */
 #include <linux/compiler.h>
+#include <linux/ktime.h>
 #include <linux/slab.h>
 
 #include "vgpu_drv.h"
+#include "vgpu_trace.h"
 
 /**
  * vgpu_submit_drop - free a submission that the device does not own any more
@@ -23,35 +25,37 @@ void vgpu_submit_drop(struct vgpu_submission *s)
 	kfree(s);
 }
 
-/* The device has refused @s: its context learns of it. */
-static void vgpu_submit_refused(struct vgpu_device *vd,
-				struct vgpu_submission *s, u32 status)
+static u32 vgpu_submit_status(struct vgpu_device *vd,
+			      const struct vgpu_submission *s)
 {
+	if (s->used == sizeof(s->response))
+		return le32_to_cpu(s->response.status);
+	atomic64_inc(&vd->stats.device_errors);
+	return VGPU_STATUS_INTERNAL;
+}
+
+/* The device has given @s back: its context, if there still is one, learns. */
+static void vgpu_submit_returned(struct vgpu_device *vd,
+				 struct vgpu_submission *s)
+{
+	u32 status = vgpu_submit_status(vd, s);
 	struct vgpu_context *ctx;
 	unsigned long flags;
 
-	atomic64_inc(&vd->stats.submit_errors);
+	trace_vgpu_submit_response(vd, s->context, status);
+	if (status != VGPU_STATUS_OK)
+		atomic64_inc(&vd->stats.submit_errors);
 	xa_lock_irqsave(&vd->contexts, flags);
 	ctx = xa_load(&vd->contexts, s->context);
-	if (ctx && ctx->serial == s->serial)
-		vgpu_context_fail(ctx, status);
+	if (ctx && ctx->serial == s->serial) {
+		atomic64_inc(&ctx->returned);
+		if (status != VGPU_STATUS_OK)
+			vgpu_context_fail(ctx, status);
+	}
 	xa_unlock_irqrestore(&vd->contexts, flags);
 	if (status == VGPU_STATUS_NOT_INITIALISED)
 		vgpu_session_lost(vd, s->session,
 				  "a submission finds no session");
-}
-
-static void vgpu_submit_returned(struct vgpu_device *vd,
-				 struct vgpu_submission *s)
-{
-	u32 status = VGPU_STATUS_INTERNAL;
-
-	if (s->used == sizeof(s->response))
-		status = le32_to_cpu(s->response.status);
-	else
-		atomic64_inc(&vd->stats.device_errors);
-	if (status != VGPU_STATUS_OK)
-		vgpu_submit_refused(vd, s, status);
 	vgpu_submit_drop(s);
 }
 
@@ -71,8 +75,12 @@ static void vgpu_submit_dispose(struct vgpu_device *vd, struct list_head *list)
 {
 	struct vgpu_submission *s, *next;
 
+	if (list_empty(list))
+		return;
 	list_for_each_entry_safe(s, next, list, node)
 		vgpu_submit_returned(vd, s);
+	/* There is room now, and vgpu_submit_settle() may be done. */
+	vgpu_queue_wake(&vd->queues[VGPU_QUEUE_SUBMIT]);
 }
 
 /**
@@ -94,9 +102,46 @@ void vgpu_submit_reap(struct vgpu_device *vd)
 	if (virtqueue_is_broken(q->vq))
 		vgpu_device_break(vd, "the submit queue is broken");
 	vgpu_exit(vd, cookie);
-	if (!list_empty(&list))
-		vgpu_queue_wake(q);
 	vgpu_submit_dispose(vd, &list);
+}
+
+/**
+ * vgpu_submit_settle - wait until the device has taken a context's submissions
+ * @ctx: the context
+ * @killable: whether a fatal signal ends the wait
+ *
+ * Queues are not ordered among each other: without this a control request
+ * could overtake the submissions made before it, and those of a context that
+ * is gone could meet the next one with the same id. The device acknowledges at
+ * once, so that there is mostly nothing to wait for.
+ *
+ * Return: 0, -EINTR, -ENODEV or -ETIMEDOUT.
+ */
+int vgpu_submit_settle(struct vgpu_context *ctx, bool killable)
+{
+	struct vgpu_device *vd = ctx->vd;
+	struct vgpu_queue *q = &vd->queues[VGPU_QUEUE_SUBMIT];
+	s64 target = atomic64_read(&ctx->queued);
+	u64 end = ktime_get_ns() + (u64)READ_ONCE(vgpu_poll_us) * NSEC_PER_USEC;
+	int err;
+
+	while (atomic64_read(&ctx->returned) < target) {
+		unsigned long wakes = READ_ONCE(q->wakes);
+
+		vgpu_submit_reap(vd);
+		if (atomic64_read(&ctx->returned) >= target)
+			break;
+		if (READ_ONCE(vd->broken) || READ_ONCE(vd->stopped))
+			return -ENODEV;
+		if (!need_resched() && ktime_get_ns() < end) {
+			cpu_relax();
+			continue;
+		}
+		err = vgpu_queue_wait_room(vd, q, wakes, killable);
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 /* The submission with everything in it but the fence. */
@@ -181,17 +226,15 @@ static int vgpu_submit_try(struct vgpu_context *ctx, struct vgpu_submission *s,
 		return -ENODEV;
 	spin_lock_irqsave(&q->lock, flags);
 	vgpu_submit_collect(q, &list);
-	if (!list_empty(&list))
-		WRITE_ONCE(q->wakes, q->wakes + 1);
 	*wakes = q->wakes;
 	err = vgpu_submit_add(q, &ctx->streams[stream], s, fence);
+	if (!err)
+		atomic64_inc(&ctx->queued);
 	notify = !err && virtqueue_kick_prepare(q->vq);
 	spin_unlock_irqrestore(&q->lock, flags);
 	if (notify)
 		virtqueue_notify(q->vq);
 	vgpu_exit(vd, cookie);
-	if (!list_empty(&list) && wq_has_sleeper(&q->wait))
-		wake_up_all(&q->wait);
 	vgpu_submit_dispose(vd, &list);
 	return err;
 }
@@ -231,6 +274,8 @@ int vgpu_submit(struct vgpu_context *ctx, struct vgpu_ioctl_submit *arg)
 	}
 	if (!err) {
 		atomic64_inc(&vd->stats.submits);
+		trace_vgpu_submit_queue(ctx, arg->stream, arg->fence,
+					arg->command_count, arg->command_bytes);
 		return 0;
 	}
 	vgpu_submit_drop(s);

@@ -17,6 +17,7 @@
 
 #include "vgpu_compat.h"
 #include "vgpu_drv.h"
+#include "vgpu_trace.h"
 
 /* Event messages are small and wakers coalesce: more would not help. */
 #define VGPU_EVENTS_MAX	32u
@@ -209,9 +210,8 @@ void vgpu_queue_wake(struct vgpu_queue *q)
 	unsigned long flags;
 
 	spin_lock_irqsave(&q->lock, flags);
-	WRITE_ONCE(q->wakes, q->wakes + 1);
+	vgpu_queue_wake_locked(q);
 	spin_unlock_irqrestore(&q->lock, flags);
-	wake_up_all(&q->wait);
 }
 
 /**
@@ -263,10 +263,10 @@ void vgpu_queue_finish(struct vgpu_device *vd, struct vgpu_queue *q)
 }
 
 /**
- * vgpu_queue_wait_room - sleep while a ring is full
+ * vgpu_queue_wait_room - sleep until something of a ring is given back
  * @vd: the device
  * @q: one of its queues
- * @wakes: q->wakes from before the caller found the ring full
+ * @wakes: q->wakes from before the caller looked at the ring
  * @killable: a fatal signal ends the wait
  *
  * Return: 0 to try again, -EINTR, or -ETIMEDOUT (the device is given up then).
@@ -292,7 +292,7 @@ int vgpu_queue_wait_room(struct vgpu_device *vd, struct vgpu_queue *q,
 		return 0;
 	if (ret < 0)
 		return -EINTR;
-	vgpu_device_break(vd, "a full ring does not move");
+	vgpu_device_break(vd, "a ring does not move");
 	return -ETIMEDOUT;
 }
 
@@ -350,8 +350,10 @@ struct vgpu_control *vgpu_control_alloc(struct vgpu_device *vd, u32 type,
 	return c;
 }
 
-static void vgpu_control_complete(struct vgpu_control *c, u32 used, int error)
+static void vgpu_control_complete(struct vgpu_device *vd,
+				  struct vgpu_control *c, u32 used, int error)
 {
+	trace_vgpu_control_response(vd, c, used, error);
 	c->used = used;
 	c->error = error;
 	/* Pairs with the load in vgpu_control_done(). */
@@ -366,14 +368,15 @@ static bool vgpu_control_done(struct vgpu_control *c)
 }
 
 /* With q->lock held, inside vgpu_enter() or the callback. */
-static void vgpu_control_reap_locked(struct vgpu_queue *q)
+static void vgpu_control_reap_locked(struct vgpu_device *vd,
+				     struct vgpu_queue *q)
 {
 	struct vgpu_control *c;
 	bool any = false;
 	unsigned int used;
 
 	while ((c = virtqueue_get_buf(q->vq, &used))) {
-		vgpu_control_complete(c, used, 0);
+		vgpu_control_complete(vd, c, used, 0);
 		any = true;
 	}
 	if (any)
@@ -389,7 +392,7 @@ static void vgpu_control_reap(struct vgpu_device *vd)
 	if (!vgpu_enter(vd, &cookie))
 		return;
 	spin_lock_irqsave(&q->lock, flags);
-	vgpu_control_reap_locked(q);
+	vgpu_control_reap_locked(vd, q);
 	spin_unlock_irqrestore(&q->lock, flags);
 	if (virtqueue_is_broken(q->vq))
 		vgpu_device_break(vd, "the control queue is broken");
@@ -406,9 +409,20 @@ static void vgpu_control_callback(struct virtqueue *vq)
 	spin_lock_irqsave(&q->lock, flags);
 	do {
 		virtqueue_disable_cb(vq);
-		vgpu_control_reap_locked(q);
+		vgpu_control_reap_locked(vd, q);
 	} while (q->sleepers && !virtqueue_enable_cb(vq));
 	spin_unlock_irqrestore(&q->lock, flags);
+}
+
+static void vgpu_control_trace(struct vgpu_device *vd, struct vgpu_control *c)
+{
+	struct vgpu_request_header header;
+
+	if (!trace_vgpu_control_queue_enabled())
+		return;
+	vgpu_buffer_read(&c->request, 0, &header, sizeof(header));
+	trace_vgpu_control_queue(vd, c, le32_to_cpu(header.type),
+				 le32_to_cpu(header.context), c->request.bytes);
 }
 
 /* Put the request into the ring; waits while that is full. */
@@ -427,10 +441,12 @@ static int vgpu_control_queue(struct vgpu_device *vd, struct vgpu_control *c,
 			return -ENODEV;
 		refcount_inc(&c->refs);
 		spin_lock_irqsave(&q->lock, flags);
-		vgpu_control_reap_locked(q);
+		vgpu_control_reap_locked(vd, q);
 		wakes = q->wakes;
 		err = virtqueue_add_sgs(q->vq, sgs, 1, 1, c, GFP_ATOMIC);
 		notify = !err && virtqueue_kick_prepare(q->vq);
+		if (!err)
+			vgpu_control_trace(vd, c);
 		spin_unlock_irqrestore(&q->lock, flags);
 		if (notify)
 			virtqueue_notify(q->vq);
@@ -604,6 +620,7 @@ static void vgpu_event_handle(struct vgpu_device *vd,
 	unsigned long flags;
 
 	atomic64_inc(&vd->stats.events);
+	trace_vgpu_event(vd, le32_to_cpu(m->type), id, le32_to_cpu(m->epoch));
 	if (used != sizeof(*m))
 		goto bad;
 	switch (le32_to_cpu(m->type)) {
@@ -734,7 +751,7 @@ void vgpu_queues_stop(struct vgpu_device *vd)
 	/* No callback runs any more once this has returned. */
 	virtio_reset_device(vd->vdev);
 	while ((c = virtqueue_detach_unused_buf(control->vq)))
-		vgpu_control_complete(c, 0, -ENODEV);
+		vgpu_control_complete(vd, c, 0, -ENODEV);
 	while ((s = virtqueue_detach_unused_buf(submit->vq)))
 		vgpu_submit_drop(s);
 	while (virtqueue_detach_unused_buf(vd->queues[VGPU_QUEUE_EVENT].vq))

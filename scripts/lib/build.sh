@@ -43,15 +43,13 @@ vgpu_build_all() {
     vgpu_build_one "TypeScript" dist src spec package-lock.json tsconfig.json \
       tsconfig.build.json -- npm run --silent build
   fi
-  if [ -f guest-driver/kernel/Makefile ]; then
-    vgpu_build_one "guest-kernel-module" guest-driver/kernel/virtio_vgpu.ko \
-      guest-driver/kernel guest-driver/include "$VGPU_CACHE/kernel/version" -- \
-      make -s -C guest-driver kernel KDIR="$VGPU_GUEST_HEADERS"
-  fi
-  if [ -f guest-driver/libvgpu/Makefile ]; then
-    vgpu_build_one "libvgpu and examples" guest-driver/libvgpu/libvgpu.so guest-driver/libvgpu \
-      guest-driver/examples guest-driver/include -- make -s -C guest-driver
-  fi
+  vgpu_build_one "guest-module" guest-driver/kernel/virtio_vgpu.ko \
+    guest-driver/kernel guest-driver/include "$VGPU_CACHE/kernel/version" -- \
+    make -s -C guest-driver kernel KDIR="$VGPU_GUEST_HEADERS"
+  local targets=(libvgpu)
+  if [ -f guest-driver/examples/Makefile ]; then targets+=(examples); fi
+  vgpu_build_one "libvgpu and examples" guest-driver/build/lib/libvgpu.so guest-driver/libvgpu \
+    guest-driver/examples guest-driver/include -- make -s -C guest-driver "${targets[@]}"
 }
 
 # vgpu_build_one NAME OUTPUT SOURCE… -- COMMAND…

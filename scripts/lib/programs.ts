@@ -24,10 +24,10 @@ export const demoPrograms: readonly Program[] = [
 
 const guestDriver = join(projectRoot, "guest-driver");
 export const guestModule = join(guestDriver, "kernel", "virtio_vgpu.ko");
-export const libvgpu = join(guestDriver, "libvgpu", "libvgpu.so");
+export const libvgpu = join(guestDriver, "build", "lib", "libvgpu.so.0");
 
 export function programPath(name: string): string {
-  return join(guestDriver, "examples", name);
+  return join(guestDriver, "build", "bin", name);
 }
 
 /** Fails with the command to run when something that the guests need is not built. */

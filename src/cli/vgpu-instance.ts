@@ -11,8 +11,7 @@ export type DeviceFactory = (options: InstanceOptions) => Promise<InstanceDevice
 
 /** Loaded late: `--help`, `--print-capabilities` and wrong options need neither GPU nor addon. */
 const createDevice: DeviceFactory = async (options) => {
-  const module = "../instance/create-device.js";
-  const { createDevice: create } = (await import(module)) as { createDevice: DeviceFactory };
+  const { createDevice: create } = await import("./create-device.js");
   return create(options);
 };
 
@@ -42,7 +41,7 @@ export async function main(
 /** Errors that say all that is to be said are shown without a stack. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const expected = error instanceof UsageError || "code" in error || "syscall" in error;
+  const expected = error instanceof UsageError || error.name === "ExecutorError" || "code" in error;
   return expected ? error.message : (error.stack ?? error.message);
 }
 

@@ -100,8 +100,9 @@ export interface Batch {
   /** Host to device. The sources are read before submit() returns. */
   write(target: Segment, offset: number, sources: readonly Uint8Array[]): void;
   /**
-   * Device to host. `targets` is called once, after the data arrived and before the batch's
-   * `done`, and gives the views to fill, or null to drop the data (the guest memory went away).
+   * Device to host, in one part or several. `targets` is called right before each part is copied,
+   * before the batch is done, and gives the views of the whole read to fill, or null to drop the
+   * data (the guest memory went away).
    */
   read(
     source: Segment,

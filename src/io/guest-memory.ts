@@ -76,6 +76,24 @@ interface Table {
   pins: number;
 }
 
+/** A class rather than a closure: a pin is taken for each piece of work. */
+class TablePin implements Pin {
+  #table: Table | null;
+  readonly #memory: GuestMemory;
+
+  constructor(memory: GuestMemory, table: Table) {
+    this.#memory = memory;
+    this.#table = table;
+  }
+
+  release(): void {
+    const table = this.#table;
+    if (table === null) return;
+    this.#table = null;
+    this.#memory.unpin(table);
+  }
+}
+
 const USER_ADDRESS_END = 1n << 64n;
 
 export class GuestMemory {
@@ -205,15 +223,13 @@ export class GuestMemory {
   pin(): Pin {
     const table = this.#table;
     table.pins += 1;
-    let held = true;
-    return {
-      release: () => {
-        if (!held) return;
-        held = false;
-        table.pins -= 1;
-        if (table.pins === 0 && this.#retired.delete(table)) this.#unmapUnused(table.regions);
-      },
-    };
+    return new TablePin(this, table);
+  }
+
+  /** For TablePin. */
+  unpin(table: Table): void {
+    table.pins -= 1;
+    if (table.pins === 0 && this.#retired.delete(table)) this.#unmapUnused(table.regions);
   }
 
   #install(regions: readonly Region[]): void {

@@ -5,7 +5,7 @@
  * here from then on.
  */
 import { GuestMemory } from "../io/guest-memory.js";
-import { close, drain, PollEvents, type Poller, sendmsg } from "../io/native.js";
+import { close, PollEvents, type Poller, sendmsg } from "../io/native.js";
 import type { Logger } from "../telemetry/log.js";
 import type { Virtqueue } from "../virtqueue/types.js";
 import type { DeviceTransport, VirtioDevice } from "./device.js";
@@ -70,6 +70,7 @@ export class Session implements DeviceTransport {
           sizeMax: options.device.queueSizeMax,
           memory: this.memory,
           broken: (at, reason) => this.#ringBroken(at, reason),
+          warn: (at, text) => this.#log.warn({ ring: at }, text),
         }),
     );
     this.#loop = new RingLoop({
@@ -101,6 +102,15 @@ export class Session implements DeviceTransport {
   /** True while no ring runs: nothing may be written into guest memory then. */
   get suspended(): boolean {
     return this.#suspended;
+  }
+
+  /** Whether rings are being polled now, and how many turns that has taken so far. */
+  get polling(): boolean {
+    return this.#loop.polling;
+  }
+
+  get pollTurns(): number {
+    return this.#loop.turns;
   }
 
   queue(index: number): Virtqueue | null {
@@ -260,8 +270,7 @@ export class Session implements DeviceTransport {
   }
 
   #kicked(vring: Vring): void {
-    // A socket's end: no kick will come any more, and it would be readable for ever.
-    if (drain(vring.kickFd) < 0) this.#poller.unwatch(vring.kickFd);
+    if (!vring.drainKick()) this.#poller.unwatch(vring.kickFd);
     this.#loop.kicked(vring.index);
   }
 

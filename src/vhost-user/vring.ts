@@ -4,7 +4,7 @@
  * SET_VRING_KICK to GET_VRING_BASE) and enabled are separate; a ring is active when both hold.
  */
 import type { GuestMemory } from "../io/guest-memory.js";
-import { close, fence, RingWords, signal } from "../io/native.js";
+import { close, drain, fence, RingWords, signal } from "../io/native.js";
 import { ringWords, splitRingBytes } from "../virtqueue/ring-words.js";
 import { SplitRing, type SplitRingParts } from "../virtqueue/split-ring.js";
 import type { VringAddresses } from "./messages.js";
@@ -19,6 +19,8 @@ export interface VringOptions {
   readonly memory: GuestMemory;
   /** The ring has broken: called once per start. */
   readonly broken: (index: number, reason: string) => void;
+  /** A descriptor of the front end is of no use; it is let go. */
+  readonly warn: (index: number, text: string) => void;
 }
 
 export class Vring {
@@ -153,7 +155,18 @@ export class Vring {
 
   /** Tells the front end that the ring has an error. */
   signalError(): void {
-    if (this.#errFd >= 0) signal(this.#errFd);
+    if (!this.#signal(this.#errFd, "error")) this.setErr(-1);
+  }
+
+  /** Reads a kick away. False when no other will come on this descriptor. */
+  drainKick(): boolean {
+    try {
+      // A socket whose other end is gone stays readable for ever.
+      return drain(this.#kickFd) >= 0;
+    } catch (error) {
+      this.#options.warn(this.index, `the kick descriptor can't be read: ${error}`);
+      return false;
+    }
   }
 
   /** The connection is over. */
@@ -190,10 +203,19 @@ export class Vring {
   }
 
   #signalCall(): void {
-    // Without a call descriptor the driver polls.
-    if (this.#callFd < 0) return;
-    // The other end of a socket is gone: nobody listens any more.
-    if (!signal(this.#callFd)) this.#callFd = replaceFd(this.#callFd, -1);
+    if (!this.#signal(this.#callFd, "call")) this.setCall(-1);
+  }
+
+  /** Without a descriptor nobody is to be told. False when it is of no use any more. */
+  #signal(fd: number, what: string): boolean {
+    if (fd < 0) return true;
+    try {
+      return signal(fd);
+    } catch (error) {
+      // The front end passed something that can't be written, which must not end this process.
+      this.#options.warn(this.index, `the ${what} descriptor can't be written: ${error}`);
+      return false;
+    }
   }
 
   #rebind(ring: SplitRing, parts: SplitRingParts): void {

@@ -31,7 +31,7 @@ export interface Virtqueue {
   pop(): Chain | null;
   /** Gives a popped chain back with the count of bytes written; visible after {@link flush}. */
   push(chain: Chain, writtenBytes: number): void;
-  /** Publishes pushed chains and signals the driver if it asked for it. Cheap when nothing was pushed. */
+  /** Publishes pushed chains and signals the driver if it asked for that; cheap without any. */
   flush(): void;
   /**
    * Asks for a kick when chains are added (true) or says that the device polls (false).

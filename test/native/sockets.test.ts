@@ -6,9 +6,10 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import * as native from "../../src/io/native.js";
-import { openDescriptors, runScript } from "./support/children.js";
+import { addonPath, openDescriptors } from "./support/children.js";
 
 let folder = "";
 let fds: number[] = [];
@@ -108,16 +109,36 @@ describe("listen", () => {
     else expect(attempt).toThrowError(expect.objectContaining({ code }));
   });
 
-  test("of several starters on one stale socket exactly one wins", async () => {
-    const path = join(folder, "race.sock");
-    native.close(native.listen(path));
+  test("of two starters on one stale socket exactly one wins, in every of many races", async () => {
+    const rounds = 200;
+    const paths = Array.from({ length: rounds }, (_, i) => join(folder, `race${i}`));
+    for (const path of paths) native.close(native.listen(path));
+    // Two threads meet at a barrier before each round, and one then waits a little, longer each
+    // round (to 40 µs), so that they meet at each step of listen. What they won stays open.
     const source = `
-      try { native.listen(${JSON.stringify(path)}, 4, 0o600); console.log("won"); }
-      catch (error) { console.log(error.code); }
-      setTimeout(() => {}, 1500);`;
-    const results = await Promise.all(Array.from({ length: 4 }, () => runScript(source)));
-    const words = results.map((result) => result.stdout.trim()).sort();
-    expect(words).toEqual(["EADDRINUSE", "EADDRINUSE", "EADDRINUSE", "won"]);
+      const { workerData, parentPort } = require("node:worker_threads");
+      const native = require(workerData.addonPath);
+      const arrivals = new Int32Array(workerData.barrier);
+      const outcomes = workerData.paths.map((path, round) => {
+        Atomics.add(arrivals, 0, 1);
+        while (Atomics.load(arrivals, 0) < 2 * (round + 1));
+        for (const untilNs = native.nowNs() + workerData.delayNs * round; native.nowNs() < untilNs; );
+        try { return native.listen(path, 4, 0o600); } catch (error) { return error.code; }
+      });
+      parentPort.postMessage(outcomes);`;
+    const barrier = new SharedArrayBuffer(4);
+    const start = (delayNs: number): Promise<(number | string)[]> =>
+      new Promise((resolve, reject) => {
+        const workerData = { addonPath, paths, barrier, delayNs };
+        new Worker(source, { eval: true, workerData }).on("message", resolve).on("error", reject);
+      });
+    const [left, right] = await Promise.all([start(0), start(200)]);
+    for (let round = 0; round < rounds; round += 1) {
+      const outcome = [left[round], right[round]];
+      for (const each of outcome) if (typeof each === "number") own(each);
+      expect(outcome.filter((each) => typeof each === "number")).toHaveLength(1);
+      expect(outcome).toContain("EADDRINUSE");
+    }
   });
 });
 

@@ -254,6 +254,18 @@ export class MockDriver {
     await frontend.set(VU.SET_VRING_CALL, u64(index), [io.callFd]);
   }
 
+  /** Single messages of the start, without waiting: for recorded scenarios. */
+  sendKick(index: number): void {
+    const fds = [this.#queueIo(index).kickFd];
+    this.frontend.send({ request: VU.SET_VRING_KICK, payload: u64(index), fds });
+  }
+
+  sendCallAndErr(index: number): void {
+    const { callFd, errFd } = this.#queueIo(index);
+    this.frontend.send({ request: VU.SET_VRING_CALL, payload: u64(index), fds: [callFd] });
+    this.frontend.send({ request: VU.SET_VRING_ERR, payload: u64(index), fds: [errFd] });
+  }
+
   async enableQueue(index: number, on: boolean): Promise<void> {
     await this.frontend.set(VU.SET_VRING_ENABLE, u32s(index, on ? 1 : 0));
   }

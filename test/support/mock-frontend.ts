@@ -80,7 +80,16 @@ export class MockFrontend {
       note = resolve;
     });
     this.#noteDisconnected = note;
-    this.poller.watch(fd, PollEvents.readable, () => this.#read());
+    this.resume();
+  }
+
+  /** Reads no replies until `resume`. */
+  pause(): void {
+    this.poller.unwatch(this.fd);
+  }
+
+  resume(): void {
+    this.poller.watch(this.fd, PollEvents.readable, () => this.#read());
   }
 
   get connected(): boolean {

@@ -12,7 +12,7 @@ import type {
   PlannedRange,
   ResourceInfo,
 } from "../../src/kernel/wgsl/index.js";
-import { reflectModule } from "../../src/kernel/wgsl/index.js";
+import { COPY_UNIT, reflectModule } from "../../src/kernel/wgsl/index.js";
 import type { LaidType } from "../../src/kernel/wgsl/types.js";
 import { isLaid } from "../../src/kernel/wgsl/types.js";
 
@@ -116,6 +116,7 @@ export function arrange(entry: EntryInfo, how: Binding, elements: number): Arran
   const regions = new Map<number, { offset: number; bytes: number }>();
   const pointers = new Map<number, LaunchArgument>();
   const ranges: PlannedRange[] = [];
+  const copies: PlannedRange[] = [];
   const slots: [number, number][] = [];
   let key = "";
   for (const { index, binding, start, offset, bytes } of placed) {
@@ -124,20 +125,25 @@ export function arrange(entry: EntryInfo, how: Binding, elements: number): Arran
     const end = offset + bytes.length;
     const common = { segment: 0, allocationStart: start, offset };
     pointers.set(index, { kind: "pointer", ...common, allocationBytes: end - start });
+    if (binding < 0) continue;
     const first = ranges[binding]?.offset ?? start;
     ranges[binding] = { segment: 0, offset: first, bytes: Math.ceil((end - first) / 4) * 4 };
   }
-  for (const { resource, binding, mode, offset, bytes } of byIndex(placed)) {
-    key += String.fromCharCode(0x30 + binding * 4 + mode);
+  for (const { resource, binding, mode, start, offset, bytes } of byIndex(placed)) {
+    key += String.fromCharCode(0x30 + Math.max(0, binding) * 4 + mode);
     if (mode === 0) continue;
-    const base = offset - (ranges[binding]?.offset ?? 0);
+    const base = offset - (binding < 0 ? start : (ranges[binding]?.offset ?? 0));
     const tail = bytes.length - resource.elementsOffsetBytes;
     const count = resource.hasRuntimeArray ? Math.floor(tail / resource.elementStrideBytes) : 1;
     slots.push([mode === 1 ? base / resource.elementBytes : base, count]);
+    if (mode !== 3) continue;
+    const units = Math.ceil((offset + bytes.length - start) / COPY_UNIT);
+    copies.push({ segment: 0, offset: start, bytes: units * COPY_UNIT });
+    key += String.fromCharCode(0x30 + units);
   }
   const params = new Uint32Array(Math.ceil(slots.length / 2) * 4);
   params.set(slots.flat());
-  const plan = { key, storage: ranges, params: slots.length > 0 ? params : null };
+  const plan = { key, storage: ranges, copies, params: slots.length > 0 ? params : null };
   const launchArguments = entry.resources.map((resource, index): LaunchArgument => {
     return pointers.get(index) ?? { kind: "value", bytes: sampleBytes(resource, elements) };
   });
@@ -163,6 +169,8 @@ function place(entry: EntryInfo, how: Binding, elements: number): Placed[] {
   const bindings = new Map<string, number>();
   const wanted = entry.resources.flatMap((resource, index) => {
     if (resource.kind === "uniform") return [];
+    // Arguments that must be uniform are copied, however the others are bound; they have no range.
+    if (entry.uniformReads.has(index)) return [{ index, resource, binding: -1, mode: 3 }];
     const shared = how === "words-shared" ? "all" : (resource.element?.text ?? String(index));
     const group = how.endsWith("shared") ? shared : String(index);
     const binding = bindings.get(group) ?? bindings.size;
@@ -176,7 +184,8 @@ function place(entry: EntryInfo, how: Binding, elements: number): Placed[] {
     // Typed arguments lie at multiples of their element from the segment's start.
     const unit = item.mode === 1 ? 256 * item.resource.elementBytes : 256;
     const start = Math.ceil(at / unit) * unit;
-    const offset = start + leadBytes(item.resource, how);
+    const lead = item.mode === 3 ? 3 * item.resource.alignBytes : leadBytes(item.resource, how);
+    const offset = start + lead;
     at = offset + bytes.length;
     return { ...item, start, offset, bytes };
   });

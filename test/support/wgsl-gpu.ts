@@ -17,7 +17,12 @@ Object.assign(globalThis, globals);
 const gpu = create([]);
 let device: Promise<GPUDevice> | null = null;
 
-export const LIMITS = { storageOffsetAlign: 256, storageBindingsMax: 8, uniformBindingsMax: 8 };
+export const LIMITS = {
+  storageOffsetAlign: 256,
+  storageBindingsMax: 8,
+  uniformBindingsMax: 8,
+  uniformBytesMax: 65536,
+};
 
 async function open(): Promise<GPUDevice> {
   const adapter = await gpu.requestAdapter();
@@ -101,6 +106,8 @@ export interface Launch {
   readonly block?: readonly number[];
   /** Instead of what planLaunch gives. */
   readonly plan?: LaunchPlan;
+  /** Workgroups per slice in x, y, z; the kernel is rewritten for slicing then. */
+  readonly slice?: readonly [number, number, number];
 }
 
 function upload(d: GPUDevice, data: Uint8Array, usage: number): GPUBuffer {
@@ -115,28 +122,62 @@ function upload(d: GPUDevice, data: Uint8Array, usage: number): GPUBuffer {
 function uniformData(
   kernel: RewrittenKernel,
   launch: Launch,
-  params: Uint32Array | null,
+  plan: LaunchPlan,
+  memory: Uint8Array,
 ): Uint8Array[] {
+  const copies = plan.copies.map(({ offset, bytes }) => {
+    const copy = new Uint8Array(bytes);
+    copy.set(memory.subarray(offset, offset + bytes));
+    return copy;
+  });
   return kernel.bindings
     .filter((b) => b.kind === "uniform")
     .map((b) => {
       const index = b.arguments[0];
-      if (index === undefined) return new Uint8Array((params ?? new Uint32Array(4)).buffer);
+      if (index === undefined) return new Uint8Array((plan.params ?? new Uint32Array(4)).buffer);
       const argument = launch.arguments[index];
-      if (argument?.kind !== "value") throw new Error("the test passes uniforms by value");
-      return argument.bytes;
+      const data = argument?.kind === "value" ? argument.bytes : copies.shift();
+      if (data === undefined) throw new Error("there are fewer copies than bindings for them");
+      return data;
     });
+}
+
+interface ImmediatePass {
+  setImmediates(offset: number, data: Uint32Array): void;
+}
+
+type Triple = readonly [number, number, number];
+
+/** Offset and size of each dispatch. */
+function slices(launch: Launch): [Triple, Triple][] {
+  if (launch.slice === undefined) return [[[0, 0, 0], launch.grid]];
+  const [sx, sy, sz] = launch.slice;
+  const [gx, gy, gz] = launch.grid;
+  const made: [Triple, Triple][] = [];
+  for (let z = 0; z < gz; z += sz) {
+    for (let y = 0; y < gy; y += sy) {
+      for (let x = 0; x < gx; x += sx) {
+        const size = [Math.min(sx, gx - x), Math.min(sy, gy - y), Math.min(sz, gz - z)] as const;
+        made.push([[x, y, z], size]);
+      }
+    }
+  }
+  return made;
 }
 
 /** Runs one launch over segment 0 with the given bytes; gives the segment's bytes afterwards. */
 export async function runLaunch(memory: Uint8Array, launch: Launch): Promise<Uint8Array> {
   const d = await testDevice();
   const plan = launch.plan ?? planLaunch(launch.entry, launch.arguments, LIMITS);
-  const kernel = rewriteKernel(launch.entry, plan.key);
+  const kernel = rewriteKernel(launch.entry, plan.key, {
+    sliceEntry: launch.slice !== undefined,
+  });
   const { pipeline, layout } = await makePipeline(kernel, launch.block);
   const { STORAGE, COPY_SRC, UNIFORM, MAP_READ, COPY_DST } = GPUBufferUsage;
   const segment = upload(d, memory, STORAGE | COPY_SRC);
-  const uniforms = uniformData(kernel, launch, plan.params).map((data) => upload(d, data, UNIFORM));
+  const uniforms = uniformData(kernel, launch, plan, memory).map((data) =>
+    upload(d, data, UNIFORM),
+  );
   const back = d.createBuffer({ size: segment.size, usage: MAP_READ | COPY_DST });
   await scoped(d, () => {
     const entries = kernel.bindings.map((b) => {
@@ -152,7 +193,14 @@ export async function runLaunch(memory: Uint8Array, launch: Launch): Promise<Uin
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, d.createBindGroup({ layout, entries }));
-    pass.dispatchWorkgroups(...launch.grid);
+    for (const [offset, size] of slices(launch)) {
+      if (launch.slice !== undefined) {
+        const data = new Uint32Array([...offset, 0, ...launch.grid, 0]);
+        // The type definitions do not know immediates yet.
+        (pass as unknown as ImmediatePass).setImmediates(0, data);
+      }
+      pass.dispatchWorkgroups(...size);
+    }
     pass.end();
     encoder.copyBufferToBuffer(segment, 0, back, 0, segment.size);
     d.queue.submit([encoder.finish()]);

@@ -58,7 +58,8 @@ struct vgpu_ioctl_info {
  * @reserved: zero
  *
  * Only requests that user space may make are passed on: GET_CAPABILITIES and
- * MEMORY_ALLOC to STATISTICS. Returns 0 when the device has answered: its
+ * MEMORY_ALLOC to STATISTICS. The device has accepted (not executed) all
+ * submissions that this context made before. Returns 0 when the device has answered: its
  * verdict is the status in the reply. -EPERM: a request type that is the
  * driver's own. -EINVAL: unknown type, sizes out of bounds, reserved nonzero.
  * -ETIMEDOUT: the device does not answer (it is given up: -ENODEV from then

@@ -121,6 +121,6 @@ export class Ticker {
     }
     this.#scheduled = "timer";
     const sleepNs = Math.min(this.#sleepNsMax, Math.max(SLEEP_NS_MIN, waitedNs * SLEEP_SHARE));
-    this.#timer.arm(sleepNs, this.#run);
+    this.#timer.arm(Math.ceil(sleepNs), this.#run);
   }
 }

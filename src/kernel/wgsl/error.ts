@@ -4,7 +4,7 @@
  * it. The code comes from a hostile guest: everything here ends in a `WgslError` or a result,
  * after time and memory in proportion to the limits below.
  */
-import type { Status } from "../../protocol/generated/wire.js";
+import { Status } from "../../protocol/generated/wire.js";
 
 /** Longest WGSL module, UTF-16 code units. Real kernels stay under a tenth of it. */
 export const WGSL_SOURCE_LENGTH_MAX = 512 * 1024;
@@ -18,6 +18,8 @@ export const WGSL_TYPE_DEPTH_MAX = 64;
 export const WGSL_TYPE_BYTES_MAX = 0x7fff_ffff;
 /** Most chained const declarations that are evaluated for a size. */
 export const WGSL_CONST_DEPTH_MAX = 64;
+/** Most compute entry points of one module. */
+export const WGSL_ENTRIES_MAX = 256;
 /** Most copies of functions that a rewrite makes for different pointer arguments. */
 export const WGSL_INSTANCES_MAX = 512;
 /** Longest rewritten module, UTF-16 code units. */
@@ -40,5 +42,15 @@ export class WgslError extends Error {
   forArgument(index: number): this {
     this.argument = index;
     return this;
+  }
+}
+
+/** Runs `work`; what is nested too deeply for the stack despite the limits is an error too. */
+export function withinStack<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new WgslError(Status.MODULE_INVALID, "the module is nested too deeply");
   }
 }

@@ -21,7 +21,7 @@ export type {
   ShapeBinding,
   ValueArgument,
 } from "./plan.js";
-export { planLaunch, shapeOfKey } from "./plan.js";
+export { COPY_UNIT, planLaunch, shapeOfKey } from "./plan.js";
 export type {
   BlockDimension,
   EntryInfo,
@@ -32,3 +32,5 @@ export type {
 export { findEntry, reflectModule } from "./reflect.js";
 export type { RewriteOptions, RewrittenBinding, RewrittenKernel } from "./rewrite.js";
 export { rewriteKernel } from "./rewrite.js";
+export type { SliceLayout } from "./slice.js";
+export { SLICE_LAYOUT, whyUnsliceable } from "./slice.js";

@@ -12,15 +12,18 @@
  *   typed   an array of the arguments' common element type, each with a base index.
  *   words   an array of 32-bit words, with loads and stores made of them: arguments of different
  *           types, or at offsets that are no multiple of the element.
+ *   copy    words again, but in a uniform buffer into which the argument is copied before the
+ *           launch: for small read-only arguments whose values decide control flow around
+ *           barriers, which the compiler accepts of uniform memory only (uniformity.ts).
  *
  * The key names who shares with whom and the modes; bases and lengths travel in a hidden uniform,
  * so that one pipeline serves every address.
  *
  *   hidden uniform, u32 words, two per storage argument that is not plain, in argument order:
- *     [base: elements (typed) or bytes (words)] [count: elements of the runtime-sized array]
+ *     [base: elements (typed) or bytes (others)] [count: elements of the runtime-sized array]
  *   padded to 16 bytes.
  */
-import { Status } from "../../protocol/generated/wire.js";
+import { Status, VGPU } from "../../protocol/generated/wire.js";
 import { WgslError } from "./error.js";
 import type { EntryInfo, ResourceInfo } from "./reflect.js";
 
@@ -49,16 +52,23 @@ export interface PlanLimits {
   readonly storageBindingsMax: number;
   /** Most uniform bindings, the hidden one included. */
   readonly uniformBindingsMax: number;
+  /** Most bytes of a uniform binding. */
+  readonly uniformBytesMax: number;
 }
 
-export type BindingMode = "plain" | "typed" | "words";
+export type BindingMode = "plain" | "typed" | "words" | "copy";
 
 /** Which arguments share a binding, and how it is represented. */
 export interface ShapeBinding {
   readonly mode: BindingMode;
   /** Indices into the entry's resources, ascending. */
   readonly arguments: readonly number[];
+  /** Bytes of a copy, a multiple of COPY_UNIT; 0 for the others. */
+  readonly bytes: number;
 }
+
+/** Copies start and end at multiples of this, as allocations do. */
+export const COPY_UNIT = 256;
 
 export interface PlannedRange {
   readonly segment: number;
@@ -71,25 +81,52 @@ export interface PlannedRange {
 export interface LaunchPlan {
   /** Same key, same pipeline, for one entry point. "" is the plain, distinct case. */
   readonly key: string;
-  /** In the order of the shape's bindings. */
+  /** In the order of the shape's storage bindings. */
   readonly storage: readonly PlannedRange[];
+  /**
+   * Memory to copy into uniform buffers before the launch, in the order of the shape's copies.
+   * They follow the uniform arguments in the rewritten kernel's bindings.
+   */
+  readonly copies: readonly PlannedRange[];
   /** Words of the hidden uniform, or null where the kernel needs none. */
   readonly params: Uint32Array | null;
 }
 
-const [PLAIN, TYPED, WORDS] = [0, 1, 2];
-const MODES: readonly BindingMode[] = ["plain", "typed", "words"];
-/** First character of a key's alphabet: one character per storage argument, group * 4 + mode. */
+const [PLAIN, TYPED, WORDS, COPY] = [0, 1, 2, 3];
+const MODES: readonly BindingMode[] = ["plain", "typed", "words", "copy"];
+/**
+ * First character of a key's alphabet: a character per storage argument, group * 4 + mode, and
+ * after that of a copy one for its units.
+ */
 const KEY_BASE = 0x30;
+const NO_RANGES: readonly PlannedRange[] = [];
 
-interface Group {
-  readonly first: PointerArgument;
-  readonly resource: ResourceInfo;
+/** Arguments that share a binding. A class: made on each launch, and literals spread are slow. */
+class Group {
+  shared = false;
   readonly end: number;
-  start: number;
-  shared: boolean;
-  mode: number;
-  bytes: number;
+
+  constructor(
+    readonly index: number,
+    readonly first: PointerArgument,
+    readonly resource: ResourceInfo,
+    public start: number,
+    public mode: number,
+    public bytes: number,
+  ) {
+    this.end = first.allocationStart + first.allocationBytes;
+  }
+}
+
+/** A plan in the making. */
+interface Draft {
+  readonly entry: EntryInfo;
+  readonly limits: PlanLimits;
+  /** By argument; null for uniforms. */
+  readonly pointers: (PointerArgument | null)[];
+  readonly groupOf: (Group | null)[];
+  readonly groups: Group[];
+  readonly copies: Group[];
 }
 
 function fail(status: Status, index: number, resource: ResourceInfo, text: string): never {
@@ -148,59 +185,45 @@ function plainBytes(resource: ResourceInfo, bytes: number): number {
   return elementCount(resource, up) === count ? up : 0;
 }
 
-function canBeTyped(
-  group: Group,
-  start: number,
-  members: readonly (PointerArgument | null)[],
-  entry: EntryInfo,
-  groups: Uint8Array,
-  index: number,
-): boolean {
-  const element = group.resource.element;
-  const stride = group.resource.elementBytes;
+function canBeTyped(draft: Draft, group: Group, start: number): boolean {
+  const { element, elementBytes: stride } = group.resource;
   if (element === null) return false;
-  for (let i = 0; i < members.length; i += 1) {
-    const member = members[i];
-    const resource = entry.resources[i];
-    if (!member || resource === undefined || groups[i] !== index) continue;
-    if (resource.element?.text !== element.text) return false;
+  const { pointers, groupOf, entry } = draft;
+  for (let i = 0; i < pointers.length; i += 1) {
+    const member = pointers[i];
+    if (!member || groupOf[i] !== group) continue;
+    if (entry.resources[i]?.element?.text !== element.text) return false;
     if ((member.offset - start) % stride !== 0 || member.offset + stride > group.end) return false;
   }
   return true;
 }
 
-function chooseMode(
-  group: Group,
-  align: number,
-  members: readonly (PointerArgument | null)[],
-  entry: EntryInfo,
-  groups: Uint8Array,
-  index: number,
-): void {
-  const aligned = group.start - (group.start % align);
-  const needsWords = group.shared && entry.hasStoragePointers;
-  let plain = aligned === group.start && !needsWords;
-  for (let i = 0; plain && group.shared && i < members.length; i += 1) {
-    const member = members[i];
-    if (!member || groups[i] !== index) continue;
-    plain =
-      member.offset === group.start && entry.resources[i]?.typeText === group.resource.typeText;
+/** All members are at the binding's start, and of one type. */
+function isUniformGroup(draft: Draft, group: Group): boolean {
+  const { pointers, groupOf, entry } = draft;
+  for (let i = 0; i < pointers.length; i += 1) {
+    if (groupOf[i] !== group) continue;
+    if (pointers[i]?.offset !== group.start) return false;
+    if (entry.resources[i]?.typeText !== group.resource.typeText) return false;
   }
-  if (plain) {
+  return true;
+}
+
+function chooseMode(draft: Draft, group: Group): void {
+  const align = draft.limits.storageOffsetAlign;
+  const aligned = group.start - (group.start % align);
+  const needsWords = group.shared && draft.entry.hasStoragePointers;
+  if (aligned === group.start && !needsWords && (!group.shared || isUniformGroup(draft, group))) {
     group.bytes = plainBytes(group.resource, group.end - group.start);
     if (group.bytes > 0) return;
   }
   const whole = group.first.allocationStart;
-  group.mode = WORDS;
+  group.mode = TYPED;
   group.start = aligned;
-  if (!needsWords) {
-    for (const start of [aligned, whole]) {
-      if (start % align !== 0) continue;
-      if (!canBeTyped(group, start, members, entry, groups, index)) continue;
-      group.mode = TYPED;
-      group.start = start;
-      break;
-    }
+  if (needsWords || !canBeTyped(draft, group, aligned)) {
+    const isWhole = !needsWords && whole % align === 0 && canBeTyped(draft, group, whole);
+    if (isWhole) group.start = whole;
+    else group.mode = WORDS;
   }
   group.bytes = Math.ceil((group.end - group.start) / 4) * 4;
 }
@@ -209,6 +232,10 @@ function checkCounts(entry: EntryInfo, argumentCount: number, limits: PlanLimits
   if (argumentCount !== entry.resources.length) {
     const text = `'${entry.name}' takes ${entry.resources.length} arguments, not ${argumentCount}`;
     throw new WgslError(Status.ARGUMENT_COUNT, text);
+  }
+  if (argumentCount > VGPU.LAUNCH_ARGUMENTS_MAX) {
+    const text = `'${entry.name}' takes ${argumentCount} arguments; the limit is ${VGPU.LAUNCH_ARGUMENTS_MAX}`;
+    throw new WgslError(Status.NOT_SUPPORTED, text);
   }
   let uniforms = 0;
   for (const resource of entry.resources) uniforms += resource.kind === "uniform" ? 1 : 0;
@@ -219,21 +246,15 @@ function checkCounts(entry: EntryInfo, argumentCount: number, limits: PlanLimits
   }
 }
 
-function fillParams(
-  entry: EntryInfo,
-  pointers: readonly (PointerArgument | null)[],
-  list: readonly Group[],
-  groups: Uint8Array,
-  slots: number,
-): Uint32Array {
+function fillParams(draft: Draft, slots: number): Uint32Array {
+  const { pointers, groupOf, entry } = draft;
   const params = new Uint32Array(Math.ceil(slots / 2) * 4);
   let at = 0;
   for (let i = 0; i < pointers.length; i += 1) {
     const pointer = pointers[i];
     const resource = entry.resources[i];
-    const group = list[groups[i] ?? 0];
-    if (!pointer || resource === undefined || group === undefined) continue;
-    if (group.mode === PLAIN) continue;
+    const group = groupOf[i];
+    if (!pointer || resource === undefined || !group || group.mode === PLAIN) continue;
     const base = pointer.offset - group.start;
     params[at] = group.mode === TYPED ? base / resource.elementBytes : base;
     params[at + 1] = elementCount(resource, group.end - pointer.offset);
@@ -252,86 +273,117 @@ export function planLaunch(
   limits: PlanLimits,
 ): LaunchPlan {
   checkCounts(entry, launchArguments.length, limits);
-  const count = launchArguments.length;
-  const pointers: (PointerArgument | null)[] = [];
-  const groups = new Uint8Array(count);
-  const list: Group[] = [];
-  for (let i = 0; i < count; i += 1) {
+  const draft: Draft = { entry, limits, pointers: [], groupOf: [], groups: [], copies: [] };
+  let uniforms = 1;
+  for (let i = 0; i < launchArguments.length; i += 1) {
     const argument = launchArguments[i];
     const resource = entry.resources[i];
     if (argument === undefined || resource === undefined) continue;
     if (resource.kind === "uniform") {
       checkUniform(argument, i, resource);
-      pointers.push(null);
+      uniforms += 1;
+      draft.pointers.push(null);
+      draft.groupOf.push(null);
       continue;
     }
     const pointer = checkPointer(argument, i, resource);
-    pointers.push(pointer);
-    groups[i] = joinGroup(list, pointer, resource);
+    draft.pointers.push(pointer);
+    const copy = entry.uniformReads.has(i) ? copyOf(draft, pointer, resource, uniforms) : null;
+    draft.groupOf.push(copy ?? joinGroup(draft.groups, pointer, resource));
   }
-  if (list.length > limits.storageBindingsMax) {
-    const text = `'${entry.name}' needs ${list.length} storage buffers; the limit is ${limits.storageBindingsMax}`;
+  const { length: bindings } = draft.groups;
+  if (bindings > limits.storageBindingsMax) {
+    const text = `'${entry.name}' needs ${bindings} storage buffers; the limit is ${limits.storageBindingsMax}`;
     throw new WgslError(Status.NOT_SUPPORTED, text);
   }
-  return finishPlan(entry, pointers, list, groups, limits.storageOffsetAlign);
+  return finishPlan(draft);
 }
 
-function joinGroup(list: Group[], pointer: PointerArgument, resource: ResourceInfo): number {
-  for (let g = 0; g < list.length; g += 1) {
-    const group = list[g];
+/** A copy of the argument in a uniform buffer, if it fits one; `uniforms` are taken so far. */
+function copyOf(
+  draft: Draft,
+  pointer: PointerArgument,
+  resource: ResourceInfo,
+  uniforms: number,
+): Group | null {
+  const end = pointer.allocationStart + pointer.allocationBytes;
+  const start = Math.floor(pointer.offset / COPY_UNIT) * COPY_UNIT;
+  const bytes = Math.ceil(end / COPY_UNIT) * COPY_UNIT - start;
+  const { uniformBytesMax, uniformBindingsMax } = draft.limits;
+  const taken = uniforms + draft.copies.length;
+  if (bytes > uniformBytesMax || taken >= uniformBindingsMax) return null;
+  const group = new Group(draft.copies.length, pointer, resource, start, COPY, bytes);
+  draft.copies.push(group);
+  return group;
+}
+
+function joinGroup(groups: Group[], pointer: PointerArgument, resource: ResourceInfo): Group {
+  for (let g = 0; g < groups.length; g += 1) {
+    const group = groups[g];
     if (group === undefined || group.first.segment !== pointer.segment) continue;
     if (group.first.allocationStart !== pointer.allocationStart) continue;
     group.shared = true;
     if (pointer.offset < group.start) group.start = pointer.offset;
-    return g;
+    return group;
   }
-  const end = pointer.allocationStart + pointer.allocationBytes;
-  const start = pointer.offset;
-  list.push({ first: pointer, resource, end, start, shared: false, mode: PLAIN, bytes: 0 });
-  return list.length - 1;
+  const group = new Group(groups.length, pointer, resource, pointer.offset, PLAIN, 0);
+  groups.push(group);
+  return group;
 }
 
-function finishPlan(
-  entry: EntryInfo,
-  pointers: readonly (PointerArgument | null)[],
-  list: readonly Group[],
-  groups: Uint8Array,
-  align: number,
-): LaunchPlan {
+function rangeOf(group: Group): PlannedRange {
+  return { segment: group.first.segment, offset: group.start, bytes: group.bytes };
+}
+
+function finishPlan(draft: Draft): LaunchPlan {
+  const { groups, copies, groupOf } = draft;
   const storage: PlannedRange[] = [];
-  let simple = true;
-  for (let g = 0; g < list.length; g += 1) {
-    const group = list[g];
+  let isSimple = copies.length === 0;
+  for (let g = 0; g < groups.length; g += 1) {
+    const group = groups[g];
     if (group === undefined) continue;
-    chooseMode(group, align, pointers, entry, groups, g);
-    if (group.shared || group.mode !== PLAIN) simple = false;
-    storage.push({ segment: group.first.segment, offset: group.start, bytes: group.bytes });
+    chooseMode(draft, group);
+    if (group.shared || group.mode !== PLAIN) isSimple = false;
+    storage.push(rangeOf(group));
   }
-  if (simple) return { key: "", storage, params: null };
+  if (isSimple) return { key: "", storage, copies: NO_RANGES, params: null };
   let key = "";
   let slots = 0;
-  for (let i = 0; i < pointers.length; i += 1) {
-    if (!pointers[i]) continue;
-    const g = groups[i] ?? 0;
-    const mode = list[g]?.mode ?? PLAIN;
-    if (mode !== PLAIN) slots += 1;
-    key += String.fromCharCode(KEY_BASE + g * 4 + mode);
+  for (let i = 0; i < groupOf.length; i += 1) {
+    const group = groupOf[i];
+    if (!group) continue;
+    if (group.mode !== PLAIN) slots += 1;
+    key += String.fromCharCode(KEY_BASE + group.index * 4 + group.mode);
+    if (group.mode === COPY) key += String.fromCharCode(KEY_BASE + group.bytes / COPY_UNIT);
   }
-  const params = slots > 0 ? fillParams(entry, pointers, list, groups, slots) : null;
-  return { key, storage, params };
+  const params = slots > 0 ? fillParams(draft, slots) : null;
+  return { key, storage, copies: copies.map(rangeOf), params };
 }
 
-/** The bindings that a key stands for. `key` comes from planLaunch of the same entry. */
+/**
+ * The bindings that a key stands for: storage bindings in order, then copies. `key` comes from
+ * planLaunch of the same entry.
+ */
 export function shapeOfKey(entry: EntryInfo, key: string): readonly ShapeBinding[] {
-  const bindings: { mode: BindingMode; arguments: number[] }[] = [];
+  const bindings: { mode: BindingMode; arguments: number[]; bytes: number }[] = [];
+  const copies: ShapeBinding[] = [];
+  let at = 0;
   let ordinal = 0;
   entry.resources.forEach((resource, index) => {
     if (resource.kind !== "storage") return;
-    const code = key === "" ? ordinal * 4 : key.charCodeAt(ordinal) - KEY_BASE;
+    const code = key === "" ? ordinal * 4 : key.charCodeAt(at) - KEY_BASE;
     ordinal += 1;
+    at += 1;
+    const mode = MODES[code & 3] ?? "words";
+    if (mode === "copy") {
+      const bytes = (key.charCodeAt(at) - KEY_BASE) * COPY_UNIT;
+      at += 1;
+      copies.push({ mode, arguments: [index], bytes });
+      return;
+    }
     const binding = bindings[code >> 2];
     if (binding !== undefined) binding.arguments.push(index);
-    else bindings.push({ mode: MODES[code & 3] ?? "words", arguments: [index] });
+    else bindings.push({ mode, arguments: [index], bytes: 0 });
   });
-  return bindings;
+  return [...bindings, ...copies];
 }

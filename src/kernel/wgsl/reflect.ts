@@ -7,11 +7,12 @@
 import { Status } from "../../protocol/generated/wire.js";
 import type { AttributeElem, ExpressionElem, FnElem, GlobalVarElem, OverrideElem } from "./ast.js";
 import { declarationName, identOf, stripParens } from "./ast.js";
-import { WgslError } from "./error.js";
+import { WGSL_ENTRIES_MAX, WgslError, withinStack } from "./error.js";
 import type { ParsedModule } from "./parse.js";
 import { parseModule, reachableFunctions } from "./parse.js";
 import type { LaidType } from "./types.js";
 import { isLaid, Types } from "./types.js";
+import { UniformityFinder } from "./uniformity.js";
 
 /** A workgroup dimension: fixed, or given by the launch through a pipeline constant. */
 export type BlockDimension =
@@ -67,6 +68,8 @@ export interface EntryInfo {
    * so arguments that share a binding then need a form without pointers.
    */
   readonly hasStoragePointers: boolean;
+  /** Arguments that must be uniform memory, where they are small enough (uniformity.ts). */
+  readonly uniformReads: ReadonlySet<number>;
   /** Built-in inputs of the entry point, for example "workgroup_id". */
   readonly builtins: ReadonlySet<string>;
 }
@@ -106,9 +109,11 @@ function invalid(parsed: ParsedModule, start: number, text: string): WgslError {
 class Reflector {
   readonly types: Types;
   private readonly resources = new Map<GlobalVarElem, ResourceInfo>();
+  private readonly uniformity: UniformityFinder;
 
   constructor(private readonly parsed: ParsedModule) {
     this.types = new Types(parsed);
+    this.uniformity = new UniformityFinder(parsed);
   }
 
   overrideInfo(node: OverrideElem): OverrideInfo {
@@ -134,7 +139,19 @@ class Reflector {
     const name = declarationName(node);
     const builtins = this.builtins(node);
     const block = this.block(node);
-    return { name, module, node, block, resources, hasStoragePointers, builtins };
+    const uniformReads = this.uniformReads(node, resources);
+    return { name, module, node, block, resources, hasStoragePointers, uniformReads, builtins };
+  }
+
+  private uniformReads(node: FnElem, resources: readonly ResourceInfo[]): Set<number> {
+    const found = new Set<number>();
+    const canBe = (r: ResourceInfo): boolean => r.kind === "storage" && r.access === "read";
+    if (!resources.some(canBe)) return found;
+    const variables = this.uniformity.find(node);
+    resources.forEach((resource, index) => {
+      if (canBe(resource) && variables.has(resource.node)) found.add(index);
+    });
+    return found;
   }
 
   private takesStoragePointer(fn: FnElem): boolean {
@@ -266,6 +283,10 @@ class Reflector {
  * entry point (a texture, a missing size) are kept for `findEntry`.
  */
 export function reflectModule(source: string): ModuleInfo {
+  return withinStack(() => reflect(source));
+}
+
+function reflect(source: string): ModuleInfo {
   const parsed = parseModule(source);
   const reflector = new Reflector(parsed);
   const enables = new Set<string>();
@@ -280,6 +301,10 @@ export function reflectModule(source: string): ModuleInfo {
     if (node.kind === "override") overrides.push(reflector.overrideInfo(node));
     if (node.kind !== "fn" || !hasAttribute(node.attributes, "compute")) continue;
     const name = declarationName(node);
+    if (entryNames.length >= WGSL_ENTRIES_MAX) {
+      const text = `the module has more than ${WGSL_ENTRIES_MAX} compute entry points`;
+      throw invalid(parsed, node.start, text);
+    }
     entryNames.push(name);
     try {
       entries.set(name, reflector.entry(node, module));

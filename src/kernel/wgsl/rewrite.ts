@@ -5,17 +5,21 @@
  * The rewritten module has the chosen entry point, the functions that it reaches and all
  * declarations that they may need, in the guest's order and on the guest's lines, so that the
  * compiler's messages still fit. All bindings are in group 0: storage first, in the order of the
- * shape, then uniforms in argument order, then the hidden uniform, if there is one.
+ * shape, then uniform arguments in order, then copies in the order of LaunchPlan.copies, then the
+ * hidden uniform, if there is one.
  */
-import type { Declaration, FnElem, Node } from "./ast.js";
+import type { Declaration, FnElem, FnParamElem, Node } from "./ast.js";
 import { declarationName, spanOf } from "./ast.js";
+import { withinStack } from "./error.js";
 import type { ShapeBinding } from "./plan.js";
 import { shapeOfKey } from "./plan.js";
 import type { EntryInfo, ResourceInfo } from "./reflect.js";
 import type { Root } from "./root.js";
 import { checkShadowing, freshPrefix, quoted } from "./root.js";
 import type { SliceLayout } from "./slice.js";
-import { sliceEntry } from "./slice.js";
+import { SLICE_LAYOUT, Slicer } from "./slice.js";
+import type { WordKind } from "./words.js";
+import { WordHelpers } from "./words.js";
 import { Writer } from "./writer.js";
 
 export interface RewrittenBinding {
@@ -80,36 +84,43 @@ function resourcesOf(entry: EntryInfo, binding: ShapeBinding): ResourceInfo[] {
   return binding.arguments.flatMap((i) => entry.resources[i] ?? []);
 }
 
-function wordsAreAtomic(entry: EntryInfo, binding: ShapeBinding): boolean {
-  if (binding.mode !== "words") return false;
-  return resourcesOf(entry, binding).some(
+function wordKind(entry: EntryInfo, binding: ShapeBinding): WordKind {
+  if (binding.mode === "copy") return "copy";
+  const isAtomic = resourcesOf(entry, binding).some(
     (r) => r.containsAtomics || (r.type.hasF16 && r.access === "read_write"),
   );
+  return isAtomic ? "atomic" : "plain";
 }
 
-/** Declarations of the storage bindings that are not a guest's own variable. */
+function bufferType(entry: EntryInfo, binding: ShapeBinding): string {
+  const [first] = resourcesOf(entry, binding);
+  switch (binding.mode) {
+    case "plain":
+      return first?.type.text ?? "";
+    case "typed":
+      return `array<${first?.element?.text ?? ""}>`;
+    case "words":
+      return wordKind(entry, binding) === "atomic" ? "array<atomic<u32>>" : "array<u32>";
+    case "copy":
+      return `array<vec4<u32>, ${binding.bytes / 16}>`;
+  }
+}
+
+/** Declarations of the bindings that are not a guest's own variable. */
 function bufferTexts(
   entry: EntryInfo,
   shape: readonly ShapeBinding[],
   prefix: string,
-  atomic: ReadonlySet<number>,
+  bindings: readonly RewrittenBinding[],
 ): string {
   let text = "";
   shape.forEach((binding, number) => {
-    const [first] = resourcesOf(entry, binding);
-    if (first === undefined) return;
     if (binding.mode === "plain" && binding.arguments.length === 1) return;
-    const element = first.element?.text ?? "";
-    const type =
-      binding.mode === "plain"
-        ? first.type.text
-        : binding.mode === "typed"
-          ? `array<${element}>`
-          : atomic.has(number)
-            ? "array<atomic<u32>>"
-            : "array<u32>";
-    const head = `@group(0) @binding(${number}) var<storage, read_write>`;
-    text += `${head} ${prefix}b${number}: ${type};\n`;
+    const [first] = binding.arguments;
+    const own = bindings.find((b) => first !== undefined && b.arguments.includes(first));
+    const space = binding.mode === "copy" ? "uniform" : "storage, read_write";
+    const head = `@group(0) @binding(${own?.binding ?? 0}) var<${space}>`;
+    text += `${head} ${prefix}b${number}: ${bufferType(entry, binding)};\n`;
   });
   return text;
 }
@@ -147,17 +158,18 @@ function blank(text: string): string {
 }
 
 function describeBindings(entry: EntryInfo, shape: readonly ShapeBinding[]): RewrittenBinding[] {
-  const bindings: RewrittenBinding[] = shape.map((binding, number) => {
-    const least = resourcesOf(entry, binding).map((resource) => resource.minBytes);
-    const minBytes = Math.ceil(Math.max(4, ...least) / 4) * 4;
-    return { binding: number, kind: "storage", bytes: 0, minBytes, arguments: binding.arguments };
-  });
+  const bindings: RewrittenBinding[] = [];
+  const add = (kind: "storage" | "uniform", bytes: number, of: readonly number[]): void => {
+    const least = of.map((index) => entry.resources[index]?.minBytes ?? 0);
+    const minBytes = kind === "uniform" ? bytes : Math.ceil(Math.max(4, ...least) / 4) * 4;
+    bindings.push({ binding: bindings.length, kind, bytes, minBytes, arguments: of });
+  };
+  for (const { mode, arguments: of } of shape) if (mode !== "copy") add("storage", 0, of);
   entry.resources.forEach((resource, index) => {
-    if (resource.kind !== "uniform") return;
-    const bytes = resource.minBytes;
-    const binding = bindings.length;
-    bindings.push({ binding, kind: "uniform", bytes, minBytes: bytes, arguments: [index] });
+    if (resource.kind === "uniform") add("uniform", resource.minBytes, [index]);
   });
+  for (const { mode, bytes, arguments: of } of shape)
+    if (mode === "copy") add("uniform", bytes, of);
   return bindings;
 }
 
@@ -165,7 +177,7 @@ class Assembler {
   private readonly prefix: string;
   private readonly shape: readonly ShapeBinding[];
   private readonly roots: Map<Declaration, Root>;
-  private readonly atomic: Set<number>;
+  private readonly words: WordHelpers;
   private readonly bindings: RewrittenBinding[];
   private readonly writer: Writer;
 
@@ -178,8 +190,8 @@ class Assembler {
     this.prefix = freshPrefix(parsed.source);
     this.shape = shapeOfKey(entry, key);
     this.roots = makeRoots(entry, this.shape, this.prefix);
-    const numbers = this.shape.map((binding, i) => (wordsAreAtomic(entry, binding) ? i : -1));
-    this.atomic = new Set(numbers.filter((i) => i >= 0));
+    const kinds = this.shape.map((binding) => wordKind(entry, binding));
+    this.words = new WordHelpers(this.prefix, (binding) => kinds[binding] ?? "plain");
     this.bindings = describeBindings(entry, this.shape);
     if (this.roots.size > 0 || options.sliceEntry === true) checkShadowing(entry);
     this.writer = new Writer({
@@ -187,16 +199,15 @@ class Assembler {
       parsed,
       types,
       roots: this.roots,
-      atomicBindings: this.atomic,
-      pointersReadWrite: true,
+      words: this.words,
     });
   }
 
   assemble(): RewrittenKernel {
     const { entry, prefix, writer } = this;
     const { parsed } = entry.module;
-    const sliced = this.options.sliceEntry === true ? sliceEntry(entry, prefix) : null;
-    const functions = writer.writeAll(entry.node, (text) => sliced?.renamed(text) ?? text);
+    const slicer = this.options.sliceEntry === true ? new Slicer(entry, prefix) : null;
+    const functions = writer.writeAll(entry.node, slicer?.functionName ?? null);
     let wgsl = "";
     let at = 0;
     for (const node of parsed.decls) {
@@ -208,10 +219,10 @@ class Assembler {
     const paramSlots = [...this.roots.values()].filter((root) => root.slot >= 0).length;
     const hasParams = paramSlots > 0;
     const binding = this.bindings.length;
-    wgsl += bufferTexts(entry, this.shape, prefix, this.atomic);
+    wgsl += bufferTexts(entry, this.shape, prefix, this.bindings);
     wgsl += paramTexts(this.roots.values(), prefix, binding);
-    wgsl += writer.words.text();
-    if (sliced !== null) wgsl = sliced.directive + wgsl + sliced.text;
+    wgsl += this.words.text();
+    wgsl += slicer?.text((param) => this.typeText(param)) ?? "";
     const bytes = Math.ceil(paramSlots / 2) * 16;
     const hidden = { binding, kind: "uniform", bytes, minBytes: bytes, arguments: [] } as const;
     const block = entry.block.map((d) => (d.kind === "override" ? d.constant : null));
@@ -221,8 +232,12 @@ class Assembler {
       bindings: hasParams ? [...this.bindings, hidden] : this.bindings,
       hasParams,
       blockConstants: [block[0] ?? null, block[1] ?? null, block[2] ?? null],
-      slice: sliced?.layout ?? null,
+      slice: slicer === null ? null : SLICE_LAYOUT,
     };
+  }
+
+  private typeText(param: FnParamElem): string {
+    return param.name.typeRef === undefined ? "" : this.writer.writeGlobal(param.name.typeRef);
   }
 
   private declaration(node: Node, functions: ReadonlyMap<FnElem, string[]>): string {
@@ -240,7 +255,8 @@ class Assembler {
     const space = resource.kind === "uniform" ? "uniform" : "storage, read_write";
     const name = declarationName(node);
     const head = `@group(0) @binding(${binding.binding}) var<${space}>`;
-    return `${head} ${name}: ${this.writer.writeGlobal(type)};`;
+    const text = `${head} ${name}: ${this.writer.writeGlobal(type)};`;
+    return text + blank(source.slice(0, type.start - start) + source.slice(type.end - start));
   }
 
   /** Variables that another entry point binds must go: their slots are ours. */
@@ -259,5 +275,5 @@ export function rewriteKernel(
   key: string,
   options: RewriteOptions = {},
 ): RewrittenKernel {
-  return new Assembler(entry, key, options).assemble();
+  return withinStack(() => new Assembler(entry, key, options).assemble());
 }

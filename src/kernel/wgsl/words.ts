@@ -11,6 +11,9 @@ import { WgslError } from "./error.js";
 import type { ArrayType, LaidType, ScalarType, StructType } from "./types.js";
 import { isLaid, vector } from "./types.js";
 
+/** Words of a storage buffer, plain or atomic, or of a uniform buffer that holds a copy. */
+export type WordKind = "plain" | "atomic" | "copy";
+
 /** Arrays up to this length are built by one constructor, longer ones by a loop. */
 const UNROLL_MAX = 8;
 
@@ -22,7 +25,11 @@ export class WordHelpers {
   private readonly names = new Map<string, string>();
   private readonly texts: string[] = [];
 
-  constructor(private readonly prefix: string) {}
+  /** `kindOf` tells what the words of a binding are. */
+  constructor(
+    private readonly prefix: string,
+    private readonly kindOf: (binding: number) => WordKind,
+  ) {}
 
   /** The generated functions and structures. */
   text(): string {
@@ -44,9 +51,14 @@ export class WordHelpers {
   }
 
   /** fn(o: u32) -> u32: the word at byte o. */
-  private loadWord(binding: number, atomic: boolean): string {
-    const at = `${this.buffer(binding)}[o >> 2u]`;
-    const value = atomic ? `atomicLoad(&${at})` : at;
+  private loadWord(binding: number): string {
+    const buffer = this.buffer(binding);
+    const texts: Readonly<Record<WordKind, string>> = {
+      plain: `${buffer}[o >> 2u]`,
+      atomic: `atomicLoad(&${buffer}[o >> 2u])`,
+      copy: `${buffer}[o >> 4u][(o >> 2u) & 3u]`,
+    };
+    const value = texts[this.kindOf(binding)];
     return this.once(
       `lw ${binding}`,
       "load",
@@ -54,26 +66,26 @@ export class WordHelpers {
     );
   }
 
-  private storeWord(binding: number, atomic: boolean): string {
+  private storeWord(binding: number): string {
     const at = `${this.buffer(binding)}[o >> 2u]`;
-    const body = atomic ? `atomicStore(&${at}, v);` : `${at} = v;`;
+    const body = this.kindOf(binding) === "atomic" ? `atomicStore(&${at}, v);` : `${at} = v;`;
     return this.once(`sw ${binding}`, "store", (n) => `fn ${n}(o: u32, v: u32) { ${body} }\n`);
   }
 
   /** Name of fn(o: u32) -> T. */
-  load(binding: number, atomic: boolean, type: LaidType): string {
+  load(binding: number, type: LaidType): string {
     return this.once(`ld ${binding} ${type.text}`, "load", (name) => {
-      const body = this.loadBody(binding, atomic, type);
+      const body = this.loadBody(binding, type);
       return `fn ${name}(o: u32) -> ${type.text} { ${body} }\n`;
     });
   }
 
-  private loadBody(binding: number, atomic: boolean, type: LaidType): string {
+  private loadBody(binding: number, type: LaidType): string {
     const part = (t: LaidType, offset: number): string =>
-      `${this.load(binding, atomic, t)}(${plus(offset)})`;
+      `${this.load(binding, t)}(${plus(offset)})`;
     switch (type.kind) {
       case "scalar":
-        return this.loadScalar(binding, atomic, type);
+        return this.loadScalar(binding, type);
       case "vector": {
         const size = type.element.size;
         const parts = Array.from({ length: type.count }, (_, i) => part(type.element, i * size));
@@ -110,8 +122,8 @@ export class WordHelpers {
     return `var r: ${type.text}; ${loop} return r;`;
   }
 
-  private loadScalar(binding: number, atomic: boolean, type: ScalarType): string {
-    const word = this.loadWord(binding, atomic);
+  private loadScalar(binding: number, type: ScalarType): string {
+    const word = this.loadWord(binding);
     if (type.name === "u32") return `return ${word}(o);`;
     if (type.name !== "f16") return `return bitcast<${type.name}>(${word}(o));`;
     const pair = vector(2, type).text;
@@ -119,19 +131,19 @@ export class WordHelpers {
   }
 
   /** Name of fn(o: u32, v: T). */
-  store(binding: number, atomic: boolean, type: LaidType): string {
+  store(binding: number, type: LaidType): string {
     return this.once(`st ${binding} ${type.text}`, "store", (name) => {
-      const body = this.storeBody(binding, atomic, type);
+      const body = this.storeBody(binding, type);
       return `fn ${name}(o: u32, v: ${type.text}) { ${body} }\n`;
     });
   }
 
-  private storeBody(binding: number, atomic: boolean, type: LaidType): string {
+  private storeBody(binding: number, type: LaidType): string {
     const part = (t: LaidType, offset: number, value: string): string =>
-      `${this.store(binding, atomic, t)}(${plus(offset)}, ${value});`;
+      `${this.store(binding, t)}(${plus(offset)}, ${value});`;
     switch (type.kind) {
       case "scalar":
-        return this.storeScalar(binding, atomic, type);
+        return this.storeScalar(binding, type);
       case "vector": {
         const size = type.element.size;
         const each = Array.from({ length: type.count }, (_, i) =>
@@ -151,7 +163,7 @@ export class WordHelpers {
       }
       case "array": {
         const element = laid(type.element);
-        const helper = this.store(binding, atomic, element);
+        const helper = this.store(binding, element);
         // A variable: an array value may not be indexed dynamically everywhere.
         const loop = `for (var i = 0u; i < ${type.count ?? 0}u; i++)`;
         return `var a = v; ${loop} { ${helper}(o + i * ${type.stride}u, a[i]); }`;
@@ -161,10 +173,10 @@ export class WordHelpers {
     }
   }
 
-  private storeScalar(binding: number, atomic: boolean, type: ScalarType): string {
+  private storeScalar(binding: number, type: ScalarType): string {
     if (type.name !== "f16") {
       const value = type.name === "u32" ? "v" : "bitcast<u32>(v)";
-      return `${this.storeWord(binding, atomic)}(o, ${value});`;
+      return `${this.storeWord(binding)}(o, ${value});`;
     }
     const at = `${this.buffer(binding)}[o >> 2u]`;
     const bits = `bitcast<u32>(${vector(2, type).text}(v, 0h))`;

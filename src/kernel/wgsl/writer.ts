@@ -9,14 +9,21 @@
  * such a pointer is copied for the argument that it points into. All else is a plain reference.
  */
 import { Status } from "../../protocol/generated/wire.js";
-import type { Declaration, ExpressionElem, FnElem, FunctionCallExpression, Node } from "./ast.js";
+import type {
+  Declaration,
+  ExpressionElem,
+  FnElem,
+  FnParamElem,
+  FunctionCallExpression,
+  Node,
+} from "./ast.js";
 import { children, declarationName, identOf, spanOf } from "./ast.js";
 import { WGSL_INSTANCES_MAX, WGSL_REWRITTEN_LENGTH_MAX, WgslError } from "./error.js";
 import type { ParsedModule } from "./parse.js";
 import type { Root } from "./root.js";
 import type { LaidType, Types } from "./types.js";
 import { isLaid } from "./types.js";
-import { WordHelpers } from "./words.js";
+import type { WordHelpers } from "./words.js";
 
 /** A part of a storage variable that has no reference of its own. */
 interface Place {
@@ -53,6 +60,7 @@ const ATOMICS = new Set([
   "atomicExchange",
   "atomicCompareExchangeWeak",
 ]);
+const STAGE = new Set(["compute", "workgroup_size"]);
 const COMPONENTS = ["xr", "yg", "zb", "wa"];
 
 function offsetText(place: Place): string {
@@ -66,16 +74,11 @@ export interface WriterOptions {
   readonly types: Types;
   /** Storage variables that are not simply kept under their name. */
   readonly roots: ReadonlyMap<Declaration, Root>;
-  /** Bindings whose words are atomic. */
-  readonly atomicBindings: ReadonlySet<number>;
-  /** Every storage variable is bound read_write, so pointers to them are too. */
-  readonly pointersReadWrite: boolean;
+  /** Loads and stores of words bindings. */
+  readonly words: WordHelpers;
 }
 
 export class Writer {
-  readonly words: WordHelpers;
-  /** Slots of the hidden uniform whose helpers are needed. */
-  readonly indexed = new Set<Root>();
   private readonly instances = new Map<string, Instance>();
   private readonly queue: Instance[] = [];
   private readonly written = new Map<FnElem, string[]>();
@@ -85,20 +88,21 @@ export class Writer {
   private texts = new Map<Node, string>();
   private resolved = new Map<Node, Resolved | null>();
 
-  constructor(private readonly options: WriterOptions) {
-    this.words = new WordHelpers(options.prefix);
-  }
+  constructor(private readonly options: WriterOptions) {}
 
-  /** Writes `entry` under `name`, and every function that it reaches. */
-  writeAll(entry: FnElem, write: (text: string) => string): Map<FnElem, string[]> {
+  /**
+   * Writes `entry` and every function that it reaches. With a `functionName`, the entry point
+   * becomes an ordinary function of that name.
+   */
+  writeAll(entry: FnElem, functionName: string | null): Map<FnElem, string[]> {
     this.addInstance(
       entry,
       entry.params.map(() => null),
     );
     for (let instance = this.queue.shift(); instance; instance = this.queue.shift()) {
-      const text = this.writeInstance(instance);
+      const isRenamed = instance.fn === entry && functionName !== null;
       const texts = this.written.get(instance.fn) ?? [];
-      texts.push(instance.fn === entry ? write(text) : text);
+      texts.push(this.writeInstance(instance, isRenamed ? functionName : null));
       this.written.set(instance.fn, texts);
     }
     return this.written;
@@ -136,16 +140,19 @@ export class Writer {
     return name;
   }
 
-  private writeInstance(instance: Instance): string {
+  /** `functionName` is set for an entry point that becomes an ordinary function. */
+  private writeInstance(instance: Instance, functionName: string | null): string {
     const { fn, name, roots } = instance;
     this.pointers = new Map();
     this.texts = new Map();
     this.resolved = new Map();
     const { source } = this.options.parsed;
-    const pieces = [source.slice(fn.start, fn.name.start), name];
+    const pieces = [this.functionHead(fn, functionName !== null), functionName ?? name];
     let at = fn.name.end;
     fn.params.forEach((param, i) => {
-      pieces.push(source.slice(at, param.start), this.parameter(param, roots[i] ?? null));
+      // Only entry points have attributes on parameters.
+      const from = functionName === null ? param : param.name;
+      pieces.push(source.slice(at, param.start), this.parameter(from, param, roots[i] ?? null));
       at = param.end;
     });
     for (const part of [fn.returnType, fn.body]) {
@@ -162,8 +169,23 @@ export class Writer {
     return text;
   }
 
-  private parameter(param: FnElem["params"][number], root: Root | null): string {
-    if (root === null) return this.text(param);
+  /** Attributes and `fn`, perhaps without what makes an entry point of it. */
+  private functionHead(fn: FnElem, isStripped: boolean): string {
+    const { source } = this.options.parsed;
+    if (!isStripped) return source.slice(fn.start, fn.name.start);
+    let text = "";
+    let at = fn.start;
+    for (const { attribute, start, end } of fn.attributes ?? []) {
+      const isStage = attribute.kind === "@attribute" && STAGE.has(attribute.name);
+      if (!isStage) continue;
+      text += source.slice(at, start);
+      at = end;
+    }
+    return text + source.slice(at, fn.name.start);
+  }
+
+  private parameter(from: Node, param: FnParamElem, root: Root | null): string {
+    if (root === null) return this.text(from);
     const name = declarationName(param);
     const type = param.name.typeRef && this.options.types.resolve(param.name.typeRef);
     if (type?.kind !== "pointer" || !isLaid(type.target)) {
@@ -223,7 +245,7 @@ export class Writer {
 
   /** `ptr<storage, T>` reads by default; the variables behind it are read_write now. */
   private pointerType(node: Node & { kind: "type" }): string | null {
-    if (!this.options.pointersReadWrite || node.name.originalName !== "ptr") return null;
+    if (node.name.originalName !== "ptr") return null;
     const [space, target] = node.templateParams ?? [];
     if (space === undefined || target === undefined) return null;
     if (this.options.parsed.refs.has(node.name)) return null;
@@ -248,7 +270,7 @@ export class Writer {
     if (isPointer) return root.mode === "typed" ? "0u" : offsetText(place);
     if (type.hasRuntimeArray) this.cannot(root, e, "a runtime-sized array is used as a whole");
     if (type.hasAtomics) this.cannot(root, e, "an atomic is used as a whole");
-    return `${this.words.load(root.binding, this.isAtomic(root), type)}(${offsetText(place)})`;
+    return `${this.options.words.load(root.binding, type)}(${offsetText(place)})`;
   }
 
   /** A variable that is not virtual but has another name now, or is an element of an array. */
@@ -261,13 +283,8 @@ export class Writer {
 
   /** An element of a typed binding; null is the only one. */
   private element(root: Root, index: string | null): string {
-    this.indexed.add(root);
     const at = `${this.options.prefix}at${root.slot}`;
     return `${root.buffer}[${at}(${index === null ? "0u" : `u32(${index})`})]`;
-  }
-
-  private isAtomic(root: Root): boolean {
-    return this.options.atomicBindings.has(root.binding);
   }
 
   private resolve(e: ExpressionElem): Resolved | null {
@@ -316,7 +333,6 @@ export class Writer {
       if (type.kind !== "array" || type.count !== null) return null;
       return { place: { root, type, dynamic: "0u", constant: 0 }, isPointer: false };
     }
-    this.indexed.add(root);
     const dynamic = `${this.options.prefix}base${root.slot}()`;
     return { place: { root, type, dynamic, constant: 0 }, isPointer: false };
   }
@@ -333,7 +349,6 @@ export class Writer {
     }
     const { prefix } = this.options;
     const index = `u32(${this.text(access)})`;
-    this.indexed.add(root);
     const next = { root, type: element, constant: 0 };
     if (count === null) {
       const dynamic = `${prefix}el${root.slot}(${offsetText(place)}, ${index}, ${stride}u)`;
@@ -404,12 +419,12 @@ export class Writer {
     if (root.mode === "typed" || type.hasRuntimeArray || type.hasAtomics) {
       this.cannot(root, node, "an array or atomic is assigned as a whole");
     }
-    const store = this.words.store(root.binding, this.isAtomic(root), type);
+    const store = this.options.words.store(root.binding, type);
     const offset = offsetText(place);
     if (node.kind === "assign" && node.op.value === "=") {
       return `${store}(${offset}, ${this.text(node.rhs)})${this.semicolon(node)}`;
     }
-    const load = this.words.load(root.binding, this.isAtomic(root), type);
+    const load = this.options.words.load(root.binding, type);
     const isAssign = node.kind === "assign";
     const value = isAssign ? `(${this.text(node.rhs)})` : "1";
     const step = node.kind === "increment" ? "+" : "-";
@@ -457,13 +472,12 @@ export class Writer {
     const { root } = pointer.place;
     const name = ident.originalName;
     if (name === "arrayLength") {
-      this.indexed.add(root);
       return `${this.options.prefix}len${root.slot}()`;
     }
     if (!ATOMICS.has(name) || pointer.place.type.kind !== "atomic" || places[0] !== pointer) {
       this.cannot(root, e, `'${name}' takes a pointer into one of them`);
     }
-    const helper = this.words.atomic(root.binding, name, pointer.place.type.element);
+    const helper = this.options.words.atomic(root.binding, name, pointer.place.type.element);
     const rest = e.arguments.slice(1).map((argument) => this.text(argument));
     return `${helper}(${[offsetText(pointer.place), ...rest].join(", ")})`;
   }

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Measures launches and copies over libvgpu, and prints raw samples: the
+ * benchmark suite interleaves them with those of its native reference.
+ *
+ *   vgpu-bench --serve           one request a line on stdin:  run NAME KEY=VALUE…
+ *   vgpu-bench NAME --KEY=VALUE…  one request
+ *
+ * The answer is one line: {"name":…,"samples":[ns, …]} or {"error":…}.
+ *
+ *   launch_sync   mode=polled|interrupt|auto: an empty launch, and the wait for it
+ *   launch_async  a train of 1000 empty launches; the time per launch
+ *   h2d, d2h      bytes=N memory=pinned|pageable mode=…: a copy, waited for
+ *   n=N           samples, for all
+ */
+#include "common.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define TRAIN 1000
+#define SAMPLES_MAX 1000000
+#define BYTES_MAX (1ull << 30)
+#define LINE_BYTES 512
+
+static const char usage[] =
+	"usage: vgpu-bench --serve | NAME [--KEY=VALUE]...\n"
+	"Measures the virtual GPU that VGPU_DEVICE names and prints raw samples in ns as JSON.\n"
+	"  launch_sync   --mode=polled|interrupt|auto  an empty launch and the wait for it\n"
+	"  launch_async                                1000 empty launches, per launch\n"
+	"  h2d, d2h      --bytes=N --pinned|--pageable [--mode=...]  a copy, waited for\n"
+	"  --n=N         samples (default 100)\n"
+	"--serve reads lines \"run NAME KEY=VALUE ...\" (memory=pinned|pageable) from stdin.\n";
+
+static const char empty_wgsl[] =
+	"@group(0) @binding(0) var<storage, read_write> unused: array<u32>;\n"
+	"@compute @workgroup_size(1) fn main() { if (arrayLength(&unused) == 0u) { unused[0] = 1u; } }\n";
+
+struct request {
+	char name[32];
+	long n;
+	unsigned long long bytes;
+	enum vgpu_wait_mode mode;
+	bool pageable;
+};
+
+struct bench {
+	vgpu_context *context;
+	vgpu_function empty;
+	vgpu_devptr small;
+	/* Grown as needed. */
+	vgpu_devptr device;
+	void *pinned, *pageable;
+	unsigned long long device_bytes, pinned_bytes, pageable_bytes;
+	char error[600];
+};
+
+static uint64_t now_nanoseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static bool refuse(struct bench *bench, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+static bool refuse(struct bench *bench, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(bench->error, sizeof(bench->error), format, arguments);
+	va_end(arguments);
+	return false;
+}
+
+static bool fine(struct bench *bench, enum vgpu_result result)
+{
+	if (result == VGPU_SUCCESS)
+		return true;
+	return refuse(bench, "%s: %s", vgpu_error_name(result),
+		      vgpu_last_error_text(bench->context));
+}
+
+/* ---- Work ------------------------------------------------------------------------------ */
+
+static bool setup(struct bench *bench)
+{
+	vgpu_module module;
+
+	return fine(bench, vgpu_open(NULL, &bench->context)) &&
+	       fine(bench, vgpu_module_load(bench->context, empty_wgsl, strlen(empty_wgsl),
+					    VGPU_FORMAT_WGSL, &module, NULL, 0)) &&
+	       fine(bench, vgpu_function_get(bench->context, module, "main", &bench->empty)) &&
+	       fine(bench, vgpu_mem_alloc(bench->context, 4096, &bench->small));
+}
+
+static bool launch(struct bench *bench)
+{
+	const struct vgpu_arg arg = vgpu_arg_pointer(bench->small);
+
+	return fine(bench, vgpu_launch(bench->context, bench->empty, (struct vgpu_dim3){ 1, 1, 1 },
+				       (struct vgpu_dim3){ 1, 1, 1 }, &arg, 1,
+				       VGPU_STREAM_DEFAULT));
+}
+
+static bool launch_sync(struct bench *bench, uint64_t *sample)
+{
+	uint64_t begin = now_nanoseconds();
+
+	if (!launch(bench) || !fine(bench, vgpu_stream_synchronize(bench->context,
+								   VGPU_STREAM_DEFAULT)))
+		return false;
+	*sample = now_nanoseconds() - begin;
+	return true;
+}
+
+static bool launch_async(struct bench *bench, uint64_t *sample)
+{
+	uint64_t begin = now_nanoseconds();
+
+	for (int i = 0; i < TRAIN; i++)
+		if (!launch(bench))
+			return false;
+	if (!fine(bench, vgpu_stream_synchronize(bench->context, VGPU_STREAM_DEFAULT)))
+		return false;
+	*sample = (now_nanoseconds() - begin) / TRAIN;
+	return true;
+}
+
+static bool grow_device(struct bench *bench, unsigned long long bytes)
+{
+	if (bytes <= bench->device_bytes)
+		return true;
+	bench->device_bytes = 0;
+	if (!fine(bench, vgpu_mem_free(bench->context, bench->device)) ||
+	    !fine(bench, vgpu_mem_alloc(bench->context, bytes, &bench->device)))
+		return false;
+	bench->device_bytes = bytes;
+	return true;
+}
+
+static bool grow_host(struct bench *bench, unsigned long long bytes, bool pageable)
+{
+	void **memory = pageable ? &bench->pageable : &bench->pinned;
+	unsigned long long *have = pageable ? &bench->pageable_bytes : &bench->pinned_bytes;
+
+	if (bytes <= *have)
+		return true;
+	*have = 0;
+	if (pageable) {
+		free(*memory);
+		*memory = malloc(bytes);
+		if (!*memory)
+			return refuse(bench, "no memory for %llu bytes", bytes);
+	} else if (!fine(bench, vgpu_host_free(bench->context, *memory)) ||
+		   !fine(bench, vgpu_host_alloc(bench->context, bytes, memory))) {
+		return false;
+	}
+	memset(*memory, 0x5a, bytes);
+	*have = bytes;
+	return true;
+}
+
+static bool copy(struct bench *bench, const struct request *request, uint64_t *sample)
+{
+	void *memory = request->pageable ? bench->pageable : bench->pinned;
+	uint64_t begin = now_nanoseconds();
+	enum vgpu_result result;
+
+	if (request->name[0] == 'h')
+		result = vgpu_memcpy_h2d(bench->context, bench->device, memory, request->bytes);
+	else
+		result = vgpu_memcpy_d2h(bench->context, memory, bench->device, request->bytes);
+	*sample = now_nanoseconds() - begin;
+	return fine(bench, result);
+}
+
+static bool measure(struct bench *bench, const struct request *request, uint64_t *samples)
+{
+	bool is_copy = !strcmp(request->name, "h2d") || !strcmp(request->name, "d2h");
+
+	if (!fine(bench, vgpu_set_wait_mode(bench->context, request->mode)))
+		return false;
+	if (is_copy && (!grow_device(bench, request->bytes) ||
+			!grow_host(bench, request->bytes, request->pageable)))
+		return false;
+	for (long i = 0; i < request->n; i++) {
+		bool ok;
+
+		if (is_copy)
+			ok = copy(bench, request, &samples[i]);
+		else if (!strcmp(request->name, "launch_sync"))
+			ok = launch_sync(bench, &samples[i]);
+		else if (!strcmp(request->name, "launch_async"))
+			ok = launch_async(bench, &samples[i]);
+		else
+			ok = refuse(bench, "there is no benchmark \"%s\"", request->name);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+/* ---- Requests ------------------------------------------------------------------------------ */
+
+static bool parse_number(const char *text, unsigned long long most, unsigned long long *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	return !errno && end != text && !*end && *text != '-' && *value >= 1 && *value <= most;
+}
+
+/* KEY=VALUE, or a bare "pinned" or "pageable". */
+static bool parse_word(struct bench *bench, struct request *request, const char *word)
+{
+	unsigned long long number;
+
+	if (!strcmp(word, "pinned") || !strcmp(word, "memory=pinned"))
+		request->pageable = false;
+	else if (!strcmp(word, "pageable") || !strcmp(word, "memory=pageable"))
+		request->pageable = true;
+	else if (!strcmp(word, "mode=polled"))
+		request->mode = VGPU_WAIT_POLL;
+	else if (!strcmp(word, "mode=interrupt"))
+		request->mode = VGPU_WAIT_INTERRUPT;
+	else if (!strcmp(word, "mode=auto"))
+		request->mode = VGPU_WAIT_AUTO;
+	else if (!strncmp(word, "n=", 2) && parse_number(word + 2, SAMPLES_MAX, &number))
+		request->n = (long)number;
+	else if (!strncmp(word, "bytes=", 6) && parse_number(word + 6, BYTES_MAX, &number))
+		request->bytes = number;
+	else
+		return refuse(bench, "the word %.100s has no meaning or is out of range", word);
+	return true;
+}
+
+static struct request request_new(const char *name)
+{
+	struct request request = { .n = 100, .bytes = 4096, .mode = VGPU_WAIT_AUTO };
+
+	snprintf(request.name, sizeof(request.name), "%s", name);
+	return request;
+}
+
+/* Prints a JSON string. */
+static void print_string(const char *text)
+{
+	putchar('"');
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			printf("\\%c", *text);
+		else if ((unsigned char)*text < 0x20)
+			putchar(' ');
+		else
+			putchar(*text);
+	}
+	putchar('"');
+}
+
+static bool answer(struct bench *bench, const struct request *request, bool parsed)
+{
+	uint64_t *samples = parsed ? calloc((size_t)request->n, sizeof(*samples)) : NULL;
+	bool ok = parsed && samples && measure(bench, request, samples);
+
+	if (ok) {
+		printf("{\"name\":\"%s\",\"samples\":[", request->name);
+		for (long i = 0; i < request->n; i++)
+			printf(i ? ",%llu" : "%llu", (unsigned long long)samples[i]);
+		printf("]}\n");
+	} else {
+		printf("{\"error\":");
+		print_string(bench->error[0] ? bench->error : "no memory");
+		printf("}\n");
+	}
+	fflush(stdout);
+	free(samples);
+	bench->error[0] = 0;
+	return ok;
+}
+
+static bool serve_line(struct bench *bench, char *line)
+{
+	char *save, *word = strtok_r(line, " \t\r\n", &save);
+	struct request request;
+	bool ok;
+
+	if (!word)
+		return true;
+	ok = !strcmp(word, "run") && (word = strtok_r(NULL, " \t\r\n", &save)) != NULL;
+	if (!ok)
+		refuse(bench, "expected: run NAME KEY=VALUE...");
+	request = request_new(ok ? word : "");
+	while (ok && (word = strtok_r(NULL, " \t\r\n", &save)))
+		ok = parse_word(bench, &request, word);
+	return answer(bench, &request, ok);
+}
+
+int main(int argc, char **argv)
+{
+	struct bench bench = { 0 };
+	struct request request;
+	char line[LINE_BYTES];
+	bool ok = true;
+
+	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		fputs(usage, argc < 2 ? stderr : stdout);
+		return argc < 2 ? 2 : 0;
+	}
+	if (!setup(&bench)) {
+		printf("{\"error\":");
+		print_string(bench.error);
+		printf("}\n");
+		return 1;
+	}
+	if (!strcmp(argv[1], "--serve")) {
+		while (fgets(line, sizeof(line), stdin))
+			serve_line(&bench, line);
+	} else {
+		request = request_new(argv[1]);
+		for (int i = 2; ok && i < argc; i++)
+			ok = strncmp(argv[i], "--", 2) ?
+			     refuse(&bench, "the argument %.100s has no meaning", argv[i]) :
+			     parse_word(&bench, &request, argv[i] + 2);
+		ok = answer(&bench, &request, ok);
+	}
+	free(bench.pageable);
+	vgpu_close(bench.context);
+	return ok ? 0 : 1;
+}

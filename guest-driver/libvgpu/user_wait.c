@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Sleeping until a fence, over the unix: transport.
+ *
+ * Several threads may sleep, but an eventfd wakes one for sure: the one that
+ * reads it. So one thread, the leader, sleeps on the event queue for all; when
+ * it wakes it takes the messages, arms what is still waited for, and tells the
+ * others to look. When it leaves, another becomes leader. A lone waiter is
+ * leader itself, so that it costs one wake-up and no hand-over.
+ *
+ * The arm page holds, for each stream, the least fence that anyone waits for.
+ * Arm, full barrier, look again: the device writes the fence, then a full
+ * barrier, then reads the arm page, so that one of the two sees the other.
+ */
+#include "user.h"
+
+#define EVENT_BYTES sizeof(struct vgpu_event_message)
+
+void user_events_init(struct user_device *device)
+{
+	struct ring *ring = &device->rings[VGPU_QUEUE_EVENT];
+	bool kick = false;
+
+	_Static_assert(EVENT_RING * sizeof(struct vgpu_event_message) <= PAGE, "messages fit");
+	for (uint16_t i = 0; i < EVENT_RING; i++) {
+		ring->desc[i] = (struct ring_desc){
+			.address = device->area_address + EVENTS_OFFSET + i * EVENT_BYTES,
+			.bytes = EVENT_BYTES, .flags = RING_DESC_WRITE };
+		kick |= ring_publish(ring, i);
+	}
+	ring_interrupt_on(ring);
+	if (kick)
+		user_kick(device, VGPU_QUEUE_EVENT);
+}
+
+/* ---- With wait_lock held -------------------------------------------------------------- */
+
+/* Gives the buffers of all messages back. What they say is on the timeline. */
+static void events_take(struct user_device *device)
+{
+	struct ring *ring = &device->rings[VGPU_QUEUE_EVENT];
+	struct ring_used_entry entry;
+	bool kick = false;
+
+	do {
+		while (ring_take(ring, &entry)) {
+			if (entry.id >= EVENT_RING) {
+				user_lose(device, "it used an event buffer that does not exist");
+				return;
+			}
+			kick |= ring_publish(ring, (uint16_t)entry.id);
+		}
+	} while (ring_interrupt_on(ring));
+	if (kick)
+		user_kick(device, VGPU_QUEUE_EVENT);
+}
+
+/* Writes the least fence that is waited for on a stream and not reached. */
+static void arm(struct user_device *device, struct vgpu *context, uint32_t stream)
+{
+	struct user_context *own = context->transport;
+	volatile uint8_t *slot = own->arm + VGPU_TIMELINE_HEADER_BYTES +
+				 (size_t)stream * VGPU_TIMELINE_SLOT_BYTES;
+	uint64_t done = timeline_fence(context, stream);
+	uint64_t least = 0;
+
+	for (struct waiter *waiter = device->waiters; waiter; waiter = waiter->next)
+		if (waiter->context == context && waiter->stream == stream &&
+		    waiter->fence > done && (!least || waiter->fence < least))
+			least = waiter->fence;
+	__atomic_store_n((volatile uint64_t *)slot, least, __ATOMIC_RELEASE);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+static void arm_all(struct user_device *device)
+{
+	for (struct waiter *waiter = device->waiters; waiter; waiter = waiter->next)
+		arm(device, waiter->context, waiter->stream);
+}
+
+static void lead(struct user_device *device)
+{
+	device->has_leader = true;
+	pthread_mutex_unlock(&device->wait_lock);
+	user_sleep_on(device, VGPU_QUEUE_EVENT);
+	pthread_mutex_lock(&device->wait_lock);
+	device->has_leader = false;
+	events_take(device);
+	arm_all(device);
+	pthread_cond_broadcast(&device->wait_changed);
+}
+
+enum vgpu_result user_sleep(struct vgpu *context, uint32_t stream, uint64_t fence)
+{
+	struct user_device *device = user_device(context);
+	struct waiter self = { .context = context, .stream = stream, .fence = fence };
+	struct waiter **link;
+
+	pthread_mutex_lock(&device->wait_lock);
+	self.next = device->waiters;
+	device->waiters = &self;
+	arm(device, context, stream);
+	while (!fence_reached(context, stream, fence) && !context_is_bad(context) &&
+	       !atomic_load(&device->lost)) {
+		if (device->has_leader)
+			pthread_cond_wait(&device->wait_changed, &device->wait_lock);
+		else
+			lead(device);
+	}
+	for (link = &device->waiters; *link != &self; link = &(*link)->next)
+		;
+	*link = self.next;
+	arm(device, context, stream);
+	if (device->waiters && !device->has_leader)
+		pthread_cond_broadcast(&device->wait_changed);
+	pthread_mutex_unlock(&device->wait_lock);
+	return VGPU_SUCCESS;
+}

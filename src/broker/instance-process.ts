@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The life of one vGPU's process. The broker keeps the listening socket, so that a front end that
+ * connects while the process is being replaced waits in the socket's backlog instead of failing.
+ * A process that ends is started again, at growing intervals if it keeps ending at once.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Logger } from "../telemetry/log.js";
+
+/** Descriptor number under which the process finds its listening socket. */
+const CHILD_SOCKET_FD = 3;
+const RESTART_MS_MIN = 50;
+const RESTART_MS_MAX = 10_000;
+/** A process that ran this long has started well: the next restart comes at once again. */
+const STABLE_MS = 30_000;
+/** How long SIGTERM may take before SIGKILL. */
+const STOP_MS = 2_000;
+
+export interface InstanceProcessOptions {
+  readonly id: string;
+  /** The program and its arguments before ours. */
+  readonly command: readonly [string, ...string[]];
+  readonly brokerPath: string;
+  readonly executor: string;
+  readonly memoryLimitBytes: number | null;
+  readonly logLevel: string;
+  readonly extraArguments: readonly string[];
+  /** Listening socket; stays the broker's. */
+  readonly listenFd: number;
+  readonly log: Logger;
+  readonly nowMs: () => number;
+}
+
+export class InstanceProcess {
+  readonly #options: InstanceProcessOptions;
+  #child: ChildProcess | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #startedMs = 0;
+  #delayMs = RESTART_MS_MIN;
+  #stopping = false;
+  restarts = 0;
+  /** Called when the process has ended, before it is started again. */
+  onExit: (() => void) | null = null;
+
+  constructor(options: InstanceProcessOptions) {
+    this.#options = options;
+  }
+
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
+  }
+
+  get waitingToRestart(): boolean {
+    return this.#timer !== null;
+  }
+
+  start(): void {
+    this.#timer = null;
+    const o = this.#options;
+    const [program, ...first] = o.command;
+    const args = [
+      ...first,
+      `--fd=${CHILD_SOCKET_FD}`,
+      `--broker=${o.brokerPath}`,
+      `--id=${o.id}`,
+      `--executor=${o.executor}`,
+      `--log-level=${o.logLevel}`,
+      ...(o.memoryLimitBytes === null ? [] : [`--memory-limit=${o.memoryLimitBytes}`]),
+      ...o.extraArguments,
+    ];
+    // The process's stdout goes to our stderr: stdout carries only what vgpud itself says.
+    const child = spawn(program, args, { stdio: ["ignore", 2, 2, o.listenFd] });
+    this.#child = child;
+    this.#startedMs = o.nowMs();
+    child.once("error", (error) => this.#ended(`can't be started: ${error.message}`));
+    child.once("exit", (code, signal) => {
+      this.#ended(signal === null ? `ended with status ${code}` : `was ended by ${signal}`);
+    });
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  /** Ends the process for good: SIGTERM, then SIGKILL. */
+  stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.#timer !== null) {
+      clearTimeout(this.#timer);
+      this.#timer = null;
+    }
+    const child = this.#child;
+    if (child === null) {
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      const force = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+      child.once("exit", () => {
+        clearTimeout(force);
+        resolve();
+      });
+      child.kill("SIGTERM");
+    });
+  }
+
+  #ended(how: string): void {
+    if (this.#child === null) {
+      return;
+    }
+    const { log, nowMs } = this.#options;
+    const pid = this.#child.pid;
+    this.#child = null;
+    this.onExit?.();
+    if (this.#stopping) {
+      return;
+    }
+    if (nowMs() - this.#startedMs >= STABLE_MS) {
+      this.#delayMs = RESTART_MS_MIN;
+    }
+    log.warn(
+      { id: this.#options.id, pid, delayMs: this.#delayMs },
+      `the instance ${how}; it is started again`,
+    );
+    this.restarts++;
+    this.#timer = setTimeout(() => this.start(), this.#delayMs);
+    this.#delayMs = Math.min(RESTART_MS_MAX, this.#delayMs * 2);
+  }
+}

@@ -1,0 +1,74 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+/** `vgpuctl`: asks a running `vgpud`. */
+import { connect } from "node:net";
+import { Command } from "commander";
+import { readLines, writeLine } from "../broker/lines.js";
+import { type ControlReply, controlReply } from "../broker/messages.js";
+import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
+import { statusTable } from "../broker/status-table.js";
+import { packageVersion } from "./common.js";
+
+const ANSWER_MS = 10_000;
+
+class CtlError extends Error {}
+
+function ask(path: string, request: object): Promise<ControlReply> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    const timer = setTimeout(() => {
+      reject(new CtlError(`vgpud at ${path} does not answer within ${ANSWER_MS / 1000} s`));
+      socket.destroy();
+    }, ANSWER_MS);
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      const hint = error.code === "EACCES" ? "you are not its user" : "is vgpud running?";
+      reject(
+        new CtlError(`vgpud at ${path} can't be reached: ${error.code ?? error.message} (${hint})`),
+      );
+    });
+    socket.on("close", () => {
+      clearTimeout(timer);
+      reject(new CtlError(`vgpud at ${path} closed the connection without an answer`));
+    });
+    readLines(socket, controlReply, {
+      message: (reply) => {
+        resolve(reply);
+        socket.end();
+      },
+      invalid: (reason) => reject(new CtlError(`vgpud's answer can't be understood: ${reason}`)),
+    });
+    writeLine(socket, request);
+  });
+}
+
+async function status(options: { json?: boolean; control: string }): Promise<void> {
+  const reply = await ask(options.control, { command: "status" });
+  if (!reply.ok) {
+    throw new CtlError(reply.error);
+  }
+  process.stdout.write(
+    options.json === true ? `${JSON.stringify(reply, null, 2)}\n` : statusTable(reply.vgpus),
+  );
+}
+
+async function main(): Promise<void> {
+  const runtimeDir = defaultRuntimeDir(process.env, process.getuid?.() ?? 0);
+  const program = new Command("vgpuctl")
+    .description("Shows what the vGPUs of a running vgpud do.")
+    .version(packageVersion())
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  program
+    .command("status")
+    .description("one line for each vGPU, and for each context in it")
+    .option("--json", "everything, as JSON")
+    .option("--control <path>", "vgpud's control socket", controlPathIn(runtimeDir))
+    .allowExcessArguments(false)
+    .action(status);
+  await program.parseAsync();
+}
+
+main().catch((error: unknown) => {
+  const text = error instanceof CtlError ? error.message : String((error as Error).stack ?? error);
+  process.stderr.write(`vgpuctl: ${text}\n`);
+  process.exit(1);
+});

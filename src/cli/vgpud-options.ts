@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * What an operator may say about vGPUs: on the command line (`--vgpu NAME,socket=PATH,memory=SIZE`)
+ * or in a JSON file of the same terms. Errors name what is wrong and what would be right.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { VgpuConfig } from "../broker/broker.js";
+import { parseSize, UsageError } from "./common.js";
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+/** Longest path that fits into a unix socket address. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+/** One --vgpu argument. */
+export function parseVgpu(text: string, runtimeDir: string): VgpuConfig {
+  const [name = "", ...settings] = text.split(",");
+  let socket: string | undefined;
+  let memory: string | undefined;
+  for (const setting of settings) {
+    const equals = setting.indexOf("=");
+    const key = equals < 0 ? setting : setting.slice(0, equals);
+    const value = equals < 0 ? "" : setting.slice(equals + 1);
+    if (value === "" || (key !== "socket" && key !== "memory")) {
+      throw new UsageError(
+        `vGPU "${name}": "${setting}" is unknown; settings are socket=PATH and memory=SIZE`,
+      );
+    }
+    if (key === "socket") {
+      socket = value;
+    } else {
+      memory = value;
+    }
+  }
+  return finish({ name, socket, memory }, runtimeDir);
+}
+
+const configFile = z.strictObject({
+  vgpus: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        socket: z.string().optional(),
+        memory: z.union([z.string(), z.number()]).optional(),
+      }),
+    )
+    .min(1),
+  executor: z.enum(["dawn", "null", "faulty"]).optional(),
+});
+
+export interface ConfigFile {
+  readonly vgpus: readonly VgpuConfig[];
+  readonly executor: string | undefined;
+}
+
+export function readConfig(path: string, runtimeDir: string): ConfigFile {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new UsageError(`the configuration ${path} can't be read: ${(error as Error).message}`);
+  }
+  const parsed = configFile.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new UsageError(
+      `the configuration ${path} is not valid at "${issue?.path.join(".")}": ${issue?.message}`,
+    );
+  }
+  const vgpus = parsed.data.vgpus.map((v) =>
+    finish({ name: v.name, socket: v.socket, memory: v.memory?.toString() }, runtimeDir),
+  );
+  return { vgpus, executor: parsed.data.executor };
+}
+
+/** Names and sockets must differ; there must be at least one vGPU. */
+export function checkVgpus(vgpus: readonly VgpuConfig[]): void {
+  if (vgpus.length === 0) {
+    throw new UsageError("no vGPU is configured: give --vgpu NAME, or --config FILE");
+  }
+  for (const [index, vgpu] of vgpus.entries()) {
+    for (const other of vgpus.slice(0, index)) {
+      if (other.name === vgpu.name) {
+        throw new UsageError(`two vGPUs are called "${vgpu.name}"`);
+      }
+      if (other.socketPath === vgpu.socketPath) {
+        throw new UsageError(
+          `vGPUs "${other.name}" and "${vgpu.name}" have one socket: ${vgpu.socketPath}`,
+        );
+      }
+    }
+  }
+}
+
+function finish(
+  given: { name: string; socket: string | undefined; memory: string | undefined },
+  runtimeDir: string,
+): VgpuConfig {
+  if (!NAME.test(given.name)) {
+    throw new UsageError(
+      `"${given.name}" is no vGPU name: use 1 to 63 letters, digits, ".", "_" and "-", beginning with a letter or digit`,
+    );
+  }
+  const socketPath = given.socket ?? join(runtimeDir, `${given.name}.sock`);
+  const pathBytes = Buffer.byteLength(socketPath);
+  if (pathBytes > SOCKET_PATH_BYTES_MAX) {
+    throw new UsageError(
+      `the socket path of vGPU "${given.name}" has ${pathBytes} bytes; the limit is ${SOCKET_PATH_BYTES_MAX}: ${socketPath}`,
+    );
+  }
+  const memoryLimitBytes =
+    given.memory === undefined ? null : parseSize(given.memory, `vGPU "${given.name}": memory`);
+  return { name: given.name, socketPath, memoryLimitBytes };
+}

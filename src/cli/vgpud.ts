@@ -1,0 +1,126 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+/** `vgpud`: the broker. Arguments and environment only; the work is in src/broker. */
+import { fileURLToPath } from "node:url";
+import { Command, Option } from "commander";
+import { Broker, StartError } from "../broker/broker.js";
+import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
+import { realClock } from "../io/clock.js";
+import { close, listen } from "../io/native.js";
+import { createLogger, LOG_LEVELS, type LogLevel } from "../telemetry/log.js";
+import { packageVersion, UsageError } from "./common.js";
+import { checkVgpus, parseVgpu, readConfig } from "./vgpud-options.js";
+
+const MS = 1e6;
+const SLICE_MS = 2;
+/** A holder that does not give the GPU back for this long after its turn is killed. */
+const GRACE_MS = 10_000;
+const READY_MS = 60_000;
+
+interface Options {
+  readonly config?: string;
+  readonly vgpu: string[];
+  readonly runtimeDir: string;
+  readonly control?: string;
+  readonly executor?: string;
+  readonly logLevel: LogLevel;
+}
+
+function program(): Command {
+  const collect = (value: string, previous: string[]): string[] => [...previous, value];
+  return new Command("vgpud")
+    .description(
+      "Shares one GPU among virtual GPUs, each a vhost-user socket for a VM or a process.",
+    )
+    .version(packageVersion())
+    .option(
+      "--config <file>",
+      'JSON: {"vgpus": [{"name": …, "socket": …, "memory": "1G"}], "executor": …}',
+    )
+    .option(
+      "--vgpu <name[,socket=PATH][,memory=SIZE]>",
+      "a vGPU; may be given several times (default socket: RUNTIME-DIR/NAME.sock)",
+      collect,
+      [],
+    )
+    .option(
+      "--runtime-dir <dir>",
+      "where sockets are made",
+      defaultRuntimeDir(process.env, process.getuid?.() ?? 0),
+    )
+    .option("--control <path>", "control socket for vgpuctl (default: RUNTIME-DIR/control.sock)")
+    .addOption(
+      new Option("--executor <kind>", "what runs the work (default: dawn)").choices([
+        "dawn",
+        "null",
+        "faulty",
+      ]),
+    )
+    .addOption(
+      new Option("--log-level <level>", "least level logged")
+        .choices([...LOG_LEVELS])
+        .default("info"),
+    )
+    .allowExcessArguments(false)
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+}
+
+async function main(): Promise<void> {
+  const options = program().parse().opts<Options>();
+  const { runtimeDir } = options;
+  const file = options.config === undefined ? null : readConfig(options.config, runtimeDir);
+  const vgpus = [
+    ...(file?.vgpus ?? []),
+    ...options.vgpu.map((text) => parseVgpu(text, runtimeDir)),
+  ];
+  checkVgpus(vgpus);
+  const log = createLogger({ name: "vgpud", level: options.logLevel });
+  const controlPath = options.control ?? controlPathIn(runtimeDir);
+  const broker = new Broker({
+    vgpus,
+    runtimeDir,
+    controlPath,
+    executor: options.executor ?? file?.executor ?? "dawn",
+    logLevel: options.logLevel,
+    version: packageVersion(),
+    instanceCommand: [
+      process.execPath,
+      fileURLToPath(new URL("./vgpu-instance.js", import.meta.url)),
+    ],
+    extraArguments: [],
+    times: { sliceNs: SLICE_MS * MS, graceNs: GRACE_MS * MS },
+    log,
+    nowNs: () => realClock.nowNs(),
+    listen: (path) => listen(path, { mode: 0o660 }),
+    close,
+  });
+  const stop = (): void => {
+    void broker.stop().then(() => process.exit(0));
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+  await broker.start();
+  try {
+    await broker.ready(READY_MS);
+  } catch (error) {
+    await broker.stop();
+    throw error;
+  }
+  const sockets = vgpus.map((vgpu) => `${vgpu.name}=${vgpu.socketPath}`).join(" ");
+  process.stdout.write(`vgpud ready: ${sockets} control=${controlPath}\n`);
+}
+
+main().catch((error: unknown) => {
+  const known =
+    error instanceof UsageError ||
+    error instanceof StartError ||
+    (error as NodeJS.ErrnoException).code !== undefined;
+  const text =
+    error instanceof Error
+      ? known
+        ? error.message
+        : (error.stack ?? error.message)
+      : String(error);
+  process.stderr.write(`vgpud: ${text}\n`);
+  process.exit(error instanceof UsageError ? 2 : 1);
+});

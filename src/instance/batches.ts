@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * What the instance remembers of a batch that the executor has: whose fences and events complete
+ * with it, where its reads go, and what to count.
+ */
+import type { Batch } from "../gpu/executor.js";
+import type { Context } from "./context.js";
+import { CostMeter } from "./cost.js";
+import type { DeviceEvent } from "./events.js";
+import type { GuestViews, Hostmem } from "./hostmem.js";
+import type { Job } from "./streams.js";
+
+export class BatchRecord {
+  readonly sequence: number;
+  readonly context: Context;
+  readonly batch: Batch;
+  /** Jobs whose fence completes with this batch, in order. */
+  readonly jobs: Job[] = [];
+  readonly events: { readonly event: DeviceEvent; readonly generation: number }[] = [];
+  /** A job with work in it, to blame for a failure of the batch. */
+  blame: Job | null = null;
+  submittedNs = 0;
+  done = false;
+  launches = 0;
+  copies = 0;
+  bytesToDevice = 0;
+  bytesFromDevice = 0;
+  readonly cost = new CostMeter();
+  /** Device memory that stays charged until this batch is done. */
+  retiredBytes = 0;
+  /** A read whose target was unmapped when the data arrived. */
+  readLost: ReadTarget | null = null;
+
+  constructor(sequence: number, context: Context, batch: Batch) {
+    this.sequence = sequence;
+    this.context = context;
+    this.batch = batch;
+  }
+
+  /** Bytes that were copied so far, for the limit. */
+  get bytes(): number {
+    return this.bytesToDevice + this.bytesFromDevice;
+  }
+}
+
+/** Where reads find out what may be written now. */
+export interface ReadGate {
+  /** Guest memory, or null while nothing is attached. */
+  readonly memory: GuestViews | null;
+  /** While true, data is kept here and not written into guest memory. */
+  readonly suspended: boolean;
+  hold(target: ReadTarget): void;
+}
+
+/** The destination of one read: guest memory, or our own while the rings are stopped. */
+export class ReadTarget {
+  readonly record: BatchRecord;
+  readonly #gate: ReadGate;
+  readonly #hostmem: Hostmem;
+  readonly #offset: number;
+  readonly #bytes: number;
+  #views: Uint8Array[] | null = null;
+  #generation = -1;
+  #held: Uint8Array | null = null;
+  #heldViews: Uint8Array[] | null = null;
+
+  constructor(
+    record: BatchRecord,
+    gate: ReadGate,
+    hostmem: Hostmem,
+    offset: number,
+    bytes: number,
+  ) {
+    this.record = record;
+    this.#gate = gate;
+    this.#hostmem = hostmem;
+    this.#offset = offset;
+    this.#bytes = bytes;
+  }
+
+  /** The views to fill now; null if nobody wants the data any more. An executor may ask per part. */
+  targets(): readonly Uint8Array[] | null {
+    const views = this.#guestViews();
+    if (views === null) return null;
+    if (this.#heldViews !== null) return this.#heldViews;
+    if (!this.#gate.suspended) return views;
+    // Parts that were written before the suspension are kept: the copy starts from what is there.
+    const held = new Uint8Array(this.#bytes);
+    gather(held, views);
+    this.#held = held;
+    this.#heldViews = [held];
+    this.#gate.hold(this);
+    return this.#heldViews;
+  }
+
+  /** Writes what was held back, now that the rings run again. */
+  deliver(): void {
+    const held = this.#held;
+    this.#held = null;
+    this.#heldViews = null;
+    if (held === null) return;
+    const views = this.#guestViews();
+    if (views !== null) spread(held, views);
+  }
+
+  get description(): string {
+    return `${this.#bytes} bytes at offset ${this.#offset} of host memory ${this.#hostmem.handle}`;
+  }
+
+  #guestViews(): Uint8Array[] | null {
+    const { memory } = this.#gate;
+    if (memory === null || this.record.context.dead || !this.#hostmem.registered) return null;
+    if (this.#views === null || this.#generation !== memory.generation) {
+      this.#generation = memory.generation;
+      this.#views = this.#hostmem.views(memory, this.#offset, this.#bytes);
+      if (this.#views === null) this.record.readLost = this;
+    }
+    return this.#views;
+  }
+}
+
+/** Copies views, one after the other, into `target`. */
+function gather(target: Uint8Array, views: readonly Uint8Array[]): void {
+  let at = 0;
+  for (const view of views) {
+    target.set(view, at);
+    at += view.length;
+  }
+}
+
+/** Copies `source` over views, one after the other. */
+function spread(source: Uint8Array, views: readonly Uint8Array[]): void {
+  let at = 0;
+  for (const view of views) {
+    view.set(source.subarray(at, at + view.length));
+    at += view.length;
+  }
+}

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Executes one command: resolves its handles and pointers against the context as it is now, and
+ * encodes it into the batch that is being made. A failure is a value and makes the context fail.
+ */
+import type {
+  CopyDeviceCommand,
+  CopyHostCommand,
+  DeviceCommand,
+  EventRecordCommand,
+  EventWaitCommand,
+  FillCommand,
+  FunctionCreateCommand,
+  FunctionDestroyCommand,
+  ModuleLoadCommand,
+  ModuleUnloadCommand,
+  WriteInlineCommand,
+} from "../command/types.js";
+import type { Executor } from "../gpu/executor.js";
+import { ObjectState, Status, VGPU } from "../protocol/generated/wire.js";
+import { type BatchRecord, type ReadGate, ReadTarget } from "./batches.js";
+import type { Context } from "./context.js";
+import { type Failure, failure, unknownHandle } from "./failure.js";
+import type { Hostmem } from "./hostmem.js";
+import type { KernelStore } from "./kernel-store.js";
+import { launch } from "./launch.js";
+import type { SchedulingLimits } from "./limits.js";
+import type { Job, Stream } from "./streams.js";
+
+/** What became of a command. */
+export const Step = {
+  done: 0,
+  /** It needs another batch for the rest. */
+  part: 1,
+  /** Its stream waits; the command is executed again when it goes on. */
+  blocked: 2,
+} as const;
+export type Step = (typeof Step)[keyof typeof Step];
+
+/** What commands need of the run loop. */
+export interface ExecuteHost extends ReadGate {
+  readonly executor: Executor | null;
+  readonly store: KernelStore;
+  readonly scheduling: SchedulingLimits;
+  /** Bytes that may still be copied in this batch. */
+  readonly roomBytes: number;
+  nowNs(): number;
+  /** The batch for an operation of this stream. */
+  open(context: Context, stream: Stream, job: Job): BatchRecord;
+  resume(context: Context, stream: Stream, advance: boolean): void;
+  wakeObjectWaiters(context: Context): void;
+  pump(): void;
+}
+
+export function executeCommand(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  command: DeviceCommand,
+): Step | Failure {
+  switch (command.kind) {
+    case "launch":
+      return launch(host, context, stream, job, command);
+    case "copyToDevice":
+    case "copyFromDevice":
+      return copyHost(host, context, stream, job, command);
+    case "copyDevice":
+      return copyDevice(host, context, stream, job, command);
+    case "fill":
+      return fill(host, context, stream, job, command);
+    case "writeInline":
+      return writeInline(host, context, stream, job, command);
+    case "eventRecord":
+      return eventRecord(host, context, stream, command);
+    case "eventWait":
+      return eventWait(context, stream, command);
+    case "eventDestroy":
+      return context.events.destroy(command.event) ?? Step.done;
+    case "moduleLoad":
+      return moduleLoad(host, context, stream, job, command);
+    case "moduleUnload":
+      return moduleUnload(context, stream, job, command);
+    case "functionCreate":
+      return functionCreate(host, context, stream, job, command);
+    case "functionDestroy":
+      return functionDestroy(context, stream, job, command);
+    case "nop":
+      return Step.done;
+  }
+}
+
+function copyHost(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  command: CopyHostCommand,
+): Step | Failure {
+  const hostmem = context.hostmems.get(command.hostmem);
+  if (hostmem === undefined) return unknownHandle("host memory", command.hostmem);
+  if (command.offset + command.bytes > hostmem.bytes) return hostRange(hostmem, command);
+  if (command.bytes === 0) return Step.done;
+  const { segment, offset } = command.pointer;
+  const entry = context.memory.resolve(segment, offset, command.bytes);
+  if (entry === null) return context.memory.explain(command.pointer, command.bytes);
+  const at = offset + job.progress;
+  const count = partBytes(at, command.bytes - job.progress, host.roomBytes);
+  if (count === 0) return Step.part;
+  const { memory } = host;
+  const hostOffset = command.offset + job.progress;
+  const views = memory === null ? null : hostmem.views(memory, hostOffset, count);
+  if (views === null) return unmapped(hostmem, hostOffset, count);
+  const record = host.open(context, stream, job);
+  if (command.kind === "copyToDevice") {
+    record.batch.write(entry.segment, at, views);
+    record.bytesToDevice += count;
+  } else {
+    const target = new ReadTarget(record, host, hostmem, hostOffset, count);
+    record.batch.read(entry.segment, at, count, () => target.targets());
+    record.bytesFromDevice += count;
+  }
+  job.progress += count;
+  if (job.progress < command.bytes) return Step.part;
+  record.copies++;
+  return Step.done;
+}
+
+/** How much of a copy goes into this batch; parts end at the granularity of allocations. */
+function partBytes(offset: number, left: number, room: number): number {
+  if (left <= room) return left;
+  const end = Math.floor((offset + room) / VGPU.ALLOCATION_ALIGN) * VGPU.ALLOCATION_ALIGN;
+  return Math.max(0, end - offset);
+}
+
+function hostRange(hostmem: Hostmem, command: CopyHostCommand): Failure {
+  const end = command.offset + command.bytes;
+  const text =
+    `${command.bytes} bytes at offset ${command.offset} of host memory ${hostmem.handle} are ` +
+    `copied, it has ${hostmem.bytes}`;
+  return failure(Status.OUT_OF_RANGE, text, end, hostmem.bytes, hostmem.handle);
+}
+
+function unmapped(hostmem: Hostmem, offset: number, bytes: number): Failure {
+  const text = `${bytes} bytes at offset ${offset} of host memory ${hostmem.handle} are not mapped`;
+  return failure(Status.GUEST_ADDRESS, text, offset, hostmem.bytes, hostmem.handle);
+}
+
+function copyDevice(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  command: CopyDeviceCommand,
+): Step | Failure {
+  const { source, destination, bytes } = command;
+  if (bytes === 0) return Step.done;
+  const from = context.memory.resolve(source.segment, source.offset, bytes);
+  if (from === null) return context.memory.explain(source, bytes);
+  const to = context.memory.resolve(destination.segment, destination.offset, bytes);
+  if (to === null) return context.memory.explain(destination, bytes);
+  const record = host.open(context, stream, job);
+  record.batch.copy(to.segment, destination.offset, from.segment, source.offset, bytes);
+  record.copies++;
+  return Step.done;
+}
+
+function fill(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  command: FillCommand,
+): Step | Failure {
+  const { pointer, bytes, pattern, width } = command;
+  if (bytes === 0) return Step.done;
+  const entry = context.memory.resolve(pointer.segment, pointer.offset, bytes);
+  if (entry === null) return context.memory.explain(pointer, bytes);
+  const record = host.open(context, stream, job);
+  record.batch.fill(entry.segment, pointer.offset, bytes, pattern, width);
+  record.copies++;
+  return Step.done;
+}
+
+function writeInline(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  command: WriteInlineCommand,
+): Step | Failure {
+  const { pointer, data } = command;
+  if (data.length === 0) return Step.done;
+  const entry = context.memory.resolve(pointer.segment, pointer.offset, data.length);
+  if (entry === null) return context.memory.explain(pointer, data.length);
+  const record = host.open(context, stream, job);
+  record.batch.write(entry.segment, pointer.offset, [data]);
+  record.bytesToDevice += data.length;
+  record.copies++;
+  return Step.done;
+}
+
+function eventRecord(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  command: EventRecordCommand,
+): Step | Failure {
+  const last = stream.lastBatch;
+  const batch = last === null || last.done ? null : last;
+  const { event, generation } = command;
+  const wake = (waiting: Stream): void => host.resume(context, waiting, false);
+  return context.events.record(event, generation, batch, host.nowNs(), wake) ?? Step.done;
+}
+
+function eventWait(context: Context, stream: Stream, command: EventWaitCommand): Step | Failure {
+  const goOn = context.events.wait(command.event, command.generation, stream);
+  if (typeof goOn !== "boolean") return goOn;
+  if (goOn) return Step.done;
+  stream.blocked = "event";
+  return Step.blocked;
+}
+
+function moduleLoad(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  command: ModuleLoadCommand,
+): Step | Failure {
+  const { kernels } = context;
+  const refused = kernels.checkNew("module", command.module);
+  if (refused !== null) return refused;
+  const bytes = Buffer.byteLength(command.code);
+  const label = `module ${command.module}`;
+  const ready = (): void => {
+    if (context.dead) return;
+    kernels.moduleChecked(module);
+    settled();
+    // The context may have failed in between: then the job is gone.
+    if (stream.blocked === "compile" && stream.jobs.peek() === job)
+      host.resume(context, stream, true);
+    host.pump();
+  };
+  const settled = (): void => {
+    kernels.undeclare("module", command.module, job.admission);
+    host.wakeObjectWaiters(context);
+  };
+  const code = host.store.load(command.code, bytes, label, ready);
+  const failed = code.kind === "error" ? code : null;
+  const module = kernels.addModule(
+    command.module,
+    bytes,
+    code.kind === "error" ? null : code,
+    failed,
+  );
+  if (code.kind !== "error" && !code.checked) {
+    stream.blocked = "compile";
+    context.compiling++;
+    return Step.blocked;
+  }
+  if (failed === null) kernels.moduleChecked(module);
+  settled();
+  return Step.done;
+}
+
+function moduleUnload(
+  context: Context,
+  stream: Stream,
+  job: Job,
+  command: ModuleUnloadCommand,
+): Step | Failure {
+  if (isComing(context, command.module, job)) return waitForObject(stream);
+  return context.kernels.unloadModule(command.module) ?? Step.done;
+}
+
+function functionCreate(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  command: FunctionCreateCommand,
+): Step | Failure {
+  const { kernels } = context;
+  const refused = kernels.checkNew("function", command.function);
+  if (refused !== null) return refused;
+  if (isComing(context, command.module, job)) return waitForObject(stream);
+  kernels.addFunction(command.function, command.module, command.name);
+  kernels.undeclare("function", command.function, job.admission);
+  host.wakeObjectWaiters(context);
+  return Step.done;
+}
+
+function functionDestroy(
+  context: Context,
+  stream: Stream,
+  job: Job,
+  command: FunctionDestroyCommand,
+): Step | Failure {
+  const { kernels } = context;
+  const known = kernels.function(command.function) !== undefined;
+  if (!known && kernels.isDeclared("function", command.function, job.admission))
+    return waitForObject(stream);
+  return kernels.destroyFunction(command.function) ?? Step.done;
+}
+
+/** Whether a module is being loaded, or will be by a command that was admitted before. */
+function isComing(context: Context, handle: number, job: Job): boolean {
+  const module = context.kernels.module(handle);
+  if (module === undefined) return context.kernels.isDeclared("module", handle, job.admission);
+  return module.state === ObjectState.PENDING;
+}
+
+export function waitForObject(stream: Stream): Step {
+  stream.blocked = "object";
+  return Step.blocked;
+}

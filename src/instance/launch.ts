@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Executes LAUNCH, the hot path: look-ups, a plan of the bindings, one call of the executor. The
+ * pipeline is looked up by block size and by which arguments share memory; only a new one makes the
+ * stream wait for the compiler.
+ */
+import type { LaunchCommand } from "../command/types.js";
+import type { ExecutorInfo, StorageRange, UniformSource } from "../gpu/executor.js";
+import type { LaunchArgument, LaunchPlan, PlanLimits } from "../kernel/wgsl/index.js";
+import { planLaunch, WgslError } from "../kernel/wgsl/index.js";
+import { Status } from "../protocol/generated/wire.js";
+import type { Context } from "./context.js";
+import { type ExecuteHost, Step, waitForObject } from "./execute.js";
+import { type Failure, failure, unknownHandle } from "./failure.js";
+import { type KernelEntry, notOk, type Variant } from "./kernel-store.js";
+import type { Job, Stream } from "./streams.js";
+
+export function launch(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  command: LaunchCommand,
+): Step | Failure {
+  const { kernels } = context;
+  const kernel = kernels.function(command.function);
+  if (kernel === undefined) {
+    if (kernels.isDeclared("function", command.function, job.admission))
+      return waitForObject(stream);
+    return unknownHandle("function", command.function);
+  }
+  const { entry } = kernel;
+  const info = host.executor?.info;
+  if (info === undefined) return failure(Status.DEVICE_LOST, "the GPU is lost");
+  if (entry === null)
+    return failure(
+      notOk(kernel.status),
+      `function ${kernel.handle} (${kernel.name}) has failed: ${kernel.text}`,
+      0,
+      0,
+      kernel.handle,
+    );
+  const refused = checkSize(command, entry, info);
+  if (refused !== null) return refused;
+  const launchArguments = resolveArguments(context, command);
+  if ("kind" in launchArguments) return launchArguments;
+  const plan = makePlan(entry, launchArguments, info);
+  if ("kind" in plan) return plan;
+  const variant = findVariant(host, entry, command, plan.key);
+  if (variant.failed !== null) return launchFailure(entry, variant.failed);
+  if (variant.pipeline === null) return waitForPipeline(host, context, stream, job, variant);
+  const storage: StorageRange[] = [];
+  for (const range of plan.storage)
+    storage.push({
+      segment: context.memory.segment(range.segment),
+      offset: range.offset,
+      bytes: range.bytes,
+    });
+  const record = host.open(context, stream, job);
+  record.batch.launch({
+    pipeline: variant.pipeline,
+    storage,
+    uniforms: uniformSources(context, entry, launchArguments, plan),
+    grid: [command.gridX, command.gridY, command.gridZ],
+  });
+  record.launches++;
+  const groups = command.gridX * command.gridY * command.gridZ;
+  // Few launches of unknown cost share a batch.
+  record.cost.add(variant, groups, host.scheduling.batchNsMax / 4);
+  return Step.done;
+}
+
+/** Pointers with the allocations they point into; values as they are. */
+function resolveArguments(context: Context, command: LaunchCommand): LaunchArgument[] | Failure {
+  const { memory } = context;
+  const resolved: LaunchArgument[] = [];
+  const given = command.arguments;
+  for (let index = 0; index < given.length; index++) {
+    const argument = given[index];
+    if (argument === undefined) continue;
+    if (argument.kind === "value") {
+      resolved.push({ kind: "value", bytes: argument.data });
+      continue;
+    }
+    const { segment, offset } = argument;
+    if (memory.resolve(segment, offset, 1) === null) return memory.explain(argument, 1, index);
+    resolved.push({
+      kind: "pointer",
+      segment,
+      allocationStart: memory.foundOffset,
+      allocationBytes: memory.foundEnd - memory.foundOffset,
+      offset,
+    });
+  }
+  return resolved;
+}
+
+function makePlan(
+  entry: KernelEntry,
+  launchArguments: readonly LaunchArgument[],
+  limits: PlanLimits,
+): LaunchPlan | Failure {
+  try {
+    return planLaunch(entry.info, launchArguments, limits);
+  } catch (error) {
+    if (!(error instanceof WgslError)) throw error;
+    return failure(notOk(error.status), error.message, 0, 0, Math.max(0, error.argument));
+  }
+}
+
+/** Data of the uniform bindings: arguments in order, the plan's copies, then its hidden one. */
+function uniformSources(
+  context: Context,
+  entry: KernelEntry,
+  launchArguments: readonly LaunchArgument[],
+  plan: LaunchPlan,
+): UniformSource[] {
+  const sources: UniformSource[] = [];
+  const { resources } = entry.info;
+  for (let index = 0; index < resources.length; index++) {
+    const resource = resources[index];
+    const argument = launchArguments[index];
+    if (resource?.kind !== "uniform" || argument === undefined) continue;
+    if (argument.kind === "value") {
+      sources.push(argument.bytes);
+      continue;
+    }
+    const bytes = Math.ceil(resource.minBytes / 4) * 4;
+    const segment = context.memory.segment(argument.segment);
+    sources.push({ segment, offset: argument.offset, bytes });
+  }
+  for (const { segment, offset, bytes } of plan.copies)
+    sources.push({ segment: context.memory.segment(segment), offset, bytes });
+  if (plan.params !== null)
+    sources.push(
+      new Uint8Array(plan.params.buffer, plan.params.byteOffset, plan.params.byteLength),
+    );
+  return sources;
+}
+
+// ---- Sizes --------------------------------------------------------------------------------------
+
+function checkSize(command: LaunchCommand, entry: KernelEntry, info: ExecutorInfo): Failure | null {
+  const grid = Math.max(command.gridX, command.gridY, command.gridZ);
+  if (grid > info.gridMax) {
+    const size = `${command.gridX} x ${command.gridY} x ${command.gridZ}`;
+    const text = `the grid ${size} is launched, a dimension is at most ${info.gridMax}`;
+    return failure(Status.LAUNCH_SIZE, text, grid, info.gridMax);
+  }
+  if (command.sharedBytes !== 0) {
+    const text = `${command.sharedBytes} bytes of dynamic workgroup memory are asked for, WGSL has none`;
+    return failure(Status.NOT_SUPPORTED, text, command.sharedBytes);
+  }
+  return checkBlock(command, entry, info);
+}
+
+function checkBlock(
+  command: LaunchCommand,
+  entry: KernelEntry,
+  info: ExecutorInfo,
+): Failure | null {
+  const given = command.blockX !== 0;
+  let threads = 1;
+  for (let axis = 0; axis < 3; axis++) {
+    const value = axis === 0 ? command.blockX : axis === 1 ? command.blockY : command.blockZ;
+    const declared = entry.info.block[axis];
+    if (declared?.kind === "fixed") {
+      if (given && value !== declared.value)
+        return blockFailure(entry, axis, value, declared.value);
+      continue;
+    }
+    if (!given) {
+      if (declared === undefined || entry.defaultBlock(declared.name)) continue;
+      return blockFailure(entry, axis, 0, 0);
+    }
+    const max = info.blockMax[axis] ?? 0;
+    if (value > max) return blockTooLarge(value, max, "dimension");
+    threads *= value;
+  }
+  if (!given) return null;
+  threads = command.blockX * command.blockY * command.blockZ;
+  if (threads <= info.blockThreadsMax) return null;
+  return blockTooLarge(threads, info.blockThreadsMax, "invocations");
+}
+
+function blockFailure(entry: KernelEntry, axis: number, value: number, declared: number): Failure {
+  const name = "xyz"[axis] ?? "";
+  const text =
+    declared === 0
+      ? `${entry.info.name} leaves block ${name} to the launch, which gives none`
+      : `${entry.info.name} is launched with block ${name} of ${value}, it declares ${declared}`;
+  return failure(Status.LAUNCH_BLOCK, text, value, declared, axis);
+}
+
+function blockTooLarge(value: number, max: number, what: string): Failure {
+  const text = `a block with ${what} of ${value} is launched, the limit is ${max}`;
+  return failure(Status.LAUNCH_SIZE, text, value, max);
+}
+
+// ---- Pipelines ----------------------------------------------------------------------------------
+
+const NO_CONSTANTS: Readonly<Record<string, number>> = {};
+
+function findVariant(
+  host: ExecuteHost,
+  entry: KernelEntry,
+  command: LaunchCommand,
+  shape: string,
+): Variant {
+  if (!entry.hasBlockOverrides || command.blockX === 0)
+    return host.store.variant(entry, shape, shape, NO_CONSTANTS);
+  const { blockX, blockY, blockZ } = command;
+  const key = `${shape}|${blockX},${blockY},${blockZ}`;
+  const known = entry.variants.get(key);
+  if (known !== undefined) return host.store.used(known);
+  const constants: Record<string, number> = {};
+  [blockX, blockY, blockZ].forEach((value, axis) => {
+    const declared = entry.info.block[axis];
+    if (declared?.kind === "override") constants[declared.constant] = value;
+  });
+  return host.store.variant(entry, key, shape, constants);
+}
+
+function waitForPipeline(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  variant: Variant,
+): Step {
+  stream.blocked = "compile";
+  context.compiling++;
+  variant.waiters.push(() => {
+    if (context.dead || stream.blocked !== "compile" || stream.jobs.peek() !== job) return;
+    host.resume(context, stream, false);
+    host.pump();
+  });
+  return Step.blocked;
+}
+
+function launchFailure(entry: KernelEntry, failed: Failure): Failure {
+  const text = `${entry.info.name} can't be made into a pipeline: ${failed.text}`;
+  return { ...failed, text };
+}

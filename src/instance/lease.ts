@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The right to use the GPU. One vGPU alone holds it open-ended; several take turns, and the broker
+ * decides whose turn it is. The run loop submits batches only while the lease is held; when it is
+ * revoked it submits no more, lets the batches in flight finish, and then releases it.
+ */
+
+export interface Lease {
+  /** Whether batches may be submitted now. False from the revocation on. */
+  readonly held: boolean;
+  /**
+   * Asks for the lease; `granted` is called once when it is held (at once if it is already).
+   * Further requests before the grant replace the callback.
+   */
+  request(granted: () => void): void;
+  /** Gives it back: nothing is in flight. No effect while it is not held and not revoked. */
+  release(): void;
+  /** Set by the run loop; called when the holder has to stop soon. */
+  onRevoke: (() => void) | null;
+}
+
+/** The lease of an instance without a broker: always held. */
+export function localLease(): Lease {
+  return {
+    held: true,
+    request: (granted) => granted(),
+    release: () => {},
+    onRevoke: null,
+  };
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Every limit of the device, in one place. What a guest can make the host hold (memory, objects,
+ * queued work, text) is bounded by one of these; what a guest may ask is told to it in config space
+ * and GET_CAPABILITIES. Counts are per context unless the name or comment says otherwise.
+ */
+import { VGPU } from "../protocol/generated/wire.js";
+
+export interface InstanceLimits {
+  /** Contexts at a time, whole instance. */
+  readonly contextsMax: number;
+  readonly modulesMax: number;
+  readonly functionsMax: number;
+  readonly eventsMax: number;
+  readonly hostmemsMax: number;
+  /** Registered host memory, whole instance: bounds what a guest pins. */
+  readonly hostmemBytesMax: number;
+  /** Ranges of all registrations, whole instance: bounds our tables (16 bytes each). */
+  readonly hostmemEntriesMax: number;
+  /** Views that registrations keep ready for use, whole instance (some 200 bytes each). */
+  readonly hostmemViewsMax: number;
+  readonly queuedCommandsMax: number;
+  /** Bytes of queued commands of one context, and of the whole instance. */
+  readonly queuedBytesMax: number;
+  readonly queuedBytesTotalMax: number;
+  /** Device memory of the whole instance, bytes. */
+  readonly memoryBytesMax: number;
+  readonly allocationsMax: number;
+  /** First segment of a context; the next ones grow. */
+  readonly segmentBytesFirst: number;
+  /** Allocations from here on get a segment of their own size. */
+  readonly segmentBytesOwn: number;
+  /** Code of one module, and of all modules of the instance. */
+  readonly codeBytesMax: number;
+  readonly codeBytesTotalMax: number;
+  /** Objects of all contexts together: bounds our tables. */
+  readonly modulesTotalMax: number;
+  readonly functionsTotalMax: number;
+  readonly eventsTotalMax: number;
+  /** Compiler messages kept of one module. */
+  readonly logBytesMax: number;
+  /** Compiled pipelines that are kept, whole instance; the least recently used one goes. */
+  readonly pipelinesMax: number;
+  /** Compilations at a time, whole instance. */
+  readonly compilesMax: number;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+export const DEFAULT_LIMITS: InstanceLimits = {
+  contextsMax: 64,
+  modulesMax: 1024,
+  functionsMax: 4096,
+  eventsMax: 65536,
+  hostmemsMax: 4096,
+  hostmemBytesMax: 64 * GIB,
+  hostmemEntriesMax: 4 * MIB,
+  hostmemViewsMax: 256 * KIB,
+  queuedCommandsMax: 16384,
+  queuedBytesMax: 16 * MIB,
+  queuedBytesTotalMax: 256 * MIB,
+  memoryBytesMax: GIB,
+  allocationsMax: 256 * KIB,
+  segmentBytesFirst: 8 * MIB,
+  segmentBytesOwn: 16 * MIB,
+  codeBytesMax: 2 * MIB,
+  // A syntax tree takes a hundred times the memory of its text.
+  codeBytesTotalMax: 16 * MIB,
+  modulesTotalMax: 8192,
+  functionsTotalMax: 65536,
+  eventsTotalMax: 262144,
+  logBytesMax: 16 * KIB,
+  pipelinesMax: 1024,
+  compilesMax: 2,
+};
+
+/** How work is cut up; not seen by guests. */
+export interface SchedulingLimits {
+  /** Batches submitted and not done. Enough to keep the GPU fed while one is being finished. */
+  readonly batchesInFlightMax: number;
+  /** Operations and copied bytes of one batch: a lease can change hands between two batches. */
+  readonly batchOperationsMax: number;
+  readonly batchBytesMax: number;
+  /** Expected GPU time of one batch. A single long launch may take longer. */
+  readonly batchNsMax: number;
+  /** A batch that is not done after this time has hung the GPU; 0 waits for ever. */
+  readonly watchdogNs: number;
+  /** Commands of one stream before the next stream of the context has its turn. */
+  readonly streamTurnCommands: number;
+  /** Chains taken from one ring in one turn of the event loop. */
+  readonly drainChainsMax: number;
+}
+
+export const DEFAULT_SCHEDULING: SchedulingLimits = {
+  batchesInFlightMax: 3,
+  batchOperationsMax: 512,
+  batchBytesMax: 32 * MIB,
+  batchNsMax: 10e6,
+  watchdogNs: 60e9,
+  streamTurnCommands: 64,
+  drainChainsMax: 256,
+};
+
+/** Fences and generations are numbers here: exact below this. */
+export const FENCE_MAX = Number.MAX_SAFE_INTEGER;
+
+export const TIMELINE_SLOT = (stream: number): number =>
+  VGPU.TIMELINE_HEADER_BYTES + VGPU.TIMELINE_SLOT_BYTES * stream;

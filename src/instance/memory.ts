@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Device memory of one context: segments (GPU buffers) and the allocations in them. A device
+ * pointer is segment number and offset; numbers are not reused before they wrap, so that a stale
+ * pointer is an error and not someone's data.
+ *
+ * Segments begin small and grow, so that a context with little data takes little; a large
+ * allocation has a segment of its own. An allocation that reuses bytes is zeroed by a fill, which
+ * goes ahead of the context's next operations.
+ */
+import { type Executor, ExecutorError, type Segment } from "../gpu/executor.js";
+import { Status, VGPU } from "../protocol/generated/wire.js";
+import { type DevicePointer, pointerText } from "../protocol/pointer.js";
+import type { MemoryBudget } from "./budget.js";
+import { type Failure, failure, pointerFailure } from "./failure.js";
+import type { InstanceLimits } from "./limits.js";
+import { SubAllocator } from "./suballocator.js";
+
+/** One segment of a context. */
+export interface SegmentEntry {
+  readonly number: number;
+  readonly segment: Segment;
+  readonly allocator: SubAllocator;
+  /** Made for one large allocation: returned as soon as it is empty. */
+  readonly own: boolean;
+  /** Allocations of reused bytes that were not zeroed yet: offset → bytes to zero. */
+  readonly fills: Map<number, number>;
+}
+
+export interface MemoryOptions {
+  readonly executor: Executor;
+  readonly budget: MemoryBudget;
+  readonly limits: InstanceLimits;
+  readonly label: string;
+  readonly seed: number;
+  /** Takes over the charge of a returned segment until the batches in flight are done. */
+  readonly retire: (bytes: number) => void;
+  /** Makes all contexts return segments that they keep for later. */
+  readonly reclaim: () => void;
+}
+
+export interface Grant {
+  readonly segment: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+const SEGMENT_NUMBERS_END = 2 ** 32;
+const SEGMENT_BYTES_MAX = 2 ** 32 - VGPU.ALLOCATION_ALIGN;
+
+export class ContextMemory {
+  readonly #options: MemoryOptions;
+  readonly #segments = new Map<number, SegmentEntry>();
+  #recent: SegmentEntry | null = null;
+  #nextNumber: number = VGPU.SEGMENT_FIRST;
+  #allocatedBytes = 0;
+  #allocations = 0;
+  /** Fills of all segments. */
+  #fillCount = 0;
+  /** The allocation that the last successful {@link resolve} found: offset and end, bytes. */
+  foundOffset = 0;
+  foundEnd = 0;
+
+  constructor(options: MemoryOptions) {
+    this.#options = options;
+  }
+
+  get allocatedBytes(): number {
+    return this.#allocatedBytes;
+  }
+
+  get allocationCount(): number {
+    return this.#allocations;
+  }
+
+  get segmentCount(): number {
+    return this.#segments.size;
+  }
+
+  /** Bytes of this context's segments. */
+  get reservedBytes(): number {
+    let bytes = 0;
+    for (const entry of this.#segments.values()) bytes += entry.segment.bytes;
+    return bytes;
+  }
+
+  /** `bytes` as the guest asked; the grant is rounded up to the granularity. */
+  allocate(bytes: number): Grant | Failure {
+    const { executor, limits } = this.#options;
+    if (bytes <= 0) return failure(Status.SIZE_ZERO, "an allocation of 0 bytes is asked for");
+    const largest = largestAllocation(executor);
+    if (bytes > largest)
+      return failure(
+        Status.ALLOCATION_TOO_LARGE,
+        `an allocation of ${bytes} bytes is asked for, the largest is ${largest}`,
+        bytes,
+        largest,
+      );
+    if (this.#allocations >= limits.allocationsMax)
+      return failure(
+        Status.QUOTA,
+        `the context has ${this.#allocations} allocations, the limit is ${limits.allocationsMax}`,
+        this.#allocations,
+        limits.allocationsMax,
+      );
+    const rounded = Math.ceil(bytes / VGPU.ALLOCATION_ALIGN) * VGPU.ALLOCATION_ALIGN;
+    const found = this.#place(rounded);
+    if (found !== null) return found;
+    let entry = this.#addSegment(rounded);
+    if ("kind" in entry && entry.status === Status.OUT_OF_MEMORY) {
+      // What contexts keep for later goes before anyone is refused.
+      this.#options.reclaim();
+      entry = this.#addSegment(rounded);
+    }
+    if ("kind" in entry) return entry;
+    return this.#placeIn(entry, rounded) ?? failure(Status.INTERNAL, "a new segment has no room");
+  }
+
+  /** Null on success. The pointer must be one that {@link allocate} gave. */
+  free(pointer: DevicePointer): Failure | null {
+    const entry = this.#segments.get(pointer.segment);
+    const freed = entry?.allocator.free(pointer.offset) ?? null;
+    if (entry === undefined || freed === null)
+      return pointerFailure(pointer, "is not the start of an allocation");
+    this.#dropFill(entry, freed.offset);
+    this.#allocatedBytes -= freed.bytes;
+    this.#allocations--;
+    this.#options.budget.count(-freed.bytes);
+    if (entry.allocator.count === 0) this.#segmentEmptied(entry);
+    return null;
+  }
+
+  /**
+   * The segment of a range that lies in one allocation, or null. On success the found* fields tell
+   * the allocation; {@link explain} says what is wrong otherwise.
+   */
+  resolve(segment: number, offset: number, bytes: number): SegmentEntry | null {
+    let entry = this.#recent;
+    if (entry === null || entry.number !== segment) {
+      entry = this.#segments.get(segment) ?? null;
+      if (entry === null) return null;
+      this.#recent = entry;
+    }
+    const allocation = entry.allocator.find(offset);
+    if (allocation === null) return null;
+    const end = allocation.offset + allocation.bytes;
+    if (offset + bytes > end) return null;
+    this.foundOffset = allocation.offset;
+    this.foundEnd = end;
+    return entry;
+  }
+
+  /** The buffer of a segment that {@link resolve} has just found. */
+  segment(number: number): Segment {
+    const entry = this.#recent?.number === number ? this.#recent : this.#segments.get(number);
+    if (entry === undefined || entry === null) throw new Error(`segment ${number} does not exist`);
+    return entry.segment;
+  }
+
+  /** Why {@link resolve} gave null; `subject` is for the failure. */
+  explain(pointer: DevicePointer, bytes: number, subject = 0): Failure {
+    const allocation = this.#segments.get(pointer.segment)?.allocator.find(pointer.offset) ?? null;
+    if (allocation === null) return pointerFailure(pointer, "belongs to no allocation", subject);
+    const room = allocation.offset + allocation.bytes - pointer.offset;
+    const text =
+      `${bytes} bytes at device pointer ${pointerText(pointer)} are used, ` +
+      `its allocation has ${room} from there`;
+    return failure(Status.OUT_OF_RANGE, text, bytes, room, subject);
+  }
+
+  get hasFills(): boolean {
+    return this.#fillCount > 0;
+  }
+
+  /** Hands over at most `max` of the fills that must come before any other operation. */
+  takeFills(max: number, fill: (segment: Segment, offset: number, bytes: number) => void): void {
+    let left = max;
+    for (const entry of this.#segments.values()) {
+      for (const [offset, bytes] of entry.fills) {
+        if (left === 0) return;
+        left--;
+        fill(entry.segment, offset, bytes);
+        this.#dropFill(entry, offset);
+      }
+    }
+  }
+
+  /** Returns segments that are kept although they are empty. */
+  trim(): void {
+    for (const entry of [...this.#segments.values()])
+      if (entry.allocator.count === 0) this.#returnSegment(entry);
+  }
+
+  /** Gives everything back. `lost`: the GPU has lost it already, so nothing stays charged. */
+  clear(lost: boolean): void {
+    for (const entry of this.#segments.values()) {
+      if (lost) this.#options.budget.release(entry.segment.bytes);
+      else this.#options.retire(entry.segment.bytes);
+      entry.segment.destroy();
+    }
+    this.#options.budget.count(-this.#allocatedBytes);
+    this.#segments.clear();
+    this.#recent = null;
+    this.#fillCount = 0;
+    this.#allocatedBytes = 0;
+    this.#allocations = 0;
+  }
+
+  #place(bytes: number): Grant | null {
+    for (const entry of this.#segments.values()) {
+      if (entry.own) continue;
+      const grant = this.#placeIn(entry, bytes);
+      if (grant !== null) return grant;
+    }
+    // What is left of an own segment after a free is better than another segment.
+    for (const entry of this.#segments.values()) {
+      if (!entry.own) continue;
+      const grant = this.#placeIn(entry, bytes);
+      if (grant !== null) return grant;
+    }
+    return null;
+  }
+
+  #placeIn(entry: SegmentEntry, bytes: number): Grant | null {
+    const used = entry.allocator.highWater;
+    const allocation = entry.allocator.allocate(bytes);
+    if (allocation === null) return null;
+    const dirtyEnd = Math.min(used, allocation.offset + allocation.bytes);
+    if (allocation.offset < dirtyEnd) {
+      entry.fills.set(allocation.offset, dirtyEnd - allocation.offset);
+      this.#fillCount++;
+    }
+    this.#allocatedBytes += allocation.bytes;
+    this.#allocations++;
+    this.#options.budget.count(allocation.bytes);
+    return { segment: entry.number, offset: allocation.offset, bytes: allocation.bytes };
+  }
+
+  /** A segment for `need` bytes: larger if there is room, since more allocations will follow. */
+  #addSegment(need: number): SegmentEntry | Failure {
+    const { budget, limits } = this.#options;
+    const own = need >= limits.segmentBytesOwn;
+    let wanted = own ? need : Math.max(need, this.#growth());
+    let reserved = false;
+    for (;;) {
+      if (budget.reserve(wanted)) {
+        reserved = true;
+        const segment = this.#createSegment(wanted);
+        if (segment !== null && !("kind" in segment)) return this.#enter(segment, own);
+        budget.release(wanted);
+        if (segment !== null) return segment;
+      }
+      if (wanted === need) break;
+      wanted = Math.max(need, roundDown(wanted / 2));
+    }
+    if (reserved)
+      return failure(
+        Status.OUT_OF_MEMORY,
+        `the GPU has no memory for a segment of ${need} bytes`,
+        need,
+        budget.limitBytes,
+      );
+    return outOfMemory(need, budget.limitBytes);
+  }
+
+  /** Size of the next shared segment: doubles what there is, but leaves others their part. */
+  #growth(): number {
+    const { budget, executor, limits } = this.#options;
+    const doubled = Math.max(limits.segmentBytesFirst, 2 * this.reservedBytes);
+    const fair = Math.max(budget.availableBytes / 4, budget.limitBytes / 128);
+    const size = Math.min(doubled, fair, largestAllocation(executor));
+    return roundDown(size);
+  }
+
+  /** Null when the GPU is out of memory. */
+  #createSegment(bytes: number): Segment | Failure | null {
+    try {
+      return this.#options.executor.createSegment(bytes, `${this.#options.label} segment`);
+    } catch (error) {
+      if (!(error instanceof ExecutorError)) throw error;
+      if (error.reason === "out-of-memory") return null;
+      const status = error.reason === "lost" ? Status.DEVICE_LOST : Status.INTERNAL;
+      return failure(status, `a segment of ${bytes} bytes can't be created: ${error.message}`);
+    }
+  }
+
+  #enter(segment: Segment, own: boolean): SegmentEntry {
+    while (this.#segments.has(this.#nextNumber)) this.#advanceNumber();
+    const entry = {
+      number: this.#nextNumber,
+      segment,
+      allocator: new SubAllocator(segment.bytes, VGPU.ALLOCATION_ALIGN, this.#options.seed),
+      own,
+      fills: new Map<number, number>(),
+    };
+    this.#advanceNumber();
+    this.#segments.set(entry.number, entry);
+    return entry;
+  }
+
+  #dropFill(entry: SegmentEntry, offset: number): void {
+    if (entry.fills.delete(offset)) this.#fillCount--;
+  }
+
+  #advanceNumber(): void {
+    this.#nextNumber++;
+    if (this.#nextNumber >= SEGMENT_NUMBERS_END) this.#nextNumber = VGPU.SEGMENT_FIRST;
+  }
+
+  /** One empty shared segment is kept, since programs tend to free and allocate again. */
+  #segmentEmptied(emptied: SegmentEntry): void {
+    let keep = emptied.own ? null : emptied;
+    for (const entry of [...this.#segments.values()]) {
+      if (entry.allocator.count !== 0) continue;
+      if (!entry.own && (keep === null || entry.segment.bytes < keep.segment.bytes)) keep = entry;
+    }
+    for (const entry of [...this.#segments.values()])
+      if (entry.allocator.count === 0 && entry !== keep) this.#returnSegment(entry);
+  }
+
+  #returnSegment(entry: SegmentEntry): void {
+    this.#segments.delete(entry.number);
+    if (this.#recent === entry) this.#recent = null;
+    entry.segment.destroy();
+    this.#options.retire(entry.segment.bytes);
+  }
+}
+
+function roundDown(bytes: number): number {
+  return Math.floor(bytes / VGPU.ALLOCATION_ALIGN) * VGPU.ALLOCATION_ALIGN;
+}
+
+function outOfMemory(bytes: number, limitBytes: number): Failure {
+  return failure(
+    Status.OUT_OF_MEMORY,
+    `${bytes} bytes of device memory are asked for, the vGPU's limit of ${limitBytes} is reached`,
+    bytes,
+    limitBytes,
+  );
+}
+
+/** Offsets in a segment are 32 bits, however large the GPU's buffers may be. */
+export function largestAllocation(executor: Executor): number {
+  return Math.min(executor.info.segmentBytesMax, SEGMENT_BYTES_MAX);
+}

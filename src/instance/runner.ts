@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The run loop: takes work from contexts in turn, makes batches of it, and publishes what has
+ * completed. Nothing here blocks, and a launch of a compiled pipeline costs no promise.
+ *
+ *   admit → stream.jobs → (turns of contexts and streams) → batch → executor
+ *                                                            ↓ done
+ *           timeline page ← publish ← fences, events, errors ┘
+ *
+ * One batch belongs to one context and is bounded, so that the GPU can change hands between two.
+ * A fence completes with the newest batch that holds work of its stream; work that needs no GPU
+ * completes with what came before it.
+ */
+import type { DeviceCommand } from "../command/types.js";
+import { type BatchOutcome, type Executor, ExecutorError } from "../gpu/executor.js";
+import { Status } from "../protocol/generated/wire.js";
+import { BatchRecord, type ReadGate, type ReadTarget } from "./batches.js";
+import type { MemoryBudget } from "./budget.js";
+import { type Context, type ContextError, Usage } from "./context.js";
+import { type ExecuteHost, executeCommand, Step } from "./execute.js";
+import { type Failure, failure } from "./failure.js";
+import type { OneShot } from "./host.js";
+import type { GuestViews } from "./hostmem.js";
+import type { KernelStore } from "./kernel-store.js";
+import type { Lease } from "./lease.js";
+import type { SchedulingLimits } from "./limits.js";
+import { Publisher, type PublisherOptions } from "./publisher.js";
+import { Fifo, Job, type Stream } from "./streams.js";
+import { Watchdog } from "./watchdog.js";
+
+export interface RunnerOptions extends PublisherOptions {
+  readonly nowNs: () => number;
+  readonly lease: Lease;
+  readonly scheduling: SchedulingLimits;
+  readonly budget: MemoryBudget;
+  readonly store: KernelStore;
+  /** A timer of the runner's own, against hung GPUs. */
+  readonly watchdog: OneShot;
+  /** The GPU is gone, as a batch tells it. */
+  readonly lost: (message: string) => void;
+  /** A context has failed, for the log and the counters. */
+  readonly failed: (context: Context, error: ContextError) => void;
+  /** Queued work became less, or stopped making progress. */
+  readonly drained: () => void;
+}
+
+/** The submit that made a context fail. */
+export interface FailedAt {
+  readonly stream: number;
+  readonly fence: number;
+}
+
+const NO_COMMANDS: readonly DeviceCommand[] = [];
+
+export class Runner implements ReadGate, ExecuteHost {
+  readonly store: KernelStore;
+  readonly scheduling: SchedulingLimits;
+  readonly publisher: Publisher;
+  /** Of all contexts, those that exist no more included. */
+  readonly usage = new Usage();
+  queuedBytes = 0;
+  queuedCommands = 0;
+  batchesDone = 0;
+  readonly #options: RunnerOptions;
+  readonly #lease: Lease;
+  readonly #watchdog: Watchdog;
+  readonly #ready = new Fifo<Context>();
+  readonly #inFlight: BatchRecord[] = [];
+  #executor: Executor | null = null;
+  #record: BatchRecord | null = null;
+  #sequence = 0;
+  #pumping = false;
+  #leaseRequested = false;
+
+  constructor(options: RunnerOptions) {
+    this.#options = options;
+    this.#lease = options.lease;
+    this.scheduling = options.scheduling;
+    this.store = options.store;
+    this.publisher = new Publisher(options);
+    this.#watchdog = new Watchdog({
+      limitNs: options.scheduling.watchdogNs,
+      nowNs: options.nowNs,
+      timer: options.watchdog,
+      oldest: () => this.#inFlight[0],
+      hung: (record, ageNs, text) => this.#hung(record, ageNs, text),
+    });
+    this.#lease.onRevoke = () => this.#leaseRevoked();
+  }
+
+  get executor(): Executor | null {
+    return this.#executor;
+  }
+
+  get memory(): GuestViews | null {
+    return this.publisher.memory;
+  }
+
+  get suspended(): boolean {
+    return this.publisher.suspended;
+  }
+
+  hold(target: ReadTarget): void {
+    this.publisher.hold(target);
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.length;
+  }
+
+  get busy(): boolean {
+    return this.#inFlight.length > 0 || this.#ready.length > 0;
+  }
+
+  nowNs(): number {
+    return this.#options.nowNs();
+  }
+
+  setExecutor(executor: Executor | null): void {
+    this.#executor = executor;
+    this.store.setExecutor(executor);
+  }
+
+  // ---- Admission ------------------------------------------------------------------------------
+
+  /** Queues a submit. The stream exists, and the fence is above its last one. */
+  admit(
+    context: Context,
+    stream: Stream,
+    fence: number,
+    bytes: number,
+    commands: readonly DeviceCommand[],
+  ): void {
+    const job = new Job(stream, fence, bytes, context.admissions++, commands);
+    stream.lastFence = fence;
+    for (const command of commands) {
+      if (command.kind === "moduleLoad")
+        context.kernels.declare("module", command.module, job.admission);
+      else if (command.kind === "functionCreate")
+        context.kernels.declare("function", command.function, job.admission);
+    }
+    context.queuedCommands += commands.length;
+    context.queuedBytes += bytes;
+    this.queuedBytes += bytes;
+    this.queuedCommands += commands.length;
+    stream.jobs.push(job);
+    this.#list(context, stream);
+  }
+
+  /** Completes a fence of a submit that is refused, after what is before it in its stream. */
+  refuse(context: Context, stream: Stream, fence: number): void {
+    if (context.error === null) throw new Error("a fence is refused in a context without error");
+    stream.lastFence = fence;
+    const job = new Job(stream, fence, 0, context.admissions++, NO_COMMANDS);
+    job.status = context.error.status;
+    this.#settle(context, stream, job);
+  }
+
+  // ---- The loop -------------------------------------------------------------------------------
+
+  /** Submits what can be submitted, and publishes what has completed. */
+  pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      while (!this.publisher.suspended && this.#executor !== null) {
+        if (this.#inFlight.length >= this.scheduling.batchesInFlightMax) break;
+        if (this.#ready.length === 0 || !this.#leaseHeld()) break;
+        const context = this.#ready.shift();
+        if (context === undefined) break;
+        context.ready = false;
+        this.#turn(context, this.#executor);
+      }
+    } finally {
+      this.#pumping = false;
+    }
+    this.publisher.publish();
+    this.#options.drained();
+  }
+
+  /** Lets a stream go on that was blocked; `advance` skips the command that blocked it. */
+  resume(context: Context, stream: Stream, advance: boolean): void {
+    if (stream.blocked === "compile") context.compiling--;
+    stream.blocked = null;
+    const job = stream.jobs.peek();
+    if (advance && job !== undefined) {
+      job.next++;
+      job.progress = 0;
+    }
+    if (job !== undefined) this.#list(context, stream);
+  }
+
+  /** Streams that wait for a module or function look again. */
+  wakeObjectWaiters(context: Context): void {
+    for (const stream of context.streams)
+      if (stream.blocked === "object") this.resume(context, stream, false);
+  }
+
+  #leaseHeld(): boolean {
+    if (this.#lease.held) return true;
+    if (!this.#leaseRequested) {
+      this.#leaseRequested = true;
+      this.#lease.request(() => {
+        this.#leaseRequested = false;
+        this.pump();
+      });
+    }
+    return this.#lease.held;
+  }
+
+  #leaseRevoked(): void {
+    if (this.#inFlight.length === 0) this.#lease.release();
+    if (this.#ready.length > 0) this.#leaseHeld();
+  }
+
+  /** One turn of a context: at most one batch. */
+  #turn(context: Context, executor: Executor): void {
+    this.#encodeTurn(context);
+    const record = this.#record;
+    this.#record = null;
+    const now = this.nowNs();
+    if (context.waitingSinceNs >= 0) {
+      const waitedNs = Math.max(0, now - context.waitingSinceNs);
+      context.usage.waitNs += waitedNs;
+      this.usage.waitNs += waitedNs;
+      context.waitingSinceNs = -1;
+    }
+    if (context.runnable.length > 0 && !context.dead) this.#makeReady(context);
+    if (record === null) return;
+    record.submittedNs = now;
+    this.#inFlight.push(record);
+    this.#watchdog.started();
+    context.batchesInFlight++;
+    context.lastRecord = record;
+    try {
+      record.batch.submit((outcome) => this.#batchDone(record, outcome, executor));
+    } catch (error) {
+      if (!(error instanceof ExecutorError)) throw error;
+      const reason = error.reason === "no-adapter" ? "lost" : error.reason;
+      this.#batchDone(record, { ok: false, reason, message: error.message }, executor);
+    }
+  }
+
+  #encodeTurn(context: Context): void {
+    if (context.memory.hasFills && context.runnable.length > 0) this.#zeroReused(context);
+    while (!this.#full()) {
+      const stream = context.runnable.shift();
+      if (stream === undefined) return;
+      stream.listed = false;
+      const more = this.#encodeStream(context, stream);
+      if (stream.jobs.length > 0 && stream.blocked === null) this.#enlist(context, stream);
+      if (!more) return;
+    }
+  }
+
+  /** Executes commands of one stream for its turn. False when the batch is full. */
+  #encodeStream(context: Context, stream: Stream): boolean {
+    const turn = this.scheduling.streamTurnCommands;
+    for (let executed = 0; executed < turn; ) {
+      const job = stream.jobs.peek();
+      if (job === undefined) return true;
+      const command = job.commands[job.next];
+      if (command === undefined) {
+        this.#retire(context, stream, job);
+        continue;
+      }
+      if (this.#full()) return false;
+      const step = this.#execute(context, stream, job, command);
+      if (step === Step.blocked) return true;
+      if (step === Step.part) return false;
+      if (step !== Step.done) {
+        this.failContext(context, step, { stream: stream.index, fence: job.fence });
+        return true;
+      }
+      job.next++;
+      job.progress = 0;
+      executed++;
+    }
+    const last = stream.jobs.peek();
+    // The fence of a job whose last command was just executed need not wait for the next turn.
+    if (last !== undefined && last.next === last.commands.length)
+      this.#retire(context, stream, last);
+    return true;
+  }
+
+  #execute(context: Context, stream: Stream, job: Job, command: DeviceCommand): Step | Failure {
+    try {
+      return executeCommand(this, context, stream, job, command);
+    } catch (error) {
+      if (!(error instanceof ExecutorError)) throw error;
+      return failure(executorStatus(error.reason), `${command.kind}: ${error.message}`);
+    }
+  }
+
+  get roomBytes(): number {
+    return this.scheduling.batchBytesMax - (this.#record?.bytes ?? 0);
+  }
+
+  #full(): boolean {
+    const record = this.#record;
+    if (record === null) return false;
+    const { batchOperationsMax, batchBytesMax, batchNsMax } = this.scheduling;
+    return (
+      record.batch.operations >= batchOperationsMax ||
+      record.bytes >= batchBytesMax ||
+      record.cost.estimateNs >= batchNsMax
+    );
+  }
+
+  /** The batch that is being made, for an operation of this stream. */
+  open(context: Context, stream: Stream, job: Job): BatchRecord {
+    const record = this.#openRecord(context);
+    record.blame ??= job;
+    stream.lastBatch = record;
+    return record;
+  }
+
+  #openRecord(context: Context): BatchRecord {
+    let record = this.#record;
+    if (record === null) {
+      const executor = this.#executor;
+      if (executor === null) throw new ExecutorError("lost", "the GPU is lost");
+      record = new BatchRecord(++this.#sequence, context, executor.begin(context.name));
+      this.#record = record;
+    }
+    return record;
+  }
+
+  /** Zeroes reused memory ahead of the context's next commands; many fills take several batches. */
+  #zeroReused(context: Context): void {
+    const { batch } = this.#openRecord(context);
+    context.memory.takeFills(this.scheduling.batchOperationsMax, (segment, offset, bytes) =>
+      batch.fill(segment, offset, bytes, 0, 4),
+    );
+  }
+
+  // ---- Completion -----------------------------------------------------------------------------
+
+  #batchDone(record: BatchRecord, outcome: BatchOutcome, executor: Executor): void {
+    if (record.done) return;
+    if (!outcome.ok && outcome.reason === "lost" && executor === this.#executor) {
+      this.#options.lost(outcome.message);
+      return;
+    }
+    const context = record.context;
+    this.#finish(record);
+    if (outcome.ok) {
+      this.#charge(record, outcome.gpuTimeNs);
+      record.cost.learn(outcome.gpuTimeNs, record.bytes);
+    }
+    if (!context.dead) {
+      const now = this.nowNs();
+      const failed = batchFailure(record, outcome);
+      const status = failed === null ? Status.OK : (context.error?.status ?? failed.status);
+      for (const { event, generation } of record.events)
+        if (failed === null) context.events.complete(event, generation, now);
+      for (const job of record.jobs) {
+        if (status !== Status.OK) job.status = status;
+        this.#complete(context, job, now);
+      }
+      // Fences of what is still queued come after those of the batch.
+      if (failed !== null) this.failContext(context, failed, blamed(record));
+    }
+    this.publisher.publish();
+    if (!this.#lease.held && this.#inFlight.length === 0) this.#lease.release();
+    this.pump();
+  }
+
+  /** Takes the record off all lists. */
+  #finish(record: BatchRecord): void {
+    record.done = true;
+    this.#watchdog.finished();
+    const index = this.#inFlight.indexOf(record);
+    if (index >= 0) this.#inFlight.splice(index, 1);
+    record.context.batchesInFlight--;
+    if (record.context.lastRecord === record) record.context.lastRecord = null;
+    this.#options.budget.release(record.retiredBytes);
+    record.retiredBytes = 0;
+    this.batchesDone++;
+  }
+
+  #charge(record: BatchRecord, gpuTimeNs: number): void {
+    for (const usage of [record.context.usage, this.usage]) {
+      usage.gpuTimeNs += gpuTimeNs;
+      usage.launches += record.launches;
+      usage.copies += record.copies;
+      usage.bytesToDevice += record.bytesToDevice;
+      usage.bytesFromDevice += record.bytesFromDevice;
+    }
+  }
+
+  /** A job was executed or dropped: its fence completes with its stream's newest batch. */
+  #retire(context: Context, stream: Stream, job: Job): void {
+    stream.jobs.shift();
+    context.queuedCommands -= job.commands.length;
+    context.queuedBytes -= job.bytes;
+    this.queuedBytes -= job.bytes;
+    this.queuedCommands -= job.commands.length;
+    job.commands = NO_COMMANDS;
+    this.#settle(context, stream, job);
+  }
+
+  #settle(context: Context, stream: Stream, job: Job): void {
+    const last = stream.lastBatch;
+    if (last !== null && !last.done) last.jobs.push(job);
+    else this.#complete(context, job, this.nowNs());
+  }
+
+  #complete(context: Context, job: Job, nowNs: number): void {
+    const { stream } = job;
+    stream.doneFence = job.fence;
+    stream.doneNs = nowNs;
+    if (stream.doneStatus === Status.OK) stream.doneStatus = job.status;
+    stream.dirty = true;
+    this.publisher.mark(context);
+  }
+
+  // ---- Failure --------------------------------------------------------------------------------
+
+  /** Makes a context fail for good: what is queued is skipped, its fences complete. */
+  failContext(context: Context, why: Failure, where: FailedAt | null): void {
+    if (context.error !== null || context.dead) return;
+    context.error = { ...why, stream: where?.stream ?? 0, fence: where?.fence ?? 0 };
+    this.#options.failed(context, context.error);
+    context.headerDirty = true;
+    this.publisher.mark(context);
+    for (const stream of context.streams) {
+      for (let next = stream.jobs.peek(); next !== undefined; next = stream.jobs.peek()) {
+        next.status = why.status;
+        this.#retire(context, stream, next);
+      }
+    }
+    this.#unblockAll(context);
+  }
+
+  /** Drops all that is queued; what is in flight finishes into nothing. */
+  dropContext(context: Context): void {
+    context.dead = true;
+    for (const stream of context.streams) stream.jobs.clear();
+    this.queuedBytes -= context.queuedBytes;
+    this.queuedCommands -= context.queuedCommands;
+    context.queuedBytes = 0;
+    context.queuedCommands = 0;
+    this.#unblockAll(context);
+    context.memory.clear(false);
+    context.kernels.clear();
+    context.events.clear();
+    context.hostmems.clear();
+    context.timeline.unmap();
+    if (context.ready) this.#ready.remove(context);
+    context.ready = false;
+    this.publisher.forget(context);
+  }
+
+  /** Charges `bytes` until the batches of the context that are in flight are done. */
+  retireBytes(context: Context, bytes: number): void {
+    const record = context.lastRecord;
+    if (record === null || record.done) this.#options.budget.release(bytes);
+    else record.retiredBytes += bytes;
+  }
+
+  /** The GPU lost its state: everything in flight ends, and every context fails. */
+  deviceLost(contexts: Iterable<Context>, message: string): void {
+    const flight = [...this.#inFlight];
+    for (const record of flight) this.#finish(record);
+    const now = this.nowNs();
+    for (const record of flight) {
+      if (record.context.dead) continue;
+      for (const job of record.jobs) {
+        job.status = record.context.error?.status ?? Status.DEVICE_LOST;
+        this.#complete(record.context, job, now);
+      }
+    }
+    for (const context of contexts) {
+      const text = cutMessage(`the device lost its state: ${message}`);
+      this.failContext(context, failure(Status.DEVICE_LOST, text), null);
+      context.memory.clear(true);
+      context.headerDirty = true;
+      this.publisher.mark(context);
+    }
+  }
+
+  #hung(record: BatchRecord, ageNs: number, text: string): void {
+    const why = failure(Status.TIMEOUT, text, ageNs, this.scheduling.watchdogNs);
+    if (!record.context.dead) this.failContext(record.context, why, blamed(record));
+    this.#options.lost(text);
+  }
+
+  #unblockAll(context: Context): void {
+    context.events.dropWaiters();
+    context.compiling = 0;
+    context.runnable.clear();
+    for (const stream of context.streams) {
+      stream.blocked = null;
+      stream.listed = false;
+    }
+  }
+
+  // ---- Turns ----------------------------------------------------------------------------------
+
+  #list(context: Context, stream: Stream): void {
+    if (stream.blocked !== null) return;
+    this.#enlist(context, stream);
+    this.#makeReady(context);
+  }
+
+  #enlist(context: Context, stream: Stream): void {
+    if (stream.listed) return;
+    stream.listed = true;
+    context.runnable.push(stream);
+  }
+
+  #makeReady(context: Context): void {
+    if (context.ready) return;
+    context.ready = true;
+    context.waitingSinceNs = this.nowNs();
+    this.#ready.push(context);
+  }
+}
+
+/** Where a batch's failure is reported: the first job with work in it. */
+function blamed(record: BatchRecord): FailedAt | null {
+  const { blame } = record;
+  return blame === null ? null : { stream: blame.stream.index, fence: blame.fence };
+}
+
+function executorStatus(reason: ExecutorError["reason"]): Failure["status"] {
+  if (reason === "lost" || reason === "no-adapter") return Status.DEVICE_LOST;
+  return reason === "out-of-memory" ? Status.OUT_OF_MEMORY : Status.LAUNCH_FAILED;
+}
+
+/** What a finished batch means for its context, or null if all is well. */
+function batchFailure(record: BatchRecord, outcome: BatchOutcome): Failure | null {
+  if (outcome.ok) {
+    const { readLost } = record;
+    if (readLost === null) return null;
+    const text = `the target of a copy from the device is not mapped: ${readLost.description}`;
+    return failure(Status.GUEST_ADDRESS, text);
+  }
+  const text = cutMessage(outcome.message);
+  switch (outcome.reason) {
+    case "lost":
+      return failure(Status.DEVICE_LOST, text);
+    case "out-of-memory":
+      return failure(Status.OUT_OF_MEMORY, text);
+    case "timeout":
+      return failure(Status.TIMEOUT, text);
+    case "failed":
+      return failure(Status.LAUNCH_FAILED, text);
+  }
+}
+
+const MESSAGE_LENGTH_MAX = 2000;
+
+function cutMessage(text: string): string {
+  return text.length <= MESSAGE_LENGTH_MAX ? text : text.slice(0, MESSAGE_LENGTH_MAX);
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Carves allocations out of one segment: 256-byte granularity, best fit, neighbours coalesce, all
+ * in O(log n). It also knows which bytes were ever handed out, so that only reused ranges have to
+ * be zeroed again (a new segment reads as zero).
+ */
+import { OrderedSet } from "./ordered-set.js";
+
+/** A live allocation. Offsets and sizes in bytes, multiples of the granularity. */
+export interface Allocation {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+interface FreeRange {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export class SubAllocator {
+  readonly bytes: number;
+  readonly #granularity: number;
+  readonly #bySize: OrderedSet<FreeRange>;
+  readonly #byOffset: OrderedSet<Allocation>;
+  readonly #freeByStart = new Map<number, FreeRange>();
+  readonly #freeByEnd = new Map<number, FreeRange>();
+  #usedBytes = 0;
+  #highWater = 0;
+
+  /** `bytes` is the segment's size, a multiple of `granularity`. */
+  constructor(bytes: number, granularity: number, seed: number) {
+    if (!(bytes > 0 && bytes % granularity === 0))
+      throw new RangeError(`segment of ${bytes} bytes is not a multiple of ${granularity}`);
+    this.bytes = bytes;
+    this.#granularity = granularity;
+    this.#bySize = new OrderedSet(seed);
+    this.#byOffset = new OrderedSet(seed ^ 0x5bd1e995);
+    this.#addFree({ offset: 0, bytes });
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  get count(): number {
+    return this.#byOffset.size;
+  }
+
+  /** Offsets from here on were never part of an allocation. */
+  get highWater(): number {
+    return this.#highWater;
+  }
+
+  /** The smallest range that fits, or null. `bytes` is rounded up to the granularity. */
+  allocate(bytes: number): Allocation | null {
+    const rounded = Math.ceil(bytes / this.#granularity) * this.#granularity;
+    if (!(rounded > 0)) return null;
+    const range = this.#bySize.ceiling(rounded, 0);
+    if (range === null) return null;
+    this.#removeFree(range);
+    if (range.bytes > rounded)
+      this.#addFree({ offset: range.offset + rounded, bytes: range.bytes - rounded });
+    const allocation = { offset: range.offset, bytes: rounded };
+    this.#byOffset.insert(allocation.offset, 0, allocation);
+    this.#usedBytes += rounded;
+    this.#highWater = Math.max(this.#highWater, allocation.offset + rounded);
+    return allocation;
+  }
+
+  /** Frees the allocation that begins exactly at `offset`; null if there is none. */
+  free(offset: number): Allocation | null {
+    const allocation = this.find(offset);
+    if (allocation === null || allocation.offset !== offset) return null;
+    this.#byOffset.remove(offset, 0);
+    this.#usedBytes -= allocation.bytes;
+    let start = offset;
+    let end = offset + allocation.bytes;
+    const before = this.#freeByEnd.get(start);
+    if (before !== undefined) {
+      this.#removeFree(before);
+      start = before.offset;
+    }
+    const after = this.#freeByStart.get(end);
+    if (after !== undefined) {
+      this.#removeFree(after);
+      end += after.bytes;
+    }
+    this.#addFree({ offset: start, bytes: end - start });
+    return allocation;
+  }
+
+  /** The allocation that covers the byte at `offset`, or null. */
+  find(offset: number): Allocation | null {
+    const allocation = this.#byOffset.floor(offset, 0);
+    if (allocation === null || offset >= allocation.offset + allocation.bytes) return null;
+    return allocation;
+  }
+
+  /** Largest allocation that would succeed now. */
+  get largestFree(): number {
+    return this.#bySize.floor(Number.MAX_SAFE_INTEGER, 0)?.bytes ?? 0;
+  }
+
+  forEach(visit: (allocation: Allocation) => void): void {
+    this.#byOffset.forEach(visit);
+  }
+
+  #addFree(range: FreeRange): void {
+    this.#bySize.insert(range.bytes, range.offset, range);
+    this.#freeByStart.set(range.offset, range);
+    this.#freeByEnd.set(range.offset + range.bytes, range);
+  }
+
+  #removeFree(range: FreeRange): void {
+    this.#bySize.remove(range.bytes, range.offset);
+    this.#freeByStart.delete(range.offset);
+    this.#freeByEnd.delete(range.offset + range.bytes);
+  }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What the tests with real processes share: C programs of their own, and programs under watch. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+const root = new URL("../..", import.meta.url).pathname;
+const libraries = join(root, "guest-driver/build/lib");
+
+/** Compiles test/e2e/programs/NAME.c against libvgpu unless that is done already. */
+export function testProgram(name: string): string {
+  const source = join(root, "test/e2e/programs", `${name}.c`);
+  const folder = join(root, "build/e2e");
+  const target = join(folder, name);
+  const library = join(libraries, "libvgpu.so.0");
+  if (!existsSync(library)) {
+    throw new Error(`${library} is missing: run npm run build:guest`);
+  }
+  const newest = Math.max(statSync(source).mtimeMs, statSync(library).mtimeMs);
+  if (!existsSync(target) || statSync(target).mtimeMs < newest) {
+    mkdirSync(folder, { recursive: true });
+    const include = join(root, "guest-driver/include");
+    const flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-I", include];
+    execFileSync("cc", [...flags, "-o", target, source, "-L", libraries, "-lvgpu"]);
+  }
+  return target;
+}
+
+export function guestEnvironment(socket: string): NodeJS.ProcessEnv {
+  const path = [libraries, process.env.LD_LIBRARY_PATH].filter(Boolean).join(":");
+  return { ...process.env, VGPU_DEVICE: `unix:${socket}`, LD_LIBRARY_PATH: path };
+}
+
+/** A program that is watched line by line. */
+export class Watched {
+  readonly child: ChildProcess;
+  readonly lines: string[] = [];
+  stderr = "";
+  readonly exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  #wake: () => void = () => {};
+
+  constructor(command: string, args: readonly string[], env: NodeJS.ProcessEnv) {
+    this.child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    let pending = "";
+    this.child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+      const parts = (pending + chunk).split("\n");
+      pending = parts.pop() ?? "";
+      this.lines.push(...parts);
+      this.#wake();
+    });
+    this.child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
+      this.stderr += chunk;
+    });
+    this.exit = new Promise((resolve) => {
+      this.child.on("close", (code, signal) => {
+        resolve({ code, signal });
+        this.#wake();
+      });
+    });
+  }
+
+  /** Resolves when a line matches; rejects with what was said if the program ends before. */
+  async line(pattern: RegExp): Promise<string> {
+    for (;;) {
+      const found = this.lines.find((line) => pattern.test(line));
+      if (found !== undefined) {
+        return found;
+      }
+      if (this.child.exitCode !== null || this.child.signalCode !== null) {
+        throw new Error(`ended without ${pattern}: ${this.lines.join(" | ")} ${this.stderr}`);
+      }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  kill(): void {
+    this.child.kill("SIGKILL");
+  }
+}
+
+/** Asks until the answer satisfies; the test's own time limit bounds it. */
+export async function eventually<T>(
+  ask: () => Promise<T>,
+  satisfied: (answer: T) => boolean,
+): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if (satisfied(answer)) {
+      return answer;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

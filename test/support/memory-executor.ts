@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * A GPU for tests: bytes in memory, a few kernels known by name, and batches that are done when the
+ * test says so. Operations take effect when their batch is finished, in order; what a batch writes
+ * is copied when it is encoded, as the interface demands.
+ *
+ * Kernels by entry point; storage in the order of the bindings, u32 elements:
+ *   increment   storage[0][i] += 1
+ *   addTo       storage[1][i] += storage[0][i]
+ *   setValue    storage[0][i] = uniform[0] as u32
+ *   setParams   storage[0][i] = uniform[0][i], as many as there are
+ *   explode     the batch fails
+ */
+import type {
+  Batch,
+  BatchOutcome,
+  Executor,
+  ExecutorInfo,
+  LaunchOperation,
+  ModuleCheck,
+  Pipeline,
+  PipelineDescriptor,
+  Segment,
+  StorageRange,
+  UniformSource,
+} from "../../src/gpu/executor.js";
+import { ExecutorError } from "../../src/gpu/executor.js";
+
+export class MemorySegment implements Segment {
+  readonly data: Uint8Array;
+  destroyed = false;
+
+  constructor(
+    readonly bytes: number,
+    readonly label: string,
+  ) {
+    this.data = new Uint8Array(bytes);
+  }
+
+  destroy(): void {
+    if (this.destroyed) throw new Error(`${this.label} is destroyed twice`);
+    this.destroyed = true;
+  }
+}
+
+class MemoryPipeline implements Pipeline {
+  readonly label: string;
+  constructor(readonly descriptor: PipelineDescriptor) {
+    this.label = descriptor.label;
+  }
+}
+
+const MEMORY_INFO: ExecutorInfo = {
+  adapter: "memory",
+  vendorId: 0x1234,
+  backend: "memory",
+  segmentBytesMax: 64 * 1024 * 1024,
+  gridMax: 65535,
+  blockMax: [256, 256, 64],
+  blockThreadsMax: 256,
+  sharedBytesMax: 16384,
+  storageBindingsMax: 8,
+  uniformBindingsMax: 12,
+  storageOffsetAlign: 256,
+  uniformOffsetAlign: 256,
+  uniformBytesMax: 65536,
+  subgroupSize: 4,
+  f16: true,
+  subgroups: false,
+  timestamps: false,
+};
+
+export interface MemoryExecutorOptions {
+  readonly info?: Partial<ExecutorInfo>;
+  /** Bytes that all segments together may have. */
+  readonly memoryBytes?: number;
+  /** GPU time that each batch reports, ns. */
+  readonly gpuTimeNs?: number;
+}
+
+type Operation = () => BatchOutcome | null;
+
+class MemoryBatch implements Batch {
+  operations = 0;
+  readonly log: string[] = [];
+  readonly steps: Operation[] = [];
+  done: ((outcome: BatchOutcome) => void) | null = null;
+  readonly #executor: MemoryExecutor;
+
+  constructor(
+    executor: MemoryExecutor,
+    readonly label: string,
+  ) {
+    this.#executor = executor;
+  }
+
+  write(target: Segment, offset: number, sources: readonly Uint8Array[]): void {
+    const bytes = sources.reduce((sum, source) => sum + source.length, 0);
+    const copy = new Uint8Array(bytes);
+    let at = 0;
+    for (const source of sources) {
+      copy.set(source, at);
+      at += source.length;
+    }
+    this.#step(`write ${offset} ${bytes}`, () => {
+      part(target, offset, bytes).set(copy);
+      return null;
+    });
+  }
+
+  read(
+    source: Segment,
+    offset: number,
+    bytes: number,
+    targets: () => readonly Uint8Array[] | null,
+  ): void {
+    this.#step(`read ${offset} ${bytes}`, () => {
+      const data = part(source, offset, bytes);
+      const views = targets();
+      if (views === null) return null;
+      const total = views.reduce((sum, view) => sum + view.length, 0);
+      if (total !== bytes) throw new Error(`a read of ${bytes} bytes has ${total} bytes to fill`);
+      let at = 0;
+      for (const view of views) {
+        view.set(data.subarray(at, at + view.length));
+        at += view.length;
+      }
+      return null;
+    });
+  }
+
+  copy(target: Segment, to: number, source: Segment, from: number, bytes: number): void {
+    this.#step(`copy ${from} ${to} ${bytes}`, () => {
+      part(target, to, bytes).set(part(source, from, bytes).slice());
+      return null;
+    });
+  }
+
+  fill(target: Segment, offset: number, bytes: number, pattern: number, width: 1 | 2 | 4): void {
+    if (offset % width !== 0 || bytes % width !== 0)
+      throw new Error(`a fill of width ${width} at ${offset}, ${bytes} bytes`);
+    this.#step(`fill ${offset} ${bytes} ${pattern}`, () => {
+      const data = part(target, offset, bytes);
+      for (let at = 0; at < bytes; at++) data[at] = (pattern >>> (8 * (at % width))) & 0xff;
+      return null;
+    });
+  }
+
+  launch(operation: LaunchOperation): void {
+    const { pipeline, grid } = operation;
+    if (!(pipeline instanceof MemoryPipeline)) throw new Error("a pipeline of another executor");
+    const uniforms = operation.uniforms.map(snapshot);
+    this.#step(`launch ${pipeline.descriptor.entryPoint} ${grid.join("x")}`, () =>
+      runKernel(pipeline.descriptor.entryPoint, operation.storage, uniforms),
+    );
+  }
+
+  submit(done: (outcome: BatchOutcome) => void): void {
+    if (this.done !== null) throw new Error("a batch is submitted twice");
+    this.done = done;
+    this.#executor.take(this);
+  }
+
+  #step(text: string, run: Operation): void {
+    this.operations++;
+    this.log.push(text);
+    this.steps.push(run);
+  }
+}
+
+export class MemoryExecutor implements Executor {
+  readonly kind = "null";
+  readonly info: ExecutorInfo;
+  onLost: ((message: string) => void) | null = null;
+  readonly segments: MemorySegment[] = [];
+  /** Submitted and not done, in order. */
+  readonly pending: MemoryBatch[] = [];
+  /** Operations of all submitted batches, a list for each. */
+  readonly history: string[][] = [];
+  readonly pipelines: PipelineDescriptor[] = [];
+  readonly modules: string[] = [];
+  /** While set, modules and pipelines wait for {@link releaseCompilers}. */
+  holdCompilers = false;
+  closed = false;
+  lostMessage: string | null = null;
+  readonly #options: MemoryExecutorOptions;
+  #waiting: (() => void)[] = [];
+
+  constructor(options: MemoryExecutorOptions = {}) {
+    this.#options = options;
+    this.info = { ...MEMORY_INFO, ...options.info };
+  }
+
+  get inFlight(): number {
+    return this.pending.length;
+  }
+
+  /** Bytes of segments that exist. */
+  get liveBytes(): number {
+    return this.segments.reduce((sum, each) => sum + (each.destroyed ? 0 : each.bytes), 0);
+  }
+
+  createSegment(bytes: number, label: string): Segment {
+    this.#checkLost();
+    if (bytes > this.info.segmentBytesMax) throw new Error(`a segment of ${bytes} bytes`);
+    if (this.liveBytes + bytes > (this.#options.memoryBytes ?? Number.POSITIVE_INFINITY))
+      throw new ExecutorError("out-of-memory", `no ${bytes} bytes are left`);
+    const segment = new MemorySegment(bytes, label);
+    this.segments.push(segment);
+    return segment;
+  }
+
+  async checkModule(source: string): Promise<ModuleCheck> {
+    this.modules.push(source);
+    await this.#compilerTurn();
+    this.#checkLost();
+    const bad = source.split("\n").findIndex((line) => line.includes("!syntax"));
+    if (bad < 0) return { ok: true, log: "" };
+    return { ok: false, log: `${bad + 1}:1: error: bad syntax` };
+  }
+
+  async createPipeline(descriptor: PipelineDescriptor): Promise<Pipeline> {
+    this.pipelines.push(descriptor);
+    await this.#compilerTurn();
+    this.#checkLost();
+    if (descriptor.entryPoint === "refused")
+      throw new ExecutorError("failed", "the driver refuses this kernel");
+    return new MemoryPipeline(descriptor);
+  }
+
+  begin(label: string): Batch {
+    this.#checkLost();
+    return new MemoryBatch(this, label);
+  }
+
+  take(batch: MemoryBatch): void {
+    this.pending.push(batch);
+    this.history.push(batch.log);
+  }
+
+  /** Executes and reports the oldest batches; returns how many there were. */
+  finish(count = 1): number {
+    let finished = 0;
+    for (; finished < count; finished++) {
+      const batch = this.pending.shift();
+      if (batch === undefined) break;
+      let outcome: BatchOutcome | null = null;
+      for (const step of batch.steps) {
+        outcome = step();
+        if (outcome !== null) break;
+      }
+      const gpuTimeNs = this.#options.gpuTimeNs ?? 1000;
+      batch.done?.(outcome ?? { ok: true, gpuTimeNs, doneNs: 0 });
+    }
+    return finished;
+  }
+
+  /** Finishes all batches, those that follow from them included. */
+  finishAll(): void {
+    for (let turn = 0; this.finish() > 0; turn++)
+      if (turn > 100_000) throw new Error("batches never end");
+  }
+
+  /** Ends the oldest batch without executing it. */
+  failBatch(reason: "out-of-memory" | "failed" | "timeout", message: string): void {
+    this.pending.shift()?.done?.({ ok: false, reason, message });
+  }
+
+  lose(message: string): void {
+    this.lostMessage = message;
+    for (const batch of this.pending.splice(0))
+      batch.done?.({ ok: false, reason: "lost", message });
+    this.onLost?.(message);
+  }
+
+  releaseCompilers(): void {
+    this.holdCompilers = false;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const go of waiting) go();
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+
+  async #compilerTurn(): Promise<void> {
+    if (this.holdCompilers) await new Promise<void>((go) => this.#waiting.push(go));
+  }
+
+  #checkLost(): void {
+    if (this.lostMessage !== null) throw new ExecutorError("lost", this.lostMessage);
+  }
+}
+
+function part(segment: Segment, offset: number, bytes: number): Uint8Array {
+  if (!(segment instanceof MemorySegment)) throw new Error("a segment of another executor");
+  if (offset < 0 || offset + bytes > segment.bytes)
+    throw new Error(`${bytes} bytes at ${offset} of ${segment.label} with ${segment.bytes}`);
+  return segment.data.subarray(offset, offset + bytes);
+}
+
+function snapshot(source: UniformSource): () => Uint8Array {
+  if (!(source instanceof Uint8Array))
+    return () => part(source.segment, source.offset, source.bytes);
+  const copy = source.slice();
+  return () => copy;
+}
+
+function words(bytes: Uint8Array): Uint32Array {
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
+}
+
+function runKernel(
+  name: string,
+  storage: readonly StorageRange[],
+  uniforms: readonly (() => Uint8Array)[],
+): BatchOutcome | null {
+  const arrays = storage.map((range) => words(part(range.segment, range.offset, range.bytes)));
+  const [first = new Uint32Array(0), second = new Uint32Array(0)] = arrays;
+  const value = uniforms[0]?.().slice() ?? new Uint8Array(4);
+  switch (name) {
+    case "increment":
+      for (let i = 0; i < first.length; i++) first[i] = (first[i] ?? 0) + 1;
+      return null;
+    case "addTo":
+      for (let i = 0; i < second.length; i++) second[i] = (second[i] ?? 0) + (first[i] ?? 0);
+      return null;
+    case "setValue":
+      first.fill(words(value)[0] ?? 0);
+      return null;
+    case "setParams":
+      first.set(words(value).subarray(0, first.length));
+      return null;
+    case "explode":
+      return { ok: false, reason: "failed", message: "the kernel explodes" };
+    default:
+      throw new Error(`the kernel ${name} is unknown`);
+  }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { checkVgpus, parseVgpu, readConfig } from "../../../src/cli/vgpud-options.js";
+
+describe("vGPU arguments", () => {
+  it("takes the socket from the runtime directory unless told otherwise", () => {
+    expect(parseVgpu("a", "/r")).toEqual({
+      name: "a",
+      socketPath: "/r/a.sock",
+      memoryLimitBytes: null,
+    });
+    expect(parseVgpu("b,memory=1G,socket=/x/y", "/r")).toEqual({
+      name: "b",
+      socketPath: "/x/y",
+      memoryLimitBytes: 2 ** 30,
+    });
+  });
+  it.each([
+    ["", "no vGPU name"],
+    ["../x", "no vGPU name"],
+    ["a,colour=red", '"colour=red" is unknown'],
+    ["a,memory=", '"memory=" is unknown'],
+    ["a,memory=much", "vGPU \"a\": memory: 'much' is no size"],
+    [`a,socket=/${"x".repeat(107)}`, "has 108 bytes; the limit is 107"],
+  ])("refuses %j", (text, words) => {
+    expect(() => parseVgpu(text, "/r")).toThrow(words);
+  });
+  it("refuses none, and two of one name or socket", () => {
+    expect(() => checkVgpus([])).toThrow("--vgpu NAME");
+    const a = parseVgpu("a", "/r");
+    expect(() => checkVgpus([a, a])).toThrow('two vGPUs are called "a"');
+    expect(() => checkVgpus([a, parseVgpu("b,socket=/r/a.sock", "/r")])).toThrow(
+      "one socket: /r/a.sock",
+    );
+    expect(() => checkVgpus([a, parseVgpu("b", "/r")])).not.toThrow();
+  });
+});
+
+describe("configuration file", () => {
+  const file = (content: string): string => {
+    const path = join(mkdtempSync(join(tmpdir(), "vgpud-config-")), "c.json");
+    writeFileSync(path, content);
+    return path;
+  };
+  it("says the same as the arguments", () => {
+    const path = file(
+      '{"vgpus":[{"name":"a","memory":"1M"},{"name":"b","memory":5}],"executor":"null"}',
+    );
+    const config = readConfig(path, "/r");
+    expect(config.executor).toBe("null");
+    expect(config.vgpus.map((v) => v.memoryLimitBytes)).toEqual([2 ** 20, 5]);
+  });
+  it.each([
+    ["{", "can't be read"],
+    ['{"vgpus":[]}', "vgpus"],
+    ['{"vgpus":[{"name":"a"}],"policy":1}', "policy"],
+  ])("refuses %s", (content, words) => {
+    expect(() => readConfig(file(content), "/r")).toThrow(words);
+  });
+});
