@@ -244,6 +244,42 @@ int vgpu_session_renew(struct vgpu_device *vd)
 	return err;
 }
 
+/* -- is it still there? -------------------------------------------------- */
+
+static void vgpu_ping_work(struct work_struct *work)
+{
+	struct vgpu_device *vd = container_of(work, struct vgpu_device, ping);
+	struct vgpu_capabilities_response caps;
+	u64 session = READ_ONCE(vd->session);
+	u32 status;
+	int err;
+
+	atomic64_inc(&vd->stats.pings);
+	/* No answer in time condemns the device; that is all it takes. */
+	err = vgpu_control_simple(vd, VGPU_REQ_GET_CAPABILITIES, 0, NULL, 0,
+				  &caps, sizeof(caps), false, &status);
+	if (!err && status == VGPU_STATUS_NOT_INITIALISED)
+		vgpu_session_lost(vd, session, "a ping finds no session");
+}
+
+/**
+ * vgpu_device_ping - make sure that the device answers requests, in background
+ * @vd: the device
+ *
+ * A fence may take any time, a control request may not. Who sleeps for a fence
+ * calls this once in a while, or a device that died would never be noticed.
+ */
+void vgpu_device_ping(struct vgpu_device *vd)
+{
+	int cookie;
+
+	/* Once the device is stopped, the work is not to be queued again. */
+	if (!vgpu_enter(vd, &cookie))
+		return;
+	schedule_work(&vd->ping);
+	vgpu_exit(vd, cookie);
+}
+
 /* -- start and stop ------------------------------------------------------ */
 
 static void vgpu_device_stop(struct vgpu_device *vd)
@@ -261,6 +297,7 @@ static void vgpu_device_stop(struct vgpu_device *vd)
 	vgpu_wake_everyone(vd);
 	synchronize_srcu(&vd->srcu);
 	vgpu_queues_stop(vd);
+	cancel_work_sync(&vd->ping);
 	vgpu_contexts_unmap(vd);
 }
 
@@ -376,6 +413,7 @@ static struct vgpu_device *vgpu_device_new(struct virtio_device *vdev)
 	spin_lock_init(&vd->state_lock);
 	mutex_init(&vd->session_lock);
 	mutex_init(&vd->unmap_lock);
+	INIT_WORK(&vd->ping, vgpu_ping_work);
 	xa_init_flags(&vd->contexts, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_IRQ);
 	if (!virtio_has_dma_quirk(vdev))
 		vd->dma_dev = vdev->dev.parent;

@@ -34,6 +34,7 @@
 #include <linux/uaccess.h>
 #include <linux/virtio.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "virtio_vgpu.h"
@@ -136,6 +137,7 @@ struct vgpu_submission {
  * @device_errors: other things that a device must not do
  * @pinned_bytes: memory pinned now, leaked memory not included
  * @leaked_bytes: memory that can't be freed because the device never let go
+ * @pings: times that the device was asked whether it is still there
  */
 struct vgpu_stats {
 	atomic64_t submits;
@@ -153,6 +155,7 @@ struct vgpu_stats {
 	atomic64_t device_errors;
 	atomic64_t pinned_bytes;
 	atomic64_t leaked_bytes;
+	atomic64_t pings;
 };
 
 /**
@@ -180,6 +183,7 @@ struct vgpu_stats {
  * @hostmems_max: handles are below it
  * @contexts: by id
  * @serial: of the last context
+ * @ping: asks the device whether it is still there, for who sleeps long
  * @unmap_lock: taken to undo DMA mappings
  * @dma_dev: device for DMA mappings; NULL if physical addresses are used
  * @stats: counters
@@ -215,6 +219,7 @@ struct vgpu_device {
 	u32 hostmems_max;
 	struct xarray contexts;
 	atomic64_t serial;
+	struct work_struct ping;
 	struct mutex unmap_lock;
 	struct device *dma_dev;
 	struct vgpu_stats stats;
@@ -292,6 +297,7 @@ void vgpu_device_break(struct vgpu_device *vd, const char *why);
 void vgpu_session_lost(struct vgpu_device *vd, u64 session, const char *why);
 int vgpu_session_ensure(struct vgpu_device *vd);
 int vgpu_session_renew(struct vgpu_device *vd);
+void vgpu_device_ping(struct vgpu_device *vd);
 
 /* vgpu_vq.c: rings */
 int vgpu_queues_start(struct vgpu_device *vd);
