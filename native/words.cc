@@ -13,6 +13,9 @@
 // views of unmapped memory are detached (length 0). The memory may belong to a hostile guest: any
 // value may be read, and a page that vanishes is repaired by the SIGBUS guard.
 
+#include <sched.h>
+
+#include <algorithm>
 #include <atomic>
 #include <array>
 #include <cstring>
@@ -29,6 +32,7 @@ constexpr double kSpinNsMax = 1e9;
 constexpr uint32_t kWaiterWordsMax = 64;
 /// Reads of the clock cost about 20 ns; so many polls pass between two of them.
 constexpr uint32_t kPollsPerClockRead = 16;
+constexpr uint64_t kYieldEveryNs = 3000;
 
 inline void CpuRelax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -335,19 +339,30 @@ Napi::Value BindWords(const Napi::CallbackInfo& info) {
 
 // ---- Waiting -----------------------------------------------------------------------------------
 
-/// Polls until `changed()` returns an index ≥ 0 or `max_ns` have passed (then -1).
+/// Polls until `changed()` returns an index ≥ 0 or `max_ns` have passed (then -1). It yields the
+/// core now and then, and at least once: the one that is to change the word may be waiting for it.
 template <typename Changed>
 int32_t SpinFor(double max_ns, Changed changed) {
   int32_t index = changed();
   if (index >= 0 || max_ns <= 0) return index;
-  const uint64_t deadline = NowNs() + static_cast<uint64_t>(max_ns);
+  uint64_t now = NowNs();
+  const uint64_t deadline = now + static_cast<uint64_t>(max_ns);
+  uint64_t yield_at = std::min(now + kYieldEveryNs, deadline);
   for (;;) {
     for (uint32_t poll = 0; poll < kPollsPerClockRead; ++poll) {
       CpuRelax();
       index = changed();
       if (index >= 0) return index;
     }
-    if (NowNs() >= deadline) return -1;
+    now = NowNs();
+    if (now >= yield_at) {
+      ::sched_yield();
+      index = changed();
+      if (index >= 0) return index;
+      now = NowNs();
+      yield_at = std::min(now + kYieldEveryNs, deadline);
+    }
+    if (now >= deadline) return -1;
   }
 }
 

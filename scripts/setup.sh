@@ -50,12 +50,13 @@ check_node() {
 }
 
 # The compiler and tools of the build, what the guest's image is made of, what the kernel's build
-# system runs (bc, and libelf for its objtool), and what the private apt needs to check signatures.
+# system runs (bc, and libelf for its objtool), what the private apt needs to check signatures, and
+# Vulkan's loader, without which a GPU's own driver would not be found.
 debian_packages() {
   local elf=libelf1
   [ "$VGPU_RELEASE" = 12 ] || elf=libelf1t64
   vgpu_install_missing gcc g++ make cmake libc6-dev busybox-static cpio gzip xz-utils zstd \
-    kmod bc "$elf" ca-certificates debian-archive-keyring git
+    kmod bc "$elf" ca-certificates debian-archive-keyring git libvulkan1
 }
 
 # Whether the machine's own Vulkan drivers serve Dawn. The answer is kept as long as the set of
@@ -83,7 +84,7 @@ system_driver_works() {
 machine_parts() {
   local system_vulkan=yes qemu=qemu-system-x86_64 part=$VGPU_CACHE/vulkan tmp
   system_driver_works || system_vulkan=no
-  [ "$system_vulkan" = yes ] || vgpu_make_vulkan
+  if [ "$system_vulkan" = no ]; then vgpu_make_vulkan; fi
   vgpu_make_kernel
   if ! vgpu_qemu_fits "$qemu"; then
     vgpu_make_qemu
@@ -105,6 +106,9 @@ machine_parts() {
       printf 'fi\n'
     fi
   } >"$tmp"
+  if [ "$system_vulkan" = no ]; then
+    vgpu_say "  Vulkan: a software driver in the cache; this machine's own drivers do not serve Dawn"
+  fi
   chmod 644 "$tmp"
   mv "$tmp" "$VGPU_CACHE/machine.env"
 }

@@ -55,6 +55,8 @@ export interface GuestOptions {
   /** A shell script that the guest runs after the programs. */
   readonly script?: string;
   readonly logDirectory: string;
+  /** Further arguments of QEMU, e.g. for a monitor. */
+  readonly qemuArguments?: readonly string[];
   readonly onEvent?: (event: GuestEvent) => void;
   readonly onOutput?: (line: string) => void;
 }
@@ -139,6 +141,7 @@ export function startGuest(options: GuestOptions): Guest {
       ...["--name", options.name, "--initrd", options.image, "--memory", options.memory],
       ...options.sockets.flatMap((socket) => ["--vgpu", socket]),
       ...["--console", consolePath, "--append", kernelArguments(options)],
+      ...(options.qemuArguments === undefined ? [] : ["--", ...options.qemuArguments]),
     ],
     logPath: join(options.logDirectory, `${options.name}.log`),
     onLine: (line) => {

@@ -6,6 +6,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { VGPU } from "../protocol/generated/wire.js";
 import { LOG_LEVELS, type LogLevel } from "../telemetry/log.js";
+import type { PollingOptions } from "../vhost-user/ring-loop.js";
 import { ExitCode, packageVersion, parseSize, UsageError } from "./common.js";
 
 export const EXECUTORS = ["dawn", "null", "faulty"] as const;
@@ -22,6 +23,8 @@ export interface InstanceOptions {
   /** Device memory that the guest may use, bytes; null for the executor's own limit. */
   readonly memoryLimitBytes: number | null;
   readonly logLevel: LogLevel;
+  /** How rings are polled after activity; null for the default. */
+  readonly polling: PollingOptions | null;
 }
 
 export type ParsedOptions =
@@ -37,9 +40,12 @@ interface RawOptions {
   readonly broker?: string;
   readonly id?: string;
   readonly memoryLimit?: string;
+  readonly polling?: PollingOptions;
   readonly logLevel: LogLevel;
 }
 
+/** A window of a second is busy waiting in all but name. */
+const POLL_US_MAX = 1_000_000;
 const FD_MAX = 2 ** 20;
 const SOCKET_PATH_BYTES_MAX = 107;
 const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -49,6 +55,15 @@ function parseFd(text: string): number {
   if (fd < 3 || fd > FD_MAX)
     throw new InvalidArgumentError("It must be the number of an inherited socket, 3 or above.");
   return fd;
+}
+
+/** `WINDOW[,BUSY[,SPIN]]` in microseconds; what is left out is WINDOW, and at most 2 for SPIN. */
+function parsePolling(text: string): PollingOptions {
+  const parts = text.split(",").map((part) => (/^\d+$/.test(part) ? Number(part) : -1));
+  const [window = -1, busy = window, spin = Math.min(window, 2)] = parts;
+  if (parts.length > 3 || parts.some((part) => part < 0 || part > POLL_US_MAX))
+    throw new InvalidArgumentError(`It must be 1 to 3 whole numbers up to ${POLL_US_MAX}.`);
+  return { windowNs: window * 1000, busyWindowNs: busy * 1000, spinNs: spin * 1000 };
 }
 
 function command(): Command {
@@ -64,6 +79,11 @@ function command(): Command {
     .option("--broker <path>", "the broker's socket, which lends the GPU (default: run alone)")
     .option("--id <name>", "name of this vGPU in logs and reports")
     .option("--memory-limit <size>", "device memory that the guest may use, e.g. 4GiB")
+    .option(
+      "--polling <us>",
+      "poll rings for so many microseconds after activity: WINDOW[,BUSY[,SPIN]]; 0: never",
+      parsePolling,
+    )
     .addOption(
       new Option("--log-level <level>", "least level logged")
         .choices([...LOG_LEVELS])
@@ -100,6 +120,7 @@ export function parseInstanceOptions(argv: readonly string[]): ParsedOptions {
       memoryLimitBytes:
         raw.memoryLimit === undefined ? null : parseSize(raw.memoryLimit, "--memory-limit"),
       logLevel: raw.logLevel,
+      polling: raw.polling ?? null,
     },
   };
 }

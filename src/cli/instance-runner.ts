@@ -91,13 +91,14 @@ export class InstanceRunner {
   }
 
   #serve(device: InstanceDevice): void {
-    const { socket } = this.#options;
+    const { socket, polling } = this.#options;
     this.#device = device;
     this.#server = new Server({
       socket: { fd: this.#fd },
       device,
       poller: this.#poller,
       log: this.#log,
+      ...(polling === null ? {} : { polling }),
       finished: () => this.#finish(ExitCode.ok),
     });
     const where = "path" in socket ? socket.path : `descriptor ${socket.fd}`;

@@ -20,7 +20,9 @@ export interface VmBench {
   readonly broker: Broker;
   readonly boot: (
     vgpu: string,
-    options?: Partial<Pick<GuestOptions, "memory" | "programs" | "script" | "sockets">>,
+    options?: Partial<
+      Pick<GuestOptions, "memory" | "programs" | "qemuArguments" | "script" | "sockets">
+    >,
   ) => Guest;
   /** Awaits something about a guest; when it fails, the error ends with the logs. */
   readonly expecting: <T>(guest: Guest, promise: Promise<T>) => Promise<T>;
@@ -47,6 +49,7 @@ export async function openVmBench(name: string, vgpus: readonly string[]): Promi
         programs: options.programs ?? [],
         logDirectory: directory,
         ...(options.script === undefined ? {} : { script: options.script }),
+        ...(options.qemuArguments === undefined ? {} : { qemuArguments: options.qemuArguments }),
       });
       guests.push(guest);
       return guest;

@@ -4,8 +4,9 @@
  * effect when it is called, ahead of everything that is only encoded; so small host data goes
  * through the arena and an encoded copy, and a large write first submits what was encoded.
  *
- *   write  aligned, large   submit, writeBuffer straight from guest memory (no copy of ours)
- *          small            arena → copyBufferToBuffer
+ *   write  aligned          writeBuffer straight from guest memory (no copy of ours), after what
+ *                           was encoded has been submitted
+ *          small            arena → copyBufferToBuffer, if something is encoded already
  *          unaligned        arena or scratch → byte-copy kernel
  *   read                    segment → staging buffer → map → guest memory, in parts that overlap
  *   copy                    copyBufferToBuffer, or through the scratch buffer
@@ -18,6 +19,8 @@ import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js
 
 /** Writes up to this size are gathered in the arena. */
 const SMALL_WRITE_BYTES = 16 * 1024;
+/** From here on Dawn's own staging buffers are fresh memory each time. */
+const LARGE_WRITE_BYTES = 1024 * 1024;
 /** A read is mapped and copied out in parts of this size, so that copy and GPU overlap. */
 const READ_PART_BYTES = 4 * 1024 * 1024;
 
@@ -67,19 +70,29 @@ export class DawnBatch implements Batch {
       return;
     }
     const segment = target as DawnSegment;
-    if (bytes <= SMALL_WRITE_BYTES) {
+    if (aligned && this.#encoder === null) {
+      this.#writeDirect(segment, offset, sources);
+    } else if (bytes <= SMALL_WRITE_BYTES) {
       this.#writeSmall(segment, offset, sources, bytes);
     } else if (aligned) {
       this.#flush();
-      let at = offset;
-      for (const source of sources) {
-        if (source.length > 0) {
-          this.#core.queue.writeBuffer(segment.buffer, at, source);
-          at += source.length;
-        }
-      }
+      this.#writeDirect(segment, offset, sources);
     } else {
       this.#writeUnaligned(segment, offset, sources);
+    }
+  }
+
+  /** Straight from the sources; nothing that was encoded is still unsubmitted. */
+  #writeDirect(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
+    const { queue, uploads } = this.#core;
+    let at = offset;
+    for (const source of sources) {
+      if (uploads !== null && segment.gpuWritten && source.length > LARGE_WRITE_BYTES) {
+        uploads.write(segment.buffer, at, source);
+      } else if (source.length > 0) {
+        queue.writeBuffer(segment.buffer, at, source);
+      }
+      at += source.length;
     }
   }
 
@@ -98,6 +111,7 @@ export class DawnBatch implements Batch {
       put += source.length;
     }
     if (offset % 4 === 0 && bytes % 4 === 0) {
+      segment.gpuWritten = true;
       this.#endPass().copyBufferToBuffer(arena.buffer, at, segment.buffer, offset, bytes);
     } else {
       this.#byteCopy(segment, offset, arena.buffer, at, bytes);
@@ -176,6 +190,7 @@ export class DawnBatch implements Batch {
     if (bytes === 0 || (to === from && targetOffset === sourceOffset)) {
       return;
     }
+    to.gpuWritten = true;
     const aligned = (targetOffset | sourceOffset | bytes) % 4 === 0;
     if (aligned && to !== from) {
       this.#endPass().copyBufferToBuffer(from.buffer, sourceOffset, to.buffer, targetOffset, bytes);
@@ -217,6 +232,7 @@ export class DawnBatch implements Batch {
       return;
     }
     const segment = target as DawnSegment;
+    segment.gpuWritten = true;
     const word = repeat(pattern, width);
     if (word === 0 && offset % 4 === 0 && bytes % 4 === 0) {
       this.#endPass().clearBuffer(segment.buffer, offset, bytes);
@@ -246,6 +262,9 @@ export class DawnBatch implements Batch {
     this.#ensureUniforms(operation.uniforms);
     for (const source of operation.uniforms) {
       offsets.push(this.#uniform(source));
+    }
+    for (const range of operation.storage) {
+      (range.segment as DawnSegment).gpuWritten = true;
     }
     const group = this.#core.bindGroup(pipeline, operation.storage);
     const pass = this.#beginPass();
@@ -419,6 +438,7 @@ export class DawnBatch implements Batch {
     if (source !== core.arena.buffer) {
       this.#ensure(PARAMETER_SPACE_BYTES);
     }
+    segment.gpuWritten = true;
     const base = alignDown(offset, core.info.storageOffsetAlign);
     const sourceBase = alignDown(sourceOffset, core.info.storageOffsetAlign);
     const sourceEnd = Math.min(source.size, Math.ceil((sourceOffset + bytes) / 4) * 4 + 4);

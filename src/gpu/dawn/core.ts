@@ -16,12 +16,16 @@ import { Arena } from "./arena.js";
 import { StagingPool } from "./staging.js";
 import { COPY_KERNEL, FILL_KERNEL, SUPPORT_PARAMETER_BYTES } from "./support-kernels.js";
 import type { Ticker } from "./ticker.js";
+import { UploadRing } from "./upload.js";
 
 const BIND_GROUPS_MAX = 4096;
 const SCRATCH_BYTES_MAX = 16 * 1024 * 1024;
 
 export class DawnSegment implements Segment {
   readonly #core: DawnCore;
+  /** Whether work of the GPU has written it: see upload.ts. */
+  gpuWritten = false;
+
   constructor(
     core: DawnCore,
     readonly id: number,
@@ -63,6 +67,8 @@ export class DawnCore {
   readonly queue: GPUQueue;
   readonly arena: Arena;
   readonly staging: StagingPool;
+  /** Only where the GPU shares the host's memory. */
+  readonly uploads: UploadRing | null;
   readonly inFlight: InFlight[] = [];
   batchOpen = false;
   lost: string | null = null;
@@ -79,10 +85,12 @@ export class DawnCore {
     readonly info: ExecutorInfo,
     readonly ticker: Ticker,
     readonly nowNs: () => number,
+    hostMemory: boolean,
   ) {
     this.queue = device.queue;
     this.arena = new Arena(device);
     this.staging = new StagingPool(device);
+    this.uploads = hostMemory ? new UploadRing(device, ticker) : null;
     this.fill = supportPipeline(device, "fill", FILL_KERNEL, false);
     this.copy = supportPipeline(device, "copy", COPY_KERNEL, true);
   }

@@ -47,6 +47,8 @@ export function openGpu(backend: string): GPU {
 export interface OpenDevice {
   readonly device: GPUDevice;
   readonly info: ExecutorInfo;
+  /** Whether the GPU's memory is the host's: a software driver, or one without memory of its own. */
+  readonly hostMemory: boolean;
 }
 
 /** Rejects with an ExecutorError "no-adapter" that says what to install. */
@@ -75,7 +77,8 @@ export async function openDevice(gpu: GPU, adapterName: string | undefined): Pro
   }
   const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
   const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
-  return { device, info: describe(adapter, device, name) };
+  const hostMemory = adapter.info.isFallbackAdapter || /llvmpipe|swiftshader/i.test(name);
+  return { device, info: describe(adapter, device, name), hostMemory };
 }
 
 function adapterText(info: GPUAdapterInfo): string {

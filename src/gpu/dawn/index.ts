@@ -34,8 +34,8 @@ export async function createDawnExecutor(options: DawnOptions): Promise<DawnExec
   const tick = ticker;
   installGlobals();
   const gpu = openGpu("vulkan");
-  const { device, info } = await openDevice(gpu, options.adapter);
-  return new DawnExecutor(new DawnCore(device, info, tick, options.nowNs));
+  const { device, info, hostMemory } = await openDevice(gpu, options.adapter);
+  return new DawnExecutor(new DawnCore(device, info, tick, options.nowNs, hostMemory));
 }
 
 /** WebGPU's usage flags are globals in browsers; Dawn's binding brings them along. */

@@ -267,7 +267,7 @@ export class Types {
       hasF16 ||= type.hasF16;
       hasRuntimeArray ||= type.hasRuntimeArray;
     }
-    const size = hasRuntimeArray ? offset : roundUp(offset, structAlign);
+    const size = roundUp(offset, structAlign);
     const flags = { hasAtomics, hasF16, hasRuntimeArray };
     return { kind: "struct", members, size, align: structAlign, text: name, ...flags };
   }

@@ -36,6 +36,7 @@ describe("options of vgpu-instance", () => {
         id: "a",
         memoryLimitBytes: null,
         logLevel: "info",
+        polling: null,
       },
     });
   });
@@ -73,6 +74,18 @@ describe("options of vgpu-instance", () => {
     expect(() => parse("--fd=3", "--memory-limit=lots")).toThrow(UsageError);
     expect(() => parse("--fd=3", "--id=a/b")).toThrow(/--id/);
     expect(() => parse(`--socket-path=/${"x".repeat(107)}`)).toThrow(/108 bytes/);
+  });
+
+  it("takes polling windows in microseconds", () => {
+    const polling = (text: string): unknown => {
+      const parsed = parse("--fd=3", `--polling=${text}`);
+      return parsed.kind === "run" ? parsed.options.polling : null;
+    };
+    expect(polling("0")).toEqual({ windowNs: 0, busyWindowNs: 0, spinNs: 0 });
+    expect(polling("50")).toEqual({ windowNs: 50_000, busyWindowNs: 50_000, spinNs: 2000 });
+    expect(polling("50,200,5")).toEqual({ windowNs: 50_000, busyWindowNs: 200_000, spinNs: 5000 });
+    for (const wrong of ["", "x", "-1", "1,2,3,4", "1000001"])
+      expect(printed("--fd=3", `--polling=${wrong}`).code).toBe(2);
   });
 
   it("exits with 0 for help and version", () => {

@@ -122,6 +122,7 @@ describe("memory layout", () => {
     ["a: f32, b: vec3f, c: f32", [32, 16, 0, 0]],
     ["a: f32, b: array<vec2f>", [16, 8, 8, 8]],
     ["a: vec3f, b: array<f32>", [16, 16, 4, 12]],
+    ["a: vec4f, b: array<f32>", [32, 16, 4, 16]],
     ["@size(20) a: f32, @align(16) b: u32", [48, 16, 0, 0]],
     ["a: T, b: f16", [12, 4, 0, 0]],
     ["a: array<T, N>", [24, 4, 0, 0]],

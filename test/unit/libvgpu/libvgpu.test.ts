@@ -8,20 +8,12 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { decodeSubmit } from "../../../src/command/decode.js";
+import { makeTests, testBuild } from "./build.js";
 
-const here = fileURLToPath(new URL(".", import.meta.url));
-const build = join(here, "../../../guest-driver/build/test-libvgpu-sanitize");
-const program = join(build, "libvgpu-test");
-
-function make(): void {
-  const made = spawnSync("make", ["-s", "-C", here, "SANITIZE=1", "-j2"], { encoding: "utf8" });
-  if (made.status !== 0) throw new Error(`make failed:\n${made.stdout}${made.stderr}`);
-}
-
-make();
+const program = join(testBuild, "libvgpu-test");
+makeTests();
 const names = execFileSync(program, ["--list"], { encoding: "utf8" }).trim().split("\n");
 
 describe("libvgpu against a mock back end", () => {
@@ -30,7 +22,7 @@ describe("libvgpu against a mock back end", () => {
 
   it("lists its tests", () => {
     expect(names.length).toBeGreaterThan(30);
-    expect(existsSync(join(build, "mock-backend"))).toBe(true);
+    expect(existsSync(join(testBuild, "mock-backend"))).toBe(true);
   });
 
   it.each(names)("%s", (name) => {

@@ -474,7 +474,6 @@ static uint32_t run_submit(struct context *context, const uint8_t *request, uint
 	memcpy(&submit, request + 16, sizeof(submit));
 	RULE(bytes == 40 + submit.command_bytes && submit.stream < STREAMS && !submit.reserved);
 	RULE(submit.fence == context->fences[submit.stream] + 1);
-	RULE(submit.command_count <= options.queue_max);
 	context->fences[submit.stream] = submit.fence;
 	if (options.refuse_submit && ++submits == options.refuse_submit)
 		return VGPU_STATUS_MALFORMED;
@@ -702,6 +701,22 @@ static uint32_t answer_request(const uint8_t *request, uint8_t *out, uint32_t ro
 	}
 }
 
+/* Commands that wait on the submit queue, the one being served included. */
+static void check_queued(const struct queue *queue, uint16_t first)
+{
+	uint16_t end = __atomic_load_n(&queue->avail[1], __ATOMIC_ACQUIRE);
+	uint32_t total[CONTEXTS_MAX] = { 0 };
+
+	for (uint16_t at = first; at != end; at++) {
+		const struct ring_desc *desc = &queue->desc[queue->avail[2 + at % queue->size]];
+		const uint8_t *request = guest(desc->address, 40);
+		uint32_t context = *(const uint32_t *)(request + 8) % CONTEXTS_MAX;
+
+		total[context] += *(const uint32_t *)(request + 20);
+		RULE(total[context] <= options.queue_max);
+	}
+}
+
 /* One chain: a readable descriptor, then a writable one. */
 static void serve_chain(struct queue *queue, bool is_submit, uint16_t head)
 {
@@ -722,6 +737,7 @@ static void serve_chain(struct queue *queue, bool is_submit, uint16_t head)
 
 		RULE(submit->type == VGPU_REQ_SUBMIT && submit->context < CONTEXTS_MAX);
 		RULE(contexts[submit->context].used);
+		check_queued(queue, (uint16_t)(queue->avail_seen - 1));
 		header.status = run_submit(&contexts[submit->context], request, in.bytes);
 	} else {
 		header.status = answer_request(request, response + sizeof(header),

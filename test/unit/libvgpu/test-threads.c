@@ -147,6 +147,82 @@ static void death_wakes_pollers(void)
 	death_wakes(VGPU_WAIT_POLL);
 }
 
+static void *waits_for_event(void *argument)
+{
+	struct worker *self = argument;
+
+	self->result = vgpu_event_synchronize(self->context, self->pointer);
+	self->woke_at = now_seconds();
+	return NULL;
+}
+
+/* Fences of one stream, waited for by as many threads: each is armed in its turn. */
+static void sleepers_of_one_stream(void)
+{
+	struct mock mock = mock_start("--delay-us=20000", NULL, NULL);
+	vgpu_context *context = open_default();
+	struct worker workers[THREADS] = { 0 };
+	vgpu_devptr pointer;
+
+	OK(vgpu_set_wait_mode(context, VGPU_WAIT_INTERRUPT));
+	OK(vgpu_mem_alloc(context, 4, &pointer));
+	for (int i = 0; i < THREADS; i++) {
+		workers[i].context = context;
+		OK(vgpu_event_create(context, &workers[i].pointer));
+		OK(vgpu_memset_d32_async(context, pointer, 1, 1, 0));
+		OK(vgpu_event_record(context, workers[i].pointer, 0));
+		OK(vgpu_stream_flush(context, 0));
+	}
+	for (int i = THREADS - 1; i >= 0; i--)
+		pthread_create(&workers[i].thread, NULL, waits_for_event, &workers[i]);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(workers[i].thread, NULL);
+		CHECK(workers[i].result == VGPU_SUCCESS);
+	}
+	vgpu_close(context);
+	mock_stop(&mock);
+}
+
+/* The thread that sleeps for all has longer to wait than the others. */
+static void leader_wakes_followers(void)
+{
+	struct mock mock = mock_start("--delay-us=50000", NULL, NULL);
+	vgpu_context *context = open_default();
+	struct worker leader = { .context = context }, followers[3] = { 0 };
+	vgpu_function hang = get_function(context, "hang");
+	vgpu_stream hung, stream;
+	vgpu_devptr pointer;
+	int status;
+
+	OK(vgpu_set_wait_mode(context, VGPU_WAIT_INTERRUPT));
+	OK(vgpu_mem_alloc(context, 4, &pointer));
+	OK(vgpu_stream_create(context, &hung));
+	OK(vgpu_stream_create(context, &stream));
+	OK(vgpu_event_create(context, &leader.pointer));
+	OK(vgpu_launch(context, hang, (struct vgpu_dim3){ 1, 1, 1 }, (struct vgpu_dim3){ 0, 0, 0 },
+		       NULL, 0, hung));
+	OK(vgpu_event_record(context, leader.pointer, hung));
+	pthread_create(&leader.thread, NULL, waits_for_event, &leader);
+	usleep(120000);
+	for (int i = 0; i < 3; i++) {
+		followers[i].context = context;
+		OK(vgpu_event_create(context, &followers[i].pointer));
+		OK(vgpu_memset_d32_async(context, pointer, 1, 1, stream));
+		OK(vgpu_event_record(context, followers[i].pointer, stream));
+		pthread_create(&followers[i].thread, NULL, waits_for_event, &followers[i]);
+	}
+	for (int i = 0; i < 3; i++) {
+		pthread_join(followers[i].thread, NULL);
+		CHECK(followers[i].result == VGPU_SUCCESS);
+	}
+	kill(mock.pid, SIGKILL);
+	waitpid(mock.pid, &status, 0);
+	pthread_join(leader.thread, NULL);
+	CHECK(leader.result == VGPU_ERROR_DEVICE_LOST);
+	vgpu_close(context);
+	unlink(mock.path);
+}
+
 static void *launches_on_one_stream(void *argument)
 {
 	struct worker *self = argument;
@@ -233,6 +309,8 @@ const struct test threads_tests[] = {
 	{ "threads-sleeping-without-event-idx", threads_sleeping_without_event_idx },
 	{ "death-wakes-sleepers", death_wakes_sleepers },
 	{ "death-wakes-pollers", death_wakes_pollers },
+	{ "sleepers-of-one-stream", sleepers_of_one_stream },
+	{ "leader-wakes-followers", leader_wakes_followers },
 	{ "one-stream-for-all", one_stream_for_all },
 	{ "tables-from-all-threads", tables_from_all_threads },
 	{ NULL, NULL },

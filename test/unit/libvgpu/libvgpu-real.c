@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * libvgpu-real --list | NAME: one test of libvgpu with a real device, the one
+ * that VGPU_DEVICE names.
+ */
+#include <pthread.h>
+#include <signal.h>
+
+#include "libvgpu-test.h"
+
+#define MIB (1u << 20)
+
+static const char code[] =
+	"@group(0) @binding(0) var<storage, read> a: array<u32>;\n"
+	"@group(0) @binding(1) var<storage, read> b: array<u32>;\n"
+	"@group(0) @binding(2) var<storage, read_write> sum: array<u32>;\n"
+	"struct P { count: u32, rounds: u32 }\n"
+	"@group(0) @binding(3) var<uniform> p: P;\n"
+	"@compute @workgroup_size(64)\n"
+	"fn add(@builtin(global_invocation_id) id: vec3u) {\n"
+	"  if (id.x < p.count) { sum[id.x] = a[id.x] + b[id.x]; }\n"
+	"}\n"
+	"@compute @workgroup_size(64)\n"
+	"fn slow(@builtin(global_invocation_id) id: vec3u) {\n"
+	"  var x = id.x;\n"
+	"  for (var i = 0u; i < p.rounds; i++) { x = x * 1664525u + 1013904223u; }\n"
+	"  sum[id.x % arrayLength(&sum)] = x;\n"
+	"}\n";
+
+struct p {
+	uint32_t count, rounds;
+};
+
+static vgpu_function load(vgpu_context *context, const char *name)
+{
+	vgpu_module module;
+	vgpu_function function;
+
+	OK(vgpu_module_load(context, code, strlen(code), VGPU_FORMAT_WGSL, &module, NULL, 0));
+	OK(vgpu_function_get(context, module, name, &function));
+	return function;
+}
+
+static void launch_add(vgpu_context *context, vgpu_function add, vgpu_devptr a, vgpu_devptr b,
+		       vgpu_devptr sum, uint32_t count, vgpu_stream stream)
+{
+	struct p p = { count, 0 };
+	struct vgpu_arg args[] = { vgpu_arg_pointer(a), vgpu_arg_pointer(b), vgpu_arg_pointer(sum),
+				   vgpu_arg_value(&p, sizeof(p)) };
+
+	OK(vgpu_launch(context, add, (struct vgpu_dim3){ (count + 63) / 64, 1, 1 },
+		       (struct vgpu_dim3){ 0, 0, 0 }, args, 4, stream));
+}
+
+static void arguments_may_alias(void)
+{
+	vgpu_context *context = open_default();
+	vgpu_function add = load(context, "add");
+	uint32_t host[1024], back[1024];
+	vgpu_devptr x;
+
+	for (uint32_t i = 0; i < 1024; i++)
+		host[i] = i * 3;
+	OK(vgpu_mem_alloc(context, sizeof(host), &x));
+	OK(vgpu_memcpy_h2d(context, x, host, sizeof(host)));
+	/* x + x into another place, then into itself, then pointers into the middle. */
+	launch_add(context, add, x, x, x + 2048, 512, 0);
+	launch_add(context, add, x, x, x, 512, 0);
+	launch_add(context, add, x + 4, x + 2048 + 4, x + 2048 + 4, 100, 0);
+	OK(vgpu_memcpy_d2h(context, back, x, sizeof(back)));
+	for (uint32_t i = 0; i < 512; i++) {
+		CHECK(back[i] == i * 6);
+		CHECK(back[512 + i] == (i >= 1 && i <= 100 ? i * 12 : i * 6));
+	}
+	vgpu_close(context);
+}
+
+static void compile_errors_reach_the_program(void)
+{
+	static const char bad[] = "@compute @workgroup_size(1)\nfn main() {\n  let x = undefined_name;\n}\n";
+	vgpu_context *context = open_default();
+	vgpu_function function;
+	vgpu_module module;
+	char log[2000];
+
+	FAILS(VGPU_ERROR_MODULE_INVALID,
+	      vgpu_module_load(context, bad, strlen(bad), VGPU_FORMAT_WGSL, &module, log,
+			       sizeof(log)));
+	CHECK(strstr(log, "undefined_name"));
+	TEXT_HAS("undefined_name");
+	FAILS(VGPU_ERROR_MODULE_INVALID,
+	      vgpu_module_load(context, "fn (", 4, VGPU_FORMAT_WGSL, &module, NULL, 0));
+	OK(vgpu_module_load(context, code, strlen(code), VGPU_FORMAT_WGSL, &module, log,
+			    sizeof(log)));
+	FAILS(VGPU_ERROR_FUNCTION_NOT_FOUND, vgpu_function_get(context, module, "nope", &function));
+	OK(vgpu_function_get(context, module, "add", &function));
+	OK(vgpu_module_unload(context, module));
+	OK(vgpu_synchronize(context));
+	vgpu_close(context);
+}
+
+static void check_copies(vgpu_context *context, vgpu_devptr base, uint8_t *up, uint8_t *down,
+			 size_t bytes, size_t offset)
+{
+	for (size_t i = 0; i < bytes; i++)
+		up[i] = (uint8_t)(i * 7 + (i >> 10) + bytes + offset);
+	memset(down, 0, bytes);
+	OK(vgpu_memset_d8(context, base, 0xaa, bytes + 64));
+	OK(vgpu_memcpy_h2d(context, base + offset, up, bytes));
+	OK(vgpu_memcpy_d2h(context, down, base + offset, bytes));
+	CHECK(!memcmp(up, down, bytes));
+	OK(vgpu_memcpy_d2h(context, down, base, offset + 1));
+	for (size_t i = 0; i < offset; i++)
+		CHECK(down[i] == 0xaa);
+	OK(vgpu_memcpy_d2h(context, down, base + offset + bytes, 5));
+	CHECK(down[0] == 0xaa && down[4] == 0xaa);
+}
+
+static void copies_of_any_size_and_alignment(void)
+{
+	static const size_t sizes[] = { 1, 2, 5, 4095, 4099, 100001, 2 * MIB + 3, 33 * MIB + 1 };
+	vgpu_context *context = open_default();
+	uint8_t *a = malloc(34 * MIB), *b = malloc(34 * MIB);
+	void *pinned, *pinned2;
+	vgpu_devptr base;
+
+	OK(vgpu_mem_alloc(context, 34 * MIB, &base));
+	OK(vgpu_host_alloc(context, 34 * MIB, &pinned));
+	OK(vgpu_host_alloc(context, 34 * MIB, &pinned2));
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		check_copies(context, base, a, b, sizes[i], i % 4);
+		check_copies(context, base, pinned, pinned2, sizes[i], (i + 1) % 4);
+		check_copies(context, base, (uint8_t *)pinned + 1, b, sizes[i], (i + 2) % 4);
+	}
+	free(a);
+	free(b);
+	vgpu_close(context);
+}
+
+static void overlapping_device_copies(void)
+{
+	vgpu_context *context = open_default();
+	uint8_t *expected = malloc(MIB), *back = malloc(MIB);
+	vgpu_devptr base;
+
+	for (uint32_t i = 0; i < MIB; i++)
+		expected[i] = (uint8_t)(i * 31 + (i >> 8));
+	OK(vgpu_mem_alloc(context, MIB, &base));
+	OK(vgpu_memcpy_h2d(context, base, expected, MIB));
+	OK(vgpu_memcpy_d2d_async(context, base + 1001, base + 3, 500000, 0));
+	OK(vgpu_memcpy_d2d_async(context, base + 17, base + 4000, 500001, 0));
+	OK(vgpu_memcpy_d2d_async(context, base, base + 524288, 65536, 0));
+	memmove(expected + 1001, expected + 3, 500000);
+	memmove(expected + 17, expected + 4000, 500001);
+	memmove(expected, expected + 524288, 65536);
+	OK(vgpu_memcpy_d2h(context, back, base, MIB));
+	CHECK(!memcmp(expected, back, MIB));
+	free(expected);
+	free(back);
+	vgpu_close(context);
+}
+
+struct worker {
+	pthread_t thread;
+	vgpu_context *context;
+	vgpu_function add;
+	uint32_t number;
+};
+
+static void *works(void *argument)
+{
+	struct worker *self = argument;
+	uint32_t host[3000];
+	vgpu_devptr x, y;
+	vgpu_stream stream;
+
+	OK(vgpu_stream_create(self->context, &stream));
+	OK(vgpu_mem_alloc(self->context, sizeof(host), &x));
+	OK(vgpu_mem_alloc(self->context, sizeof(host), &y));
+	for (uint32_t round = 0; round < 20; round++) {
+		for (uint32_t i = 0; i < 3000; i++)
+			host[i] = self->number * 100000 + i + round;
+		OK(vgpu_memcpy_h2d_async(self->context, x, host, sizeof(host), stream));
+		OK(vgpu_memset_d32_async(self->context, y, round, 3000, stream));
+		for (int i = 0; i < 5; i++)
+			launch_add(self->context, self->add, x, y, y, 3000, stream);
+		OK(vgpu_memcpy_d2h_async(self->context, host, y, sizeof(host), stream));
+		OK(vgpu_stream_synchronize(self->context, stream));
+		for (uint32_t i = 0; i < 3000; i++)
+			CHECK(host[i] == 5 * (self->number * 100000 + i + round) + round);
+	}
+	OK(vgpu_mem_free(self->context, x));
+	OK(vgpu_mem_free(self->context, y));
+	OK(vgpu_stream_destroy(self->context, stream));
+	return NULL;
+}
+
+static void threads_with_streams_and_contexts(void)
+{
+	struct worker workers[6];
+	vgpu_context *contexts[2];
+
+	for (int i = 0; i < 2; i++)
+		contexts[i] = open_default();
+	OK(vgpu_set_wait_mode(contexts[0], VGPU_WAIT_INTERRUPT));
+	for (uint32_t i = 0; i < 6; i++) {
+		workers[i].context = contexts[i % 2];
+		workers[i].add = load(contexts[i % 2], "add");
+		workers[i].number = i;
+		pthread_create(&workers[i].thread, NULL, works, &workers[i]);
+	}
+	for (int i = 0; i < 6; i++)
+		pthread_join(workers[i].thread, NULL);
+	for (int i = 0; i < 2; i++) {
+		struct vgpu_mem_info info;
+
+		OK(vgpu_mem_info(contexts[i], &info));
+		CHECK(info.allocation_count == 0);
+		vgpu_close(contexts[i]);
+	}
+}
+
+static void memory_runs_out_and_comes_back(void)
+{
+	vgpu_context *context = open_default();
+	enum vgpu_result result = VGPU_SUCCESS;
+	vgpu_devptr pointers[1000];
+	struct vgpu_device_info device;
+	struct vgpu_mem_info before, after;
+	int count = 0;
+
+	OK(vgpu_device_info(context, &device));
+	OK(vgpu_mem_info(context, &before));
+	FAILS(VGPU_ERROR_ALLOCATION_TOO_LARGE,
+	      vgpu_mem_alloc(context, device.allocation_bytes_max + 1, &pointers[0]));
+	while (result == VGPU_SUCCESS && count < 1000) {
+		result = vgpu_mem_alloc(context, device.allocation_bytes_max, &pointers[count]);
+		count += result == VGPU_SUCCESS;
+	}
+	CHECK(result == VGPU_ERROR_OUT_OF_MEMORY);
+	CHECK((uint64_t)count == before.total_bytes / device.allocation_bytes_max);
+	while (count)
+		OK(vgpu_mem_free(context, pointers[--count]));
+	OK(vgpu_mem_info(context, &after));
+	CHECK(after.free_bytes == before.free_bytes && after.context_bytes == 0);
+	OK(vgpu_mem_alloc(context, 4096, &pointers[0]));
+	OK(vgpu_memset_d8(context, pointers[0], 1, 4096));
+	vgpu_close(context);
+}
+
+static void trains_of_launches_with_events(void)
+{
+	vgpu_context *context = open_default();
+	vgpu_function add = load(context, "add");
+	vgpu_event start, end;
+	struct vgpu_stats stats;
+	vgpu_devptr x;
+	uint32_t value;
+	int64_t ns;
+
+	OK(vgpu_mem_alloc(context, 8, &x));
+	OK(vgpu_memset_d32(context, x, 1, 2));
+	OK(vgpu_event_create(context, &start));
+	OK(vgpu_event_create(context, &end));
+	OK(vgpu_event_record(context, start, 0));
+	for (int i = 0; i < 3000; i++)
+		launch_add(context, add, x, x + 4, x, 1, 0);
+	OK(vgpu_event_record(context, end, 0));
+	OK(vgpu_event_elapsed(context, start, end, &ns));
+	CHECK(ns > 0);
+	OK(vgpu_memcpy_d2h(context, &value, x, 4));
+	CHECK(value == 3001);
+	OK(vgpu_statistics(context, &stats));
+	CHECK(stats.launches == 3000 && stats.commands_rejected == 0);
+	vgpu_close(context);
+}
+
+/* Ends itself in the middle of work, holding memory; "nothing-is-left" comes next. */
+static void dies_in_the_middle(void)
+{
+	vgpu_context *context = open_default();
+	vgpu_function slow = load(context, "slow");
+	struct p p = { 0, 2000 };
+	vgpu_devptr x;
+
+	OK(vgpu_mem_alloc(context, 64 * MIB, &x));
+	struct vgpu_arg args[] = { vgpu_arg_pointer(x), vgpu_arg_value(&p, sizeof(p)) };
+
+	for (int i = 0; i < 100; i++)
+		OK(vgpu_launch(context, slow, (struct vgpu_dim3){ 200, 1, 1 },
+			       (struct vgpu_dim3){ 0, 0, 0 }, args, 2, 0));
+	OK(vgpu_stream_flush(context, 0));
+	raise(SIGKILL);
+}
+
+static void nothing_is_left(void)
+{
+	vgpu_context *context = open_default();
+	struct vgpu_mem_info info;
+
+	OK(vgpu_mem_info(context, &info));
+	CHECK(info.free_bytes == info.total_bytes);
+	vgpu_close(context);
+}
+
+/* "ready" on stdout, then waits for its device to be killed. */
+static void outlives_the_device(void)
+{
+	vgpu_context *context = open_default();
+	vgpu_function add = load(context, "add");
+	enum vgpu_result result = VGPU_SUCCESS;
+	vgpu_devptr x;
+	double begin;
+
+	OK(vgpu_mem_alloc(context, 4096, &x));
+	printf("ready\n");
+	fflush(stdout);
+	begin = now_seconds();
+	while (result == VGPU_SUCCESS && now_seconds() - begin < 20) {
+		launch_add(context, add, x, x, x, 1, 0);
+		result = vgpu_synchronize(context);
+		if (result == VGPU_ERROR_DEVICE_LOST)
+			break;
+		OK(result);
+	}
+	CHECK(result == VGPU_ERROR_DEVICE_LOST);
+	TEXT_HAS("lost");
+	FAILS(VGPU_ERROR_DEVICE_LOST, vgpu_mem_alloc(context, 1, &x));
+	vgpu_close(context);
+}
+
+static const struct test tests[] = {
+	{ "arguments-may-alias", arguments_may_alias },
+	{ "compile-errors-reach-the-program", compile_errors_reach_the_program },
+	{ "copies-of-any-size-and-alignment", copies_of_any_size_and_alignment },
+	{ "overlapping-device-copies", overlapping_device_copies },
+	{ "threads-with-streams-and-contexts", threads_with_streams_and_contexts },
+	{ "memory-runs-out-and-comes-back", memory_runs_out_and_comes_back },
+	{ "trains-of-launches-with-events", trains_of_launches_with_events },
+	{ "dies-in-the-middle", dies_in_the_middle },
+	{ "nothing-is-left", nothing_is_left },
+	{ "outlives-the-device", outlives_the_device },
+	{ NULL, NULL },
+};
+
+int main(int count, char **arguments)
+{
+	alarm(60);
+	for (const struct test *test = tests; test->name; test++) {
+		if (count == 2 && !strcmp(arguments[1], "--list")) {
+			puts(test->name);
+		} else if (count == 2 && !strcmp(arguments[1], test->name)) {
+			test->run();
+			return 0;
+		}
+	}
+	if (count == 2 && !strcmp(arguments[1], "--list"))
+		return 0;
+	fprintf(stderr, "usage: libvgpu-real --list | NAME\n");
+	return 2;
+}
