@@ -122,6 +122,28 @@ void vgpu_device_break(struct vgpu_device *vd, const char *why)
 	vgpu_wake_everyone(vd);
 }
 
+/**
+ * vgpu_device_revive - take a device back that answers after all
+ * @vd: the device
+ *
+ * One that was given up because it took too long (the host slept, say) is
+ * lost no more once it has returned all that it had. What it knows of the old
+ * session is void then.
+ */
+void vgpu_device_revive(struct vgpu_device *vd)
+{
+	if (!READ_ONCE(vd->broken))
+		return;
+	mutex_lock(&vd->session_lock);
+	if (vd->broken && vgpu_queues_idle(vd)) {
+		dev_info(&vd->dev, "answers again\n");
+		vgpu_session_lost(vd, vd->session, "it was given up");
+		/* Whoever sees the device whole sees the session lost. */
+		smp_store_release(&vd->broken, false);
+	}
+	mutex_unlock(&vd->session_lock);
+}
+
 /* -- session ------------------------------------------------------------- */
 
 /**

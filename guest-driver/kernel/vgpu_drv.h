@@ -52,7 +52,8 @@ struct vgpu_device;
  * struct vgpu_queue - a virtqueue and those who wait for it
  * @vq: the virtqueue; only inside vgpu_enter()
  * @entries: size of its ring
- * @lock: guards @vq, @sleepers and @wakes
+ * @lock: guards @vq, @owned, @sleepers and @wakes
+ * @owned: buffers that the device has
  * @wait: waiters for a reply or for room
  * @sleepers: how many want an interrupt
  * @wakes: counts wake-ups, so that none is missed between looking and sleeping
@@ -61,6 +62,7 @@ struct vgpu_queue {
 	struct virtqueue *vq;
 	unsigned int entries;
 	spinlock_t lock;
+	unsigned int owned;
 	wait_queue_head_t wait;
 	unsigned int sleepers;
 	unsigned long wakes;
@@ -294,6 +296,7 @@ void vgpu_exit(struct vgpu_device *vd, int cookie);
 bool vgpu_usable(const struct vgpu_device *vd);
 long vgpu_timeout_jiffies(void);
 void vgpu_device_break(struct vgpu_device *vd, const char *why);
+void vgpu_device_revive(struct vgpu_device *vd);
 void vgpu_session_lost(struct vgpu_device *vd, u64 session, const char *why);
 int vgpu_session_ensure(struct vgpu_device *vd);
 int vgpu_session_renew(struct vgpu_device *vd);
@@ -304,6 +307,7 @@ int vgpu_queues_start(struct vgpu_device *vd);
 void vgpu_queues_fill(struct vgpu_device *vd);
 void vgpu_queues_stop(struct vgpu_device *vd);
 void vgpu_queue_wake(struct vgpu_queue *q);
+bool vgpu_queues_idle(struct vgpu_device *vd);
 bool vgpu_queue_prepare(struct vgpu_device *vd, struct vgpu_queue *q);
 void vgpu_queue_finish(struct vgpu_device *vd, struct vgpu_queue *q);
 int vgpu_queue_wait_room(struct vgpu_device *vd, struct vgpu_queue *q,

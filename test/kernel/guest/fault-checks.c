@@ -261,6 +261,29 @@ static void sleepers_notice_a_mute_device(void)
 	CHECK_EQ(contexts_on_device(fd), 1);
 }
 
+/* Given up, but only slow: it is taken back, without its old contexts. */
+static void a_late_device_is_taken_back(void)
+{
+	int fd = open_device(), other;
+	uint64_t start = now_ms(), fence;
+	struct vgpu_ioctl_info info;
+
+	put("/sys/module/virtio_vgpu/parameters/timeout_s", "1");
+	fence = tell(fd, 0, MOCK_SLOW_CONTROL, 2500);
+	CHECK_EQ(wait_fence(fd, 0, fence, VGPU_WAIT_FOREVER, 0, NULL), 0);
+	CHECK_EQ(memory_info(fd, NULL, NULL, NULL), -ETIMEDOUT);
+	CHECK_ERRNO(open("/dev/vgpu0", O_RDWR), ENODEV);
+	put("/sys/module/virtio_vgpu/parameters/timeout_s", "30");
+	while (now_ms() - start < 2800)
+		sleep_ms(20);
+	other = open_device();
+	CHECK_EQ(contexts_on_device(other), 1);
+	CHECK_ERRNO(ioctl(fd, VGPU_IOC_INFO, &info), ENODEV);
+	close(fd);
+	CHECK_EQ(stat_of("leaked_bytes"), 0);
+	CHECK_EQ(contexts_on_device(other), 1);
+}
+
 /* The last one: the device is given up, and nobody hangs because of it. */
 static void a_mute_device_is_given_up(void)
 {
@@ -309,6 +332,7 @@ const struct check fault_checks[] = {
 	  a_forgotten_interrupt_costs_time_only },
 	{ "sleepers_notice_that_the_device_forgot",
 	  sleepers_notice_that_the_device_forgot },
+	{ "a_late_device_is_taken_back", a_late_device_is_taken_back },
 	{ "sleepers_notice_a_mute_device", sleepers_notice_a_mute_device },
 	{ "a_mute_device_is_given_up", a_mute_device_is_given_up },
 	{ NULL, NULL },
