@@ -113,6 +113,12 @@ export class GvmcsInstance {
     return ((this.executionControls()?.exit_bitmap ?? 0) & (1 << reason)) !== 0;
   }
 
+  /** Whether the execution controls have changed since they were read: ask at each entry. */
+  controlsChanged(): boolean {
+    const sequence = this.#controls.page.words.load32(ControlsWordsAt.controls_sequence);
+    return sequence !== this.#state.page.words.load32(StateWordsAt.controls_sequence);
+  }
+
   /** What the vGPU may use; null if the broker was ended while it wrote. */
   executionControls(): ExecutionControls | null {
     const { words } = this.#controls.page;

@@ -36,7 +36,7 @@ export const settingLimits = {
 } as const;
 
 export const defaultSettings: SchedulingSettings = {
-  policy: "equal",
+  policy: "best-effort",
   sliceNs: 2e6,
   weight: 1,
   minShare: 0,

@@ -235,19 +235,26 @@ describe("a small guest beside a large one", () => {
 });
 
 describe("guests that use a quarter of the GPU each", () => {
-  it("together keep it as busy as one that saturates it", () => {
+  // Equal shares with slices shorter than a step let the guests finish together, and then pause
+  // together: who wants the GPU full takes turns, or slices as long as a step.
+  it.each([
+    ["best-effort", 2],
+    ["best-effort", 10],
+    ["equal", 10],
+  ] as const)("together keep it as busy as one that saturates it (%s, %i ms)", (policy, slice) => {
     const random = new SeededRandom(5);
+    const settings = { policy, sliceNs: slice * MS };
     const bursty = (): Workload => ({
       next: () => kernel(5),
       depth: 1,
       pause: () => (10 + random.below(1000) / 100) * MS,
     });
-    const alone = run([{ workload: bursty() }], 20_000 * MS);
+    const alone = run([{ settings, workload: bursty() }], 10_000 * MS);
     expect(utilisation(alone)).toBeGreaterThan(0.24);
     expect(utilisation(alone)).toBeLessThan(0.26);
-    const saturated = run([{ workload: saturating(() => kernel(5)) }], 20_000 * MS);
-    const guests = Array.from({ length: 8 }, () => ({ workload: bursty() }));
-    const together = run(guests, 20_000 * MS);
+    const saturated = run([{ settings, workload: saturating(() => kernel(5)) }], 2_000 * MS);
+    const guests = Array.from({ length: 8 }, () => ({ settings, workload: bursty() }));
+    const together = run(guests, 10_000 * MS);
     expect(utilisation(together) / utilisation(saturated)).toBeGreaterThanOrEqual(0.95);
     expect(utilisation(together) / utilisation(alone)).toBeGreaterThanOrEqual(3.5);
     expect(jain(together.work)).toBeGreaterThanOrEqual(0.995);

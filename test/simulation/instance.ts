@@ -205,7 +205,9 @@ export class SimInstance {
     const deadlineNs = gvmcs.deadlineNs();
     const head = this.#queue[0];
     if (this.fault === "deaf" && this.#takeFault("deaf")) {
+      // Its work stays on the GPU until its process is gone.
       this.#running = true;
+      world.gpu.run(this.id, Number.POSITIVE_INFINITY, () => {});
       return;
     }
     if (deadlineNs !== null && world.nowNs >= deadlineNs) {
