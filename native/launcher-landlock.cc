@@ -113,6 +113,7 @@ void ApplyLandlock(const Paths& paths, Report& report) {
                          kRemoveFile | kRemoveDir;
   const uint64_t device = kReadFile | kReadDir | kWriteFile | kIoctlDev;
   for (const auto& path : paths.read) Allow(ruleset, path, kReadFile | kReadDir);
+  for (const auto& path : paths.list) Allow(ruleset, path, kReadDir);
   for (const auto& path : paths.write) Allow(ruleset, path, write & handled);
   for (const auto& path : paths.device) Allow(ruleset, path, device & handled);
   for (const auto& path : paths.execute) Allow(ruleset, path, kReadFile | kExecute);

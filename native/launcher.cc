@@ -54,8 +54,9 @@ Confines itself, then executes PROGRAM (an absolute path) in its own place.
   --limit=NAME=N     lower a resource limit: core, nofile, nproc, as, data, fsize, memlock, stack
                      (bytes or a count); may be given several times
   --read=PATH        files and folders that may be read           } several times; all other files
-  --write=PATH       folders in which files may be made as well   } are refused where the kernel
-  --device=PATH      devices that may be read, written, ioctl-ed  } has Landlock
+  --list=PATH        folders that may be listed, but not read in  } are refused where the kernel
+  --write=PATH       folders in which files may be made as well   } has Landlock
+  --device=PATH      devices that may be read, written, ioctl-ed  }
   --private=PATH     a folder that is made if absent, given to USER, and allowed as by --write
   --last-fd=N        close every descriptor above N
   --report-fd=N      write what was applied there as JSON, instead of as text to stderr
@@ -162,6 +163,8 @@ void ParseOption(std::string_view argument, Options& options) {
     options.limits.push_back(LimitOf(value));
   } else if (name == "--read") {
     options.paths.read.push_back(PathOf(name, value));
+  } else if (name == "--list") {
+    options.paths.list.push_back(PathOf(name, value));
   } else if (name == "--write") {
     options.paths.write.push_back(PathOf(name, value));
   } else if (name == "--device") {

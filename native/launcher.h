@@ -20,6 +20,7 @@ struct Report {
 /// Files that the program may reach; all else is refused where the kernel has Landlock.
 struct Paths {
   std::vector<std::string> read;    ///< read, and list folders
+  std::vector<std::string> list;    ///< list folders only
   std::vector<std::string> write;   ///< create, change and remove below
   std::vector<std::string> device;  ///< read, write, ioctl
   std::vector<std::string> execute;
