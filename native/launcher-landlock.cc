@@ -61,8 +61,13 @@ uint64_t HandledFs(int abi) {
          (abi >= 5 ? kIoctlDev : 0);
 }
 
-void Allow(int ruleset, const std::string& path, uint64_t rights) {
+void Allow(int ruleset, const std::string& path, uint64_t rights, Report& report) {
   const int fd = ::open(path.c_str(), O_PATH | O_CLOEXEC);
+  if (fd < 0 && errno == EACCES) {
+    // Nothing is lost by going on, but whoever wonders why a driver is not found has to know.
+    report.missing.push_back("access to " + path + " (its folders are closed to this user)");
+    return;
+  }
   struct stat status {};
   if (fd < 0 || ::fstat(fd, &status) != 0) Fail("the path '" + path + "' can't be allowed", errno);
   const PathBeneathAttr rule{S_ISDIR(status.st_mode) ? rights : rights & kOfFiles, fd};
@@ -112,11 +117,11 @@ void ApplyLandlock(const Paths& paths, Report& report) {
   const uint64_t write = kReadFile | kReadDir | kWriteFile | kTruncate | kMakeReg | kMakeDir |
                          kRemoveFile | kRemoveDir;
   const uint64_t device = kReadFile | kReadDir | kWriteFile | kIoctlDev;
-  for (const auto& path : paths.read) Allow(ruleset, path, kReadFile | kReadDir);
-  for (const auto& path : paths.list) Allow(ruleset, path, kReadDir);
-  for (const auto& path : paths.write) Allow(ruleset, path, write & handled);
-  for (const auto& path : paths.device) Allow(ruleset, path, device & handled);
-  for (const auto& path : paths.execute) Allow(ruleset, path, kReadFile | kExecute);
+  for (const auto& path : paths.read) Allow(ruleset, path, kReadFile | kReadDir, report);
+  for (const auto& path : paths.list) Allow(ruleset, path, kReadDir, report);
+  for (const auto& path : paths.write) Allow(ruleset, path, write & handled, report);
+  for (const auto& path : paths.device) Allow(ruleset, path, device & handled, report);
+  for (const auto& path : paths.execute) Allow(ruleset, path, kReadFile | kExecute, report);
 
   if (::syscall(kRestrictSelf, ruleset, 0) != 0) Fail("landlock_restrict_self", errno);
   ::close(ruleset);
