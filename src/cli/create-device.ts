@@ -5,6 +5,7 @@
  */
 import { connectBroker } from "../broker/instance-link.js";
 import type { Executor } from "../gpu/executor.js";
+import type { Faults } from "../gpu/faulty/index.js";
 import { GVMCS, GvmcsInstance } from "../gvmcs/index.js";
 import { GvmcsLease } from "../instance/gvmcs-lease.js";
 import { createDevice as createVgpu, DEFAULT_LIMITS, type VgpuDevice } from "../instance/index.js";
@@ -50,7 +51,12 @@ let faulty: (() => Promise<Executor>) | null = null;
 async function openFaulty(): Promise<() => Promise<Executor>> {
   const { faultyOpener, parseFaults } = await import("../gpu/faulty/index.js");
   const { createNullExecutor } = await import("../gpu/null/index.js");
-  const faults = parseFaults(process.env.VGPU_FAULTS ?? "");
+  let faults: Faults;
+  try {
+    faults = parseFaults(process.env.VGPU_FAULTS ?? "");
+  } catch (error) {
+    throw new UsageError(`VGPU_FAULTS: ${error instanceof Error ? error.message : String(error)}`);
+  }
   return faultyOpener(() => createNullExecutor({ nowNs }), faults);
 }
 
