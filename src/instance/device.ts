@@ -153,15 +153,15 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       // The decoder has made sure that addresses are below 2^53, which is what the brand says.
       translate: (address, bytes) => memory.translate(address as GuestAddress, bytes),
     };
-    this.runner.memory = this.#views;
-    this.runner.setSuspended(true);
+    this.runner.publisher.memory = this.#views;
+    this.runner.publisher.setSuspended(true);
   }
 
   detach(): void {
     this.#events.suspended = true;
-    this.runner.setSuspended(true);
+    this.runner.publisher.setSuspended(true);
     this.#dropSession();
-    this.runner.memory = null;
+    this.runner.publisher.memory = null;
     this.#views = null;
     this.#transport = null;
     this.#events.transport = null;
@@ -179,22 +179,24 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   ringsChanged(suspended: boolean): void {
     this.#events.suspended = suspended;
-    this.runner.setSuspended(suspended);
-    if (!suspended) this.#events.deliver();
+    this.runner.publisher.setSuspended(suspended);
+    if (suspended) return;
+    this.runner.pump();
+    this.#events.deliver();
   }
 
   memoryChanged(): void {
     for (const context of this.contexts.values()) {
       context.hostmems.dropViews();
       const missing = context.timeline.map(this.memory);
-      if (missing === null) this.runner.republish(context);
+      if (missing === null) this.runner.publisher.republish(context);
       else
         this.#log.warn(
           { context: context.id, address: missing },
           "a timeline or arm page is not mapped any more",
         );
     }
-    this.runner.publish();
+    this.runner.publisher.publish();
   }
 
   // ---- ControlHost and SubmitHost -------------------------------------------------------------
@@ -404,7 +406,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     if (executor !== null) return;
     this.#epoch = this.#randomEpoch();
     this.runner.deviceLost(this.contexts.values(), message);
-    this.runner.publish();
+    this.runner.publisher.publish();
     if (this.initialised) this.#events.epochChanged();
   }
 

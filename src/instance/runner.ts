@@ -24,9 +24,11 @@ import type { GuestViews } from "./hostmem.js";
 import type { KernelStore } from "./kernel-store.js";
 import type { Lease } from "./lease.js";
 import type { SchedulingLimits } from "./limits.js";
+import { Publisher, type PublisherOptions } from "./publisher.js";
 import { Fifo, Job, type Stream } from "./streams.js";
+import { Watchdog } from "./watchdog.js";
 
-export interface RunnerOptions {
+export interface RunnerOptions extends PublisherOptions {
   readonly nowNs: () => number;
   readonly lease: Lease;
   readonly scheduling: SchedulingLimits;
@@ -34,15 +36,12 @@ export interface RunnerOptions {
   readonly store: KernelStore;
   /** A timer of the runner's own, against hung GPUs. */
   readonly watchdog: OneShot;
-  /** Posts an event message for a context whose armed fence has completed. */
-  readonly notify: (context: Context) => void;
   /** The GPU is gone, as a batch tells it. */
   readonly lost: (message: string) => void;
   /** A context has failed, for the log and the counters. */
   readonly failed: (context: Context, error: ContextError) => void;
   /** Queued work became less, or stopped making progress. */
   readonly drained: () => void;
-  readonly epoch: () => number;
 }
 
 /** The submit that made a context fail. */
@@ -56,8 +55,7 @@ const NO_COMMANDS: readonly DeviceCommand[] = [];
 export class Runner implements ReadGate, ExecuteHost {
   readonly store: KernelStore;
   readonly scheduling: SchedulingLimits;
-  /** Guest memory while a front end is attached. */
-  memory: GuestViews | null = null;
+  readonly publisher: Publisher;
   /** Of all contexts, those that exist no more included. */
   readonly usage = new Usage();
   queuedBytes = 0;
@@ -65,24 +63,28 @@ export class Runner implements ReadGate, ExecuteHost {
   batchesDone = 0;
   readonly #options: RunnerOptions;
   readonly #lease: Lease;
+  readonly #watchdog: Watchdog;
   readonly #ready = new Fifo<Context>();
   readonly #inFlight: BatchRecord[] = [];
-  #held: ReadTarget[] = [];
-  #dirty: Context[] = [];
   #executor: Executor | null = null;
   #record: BatchRecord | null = null;
   #sequence = 0;
-  #suspended = true;
   #pumping = false;
   #leaseRequested = false;
-  #watching = false;
-  #lastDoneNs = 0;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
     this.#lease = options.lease;
     this.scheduling = options.scheduling;
     this.store = options.store;
+    this.publisher = new Publisher(options);
+    this.#watchdog = new Watchdog({
+      limitNs: options.scheduling.watchdogNs,
+      nowNs: options.nowNs,
+      timer: options.watchdog,
+      oldest: () => this.#inFlight[0],
+      hung: (record, ageNs, text) => this.#hung(record, ageNs, text),
+    });
     this.#lease.onRevoke = () => this.#leaseRevoked();
   }
 
@@ -90,8 +92,16 @@ export class Runner implements ReadGate, ExecuteHost {
     return this.#executor;
   }
 
+  get memory(): GuestViews | null {
+    return this.publisher.memory;
+  }
+
   get suspended(): boolean {
-    return this.#suspended;
+    return this.publisher.suspended;
+  }
+
+  hold(target: ReadTarget): void {
+    this.publisher.hold(target);
   }
 
   get inFlight(): number {
@@ -153,7 +163,7 @@ export class Runner implements ReadGate, ExecuteHost {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      while (!this.#suspended && this.#executor !== null) {
+      while (!this.publisher.suspended && this.#executor !== null) {
         if (this.#inFlight.length >= this.scheduling.batchesInFlightMax) break;
         if (this.#ready.length === 0 || !this.#leaseHeld()) break;
         const context = this.#ready.shift();
@@ -164,7 +174,7 @@ export class Runner implements ReadGate, ExecuteHost {
     } finally {
       this.#pumping = false;
     }
-    this.publish();
+    this.publisher.publish();
     this.#options.drained();
   }
 
@@ -219,10 +229,16 @@ export class Runner implements ReadGate, ExecuteHost {
     if (record === null) return;
     record.submittedNs = now;
     this.#inFlight.push(record);
-    this.#watch(this.scheduling.watchdogNs);
+    this.#watchdog.started();
     context.batchesInFlight++;
     context.lastRecord = record;
-    record.batch.submit((outcome) => this.#batchDone(record, outcome, executor));
+    try {
+      record.batch.submit((outcome) => this.#batchDone(record, outcome, executor));
+    } catch (error) {
+      if (!(error instanceof ExecutorError)) throw error;
+      const reason = error.reason === "no-adapter" ? "lost" : error.reason;
+      this.#batchDone(record, { ok: false, reason, message: error.message }, executor);
+    }
   }
 
   #encodeTurn(context: Context): void {
@@ -345,7 +361,7 @@ export class Runner implements ReadGate, ExecuteHost {
       // Fences of what is still queued come after those of the batch.
       if (failed !== null) this.failContext(context, failed, blamed(record));
     }
-    this.publish();
+    this.publisher.publish();
     if (!this.#lease.held && this.#inFlight.length === 0) this.#lease.release();
     this.pump();
   }
@@ -353,7 +369,7 @@ export class Runner implements ReadGate, ExecuteHost {
   /** Takes the record off all lists. */
   #finish(record: BatchRecord): void {
     record.done = true;
-    this.#lastDoneNs = this.nowNs();
+    this.#watchdog.finished();
     const index = this.#inFlight.indexOf(record);
     if (index >= 0) this.#inFlight.splice(index, 1);
     record.context.batchesInFlight--;
@@ -396,7 +412,7 @@ export class Runner implements ReadGate, ExecuteHost {
     stream.doneNs = nowNs;
     if (stream.doneStatus === Status.OK) stream.doneStatus = job.status;
     stream.dirty = true;
-    this.#markDirty(context);
+    this.publisher.mark(context);
   }
 
   // ---- Failure --------------------------------------------------------------------------------
@@ -407,7 +423,7 @@ export class Runner implements ReadGate, ExecuteHost {
     context.error = { ...why, stream: where?.stream ?? 0, fence: where?.fence ?? 0 };
     this.#options.failed(context, context.error);
     context.headerDirty = true;
-    this.#markDirty(context);
+    this.publisher.mark(context);
     for (const stream of context.streams) {
       for (let next = stream.jobs.peek(); next !== undefined; next = stream.jobs.peek()) {
         next.status = why.status;
@@ -433,9 +449,7 @@ export class Runner implements ReadGate, ExecuteHost {
     context.timeline.unmap();
     if (context.ready) this.#ready.remove(context);
     context.ready = false;
-    this.#held = this.#held.filter((target) => target.record.context !== context);
-    if (context.dirty) this.#dirty = this.#dirty.filter((each) => each !== context);
-    context.dirty = false;
+    this.publisher.forget(context);
   }
 
   /** Charges `bytes` until the batches of the context that are in flight are done. */
@@ -462,8 +476,14 @@ export class Runner implements ReadGate, ExecuteHost {
       this.failContext(context, failure(Status.DEVICE_LOST, text), null);
       context.memory.clear(true);
       context.headerDirty = true;
-      this.#markDirty(context);
+      this.publisher.mark(context);
     }
+  }
+
+  #hung(record: BatchRecord, ageNs: number, text: string): void {
+    const why = failure(Status.TIMEOUT, text, ageNs, this.scheduling.watchdogNs);
+    if (!record.context.dead) this.failContext(record.context, why, blamed(record));
+    this.#options.lost(text);
   }
 
   #unblockAll(context: Context): void {
@@ -474,103 +494,6 @@ export class Runner implements ReadGate, ExecuteHost {
       stream.blocked = null;
       stream.listed = false;
     }
-  }
-
-  // ---- Watchdog -------------------------------------------------------------------------------
-
-  /**
-   * The timer is armed once and looks at the oldest batch when it fires, so that a launch costs no
-   * timer of its own.
-   */
-  #watch(afterNs: number): void {
-    if (this.#watching || this.scheduling.watchdogNs === 0) return;
-    this.#watching = true;
-    this.#options.watchdog.arm(Math.max(1, Math.ceil(afterNs)), () => this.#look());
-  }
-
-  #look(): void {
-    this.#watching = false;
-    const oldest = this.#inFlight[0];
-    if (oldest === undefined) return;
-    const { watchdogNs } = this.scheduling;
-    // A batch waits for those before it: its own time begins when the last one was done.
-    const ageNs = this.nowNs() - Math.max(oldest.submittedNs, this.#lastDoneNs);
-    if (ageNs < watchdogNs) {
-      this.#watch(watchdogNs - ageNs);
-      return;
-    }
-    const text =
-      `a batch is not done after ${(ageNs / 1e9).toFixed(1)} s, ` +
-      `the watchdog's limit is ${watchdogNs / 1e9} s`;
-    const why = failure(Status.TIMEOUT, text, ageNs, watchdogNs);
-    if (!oldest.context.dead) this.failContext(oldest.context, why, blamed(oldest));
-    this.#options.lost(text);
-  }
-
-  // ---- Publishing -----------------------------------------------------------------------------
-
-  /** Rings stopped (true) or run again. While they are stopped nothing reaches the guest. */
-  setSuspended(suspended: boolean): void {
-    if (this.#suspended === suspended) return;
-    this.#suspended = suspended;
-    if (suspended) return;
-    for (const target of this.#held.splice(0)) target.deliver();
-    this.pump();
-  }
-
-  hold(target: ReadTarget): void {
-    this.#held.push(target);
-  }
-
-  /** Writes what has completed into the timeline pages, and notifies where it is armed. */
-  publish(): void {
-    if (this.#suspended || this.#dirty.length === 0) return;
-    const contexts = this.#dirty;
-    this.#dirty = [];
-    for (const context of contexts) {
-      context.dirty = false;
-      this.#publishContext(context);
-    }
-  }
-
-  /** The pages are mapped again: everything is shown anew. */
-  republish(context: Context): void {
-    context.headerDirty = true;
-    for (const stream of context.streams) if (stream.doneFence > 0) stream.dirty = true;
-    this.#markDirty(context);
-  }
-
-  #publishContext(context: Context): void {
-    const { timeline } = context;
-    // Nothing is lost: when the page is mapped again, everything is published again.
-    if (!timeline.mapped) return;
-    if (context.headerDirty) {
-      context.headerDirty = false;
-      const { error } = context;
-      timeline.writeHeader(this.#options.epoch(), error?.status ?? Status.OK, error?.stream ?? 0);
-    }
-    let any = false;
-    for (const stream of context.streams) {
-      if (!stream.dirty) continue;
-      timeline.writeSlot(stream);
-      any = true;
-    }
-    if (!any) return;
-    timeline.barrier();
-    let armed = false;
-    for (const stream of context.streams) {
-      if (!stream.dirty) continue;
-      stream.dirty = false;
-      armed = timeline.isArmed(stream) || armed;
-      stream.shownFence = stream.doneFence;
-    }
-    if (armed) this.#options.notify(context);
-  }
-
-  #markDirty(context: Context): void {
-    if (context.dirty || context.dead) return;
-    context.dirty = true;
-    this.#dirty.push(context);
   }
 
   // ---- Turns ----------------------------------------------------------------------------------

@@ -55,9 +55,9 @@ export class Timeline {
   /** Finds both pages; null, or the guest address of the page that is not mapped. */
   map(memory: GuestViews): number | null {
     this.unmap();
-    const page = onePage(memory, this.#timelineAddress);
+    const page = this.#onePage(memory, this.#timelineAddress);
     if (page === null) return this.#timelineAddress;
-    const arm = onePage(memory, this.#armAddress);
+    const arm = this.#onePage(memory, this.#armAddress);
     if (arm === null) return this.#armAddress;
     this.#page = page;
     this.#view = new DataView(page.buffer, page.byteOffset, page.byteLength);
@@ -120,12 +120,19 @@ export class Timeline {
     const armed = this.#words.loadU64(arm, at);
     return armed > slot.shownFence && armed <= slot.doneFence;
   }
-}
 
-/** A page as one view with 8-byte alignment (a fence is one store), or null. */
-function onePage(memory: GuestViews, address: number): Uint8Array | null {
-  const views = memory.translate(address, VGPU.TIMELINE_PAGE_BYTES);
-  const view = views?.[0];
-  if (views === null || view === undefined || views.length !== 1) return null;
-  return view.byteOffset % 8 === 0 ? view : null;
+  /** A page as one view in which a fence can be stored as one word, or null. */
+  #onePage(memory: GuestViews, address: number): Uint8Array | null {
+    const views = memory.translate(address, VGPU.TIMELINE_PAGE_BYTES);
+    const view = views?.[0];
+    if (views === null || view === undefined || views.length !== 1) return null;
+    try {
+      this.#words.loadU64(view, VGPU.TIMELINE_HEADER_BYTES);
+      return view;
+    } catch (error) {
+      // A region may lie at any offset of its file, and its words then at any address.
+      if (error instanceof RangeError) return null;
+      throw error;
+    }
+  }
 }
