@@ -37,7 +37,9 @@
  *
  * Environment: VGPU_DEVICE (which device vgpu_open(NULL, ...) takes),
  * VGPU_WAIT=poll|interrupt|auto (how waiting is done, see enum
- * vgpu_wait_mode).
+ * vgpu_wait_mode), VGPU_TIMEOUT (over unix:, seconds that the device may take
+ * to answer while it is opened; default 10: it serves one program at a time,
+ * so this is also how long to queue for it).
  */
 #ifndef LIBVGPU_H
 #define LIBVGPU_H

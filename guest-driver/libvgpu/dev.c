@@ -86,7 +86,7 @@ static int dev_ioctl(const struct vgpu *context, unsigned long request, void *ar
 
 	do
 		result = ioctl(dev->fd, request, argument);
-	while (result < 0 && (errno == EINTR || errno == EAGAIN));
+	while (result < 0 && errno == EINTR);
 	return result < 0 ? -errno : 0;
 }
 

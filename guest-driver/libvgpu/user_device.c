@@ -97,8 +97,8 @@ static enum vgpu_result vhost_error(const struct user_device *device, uint32_t r
 	switch (error) {
 	case -ETIMEDOUT:
 		return fail(VGPU_ERROR_OPEN_FAILED,
-			    "unix:%s does not answer %s within 10 s; a device serves one program at a time: is another one using it?",
-			    device->path, name);
+			    "unix:%s does not answer %s within %u s (VGPU_TIMEOUT); a device serves one program at a time: is another one using it?",
+			    device->path, name, vhost_timeout_s());
 	case -EREMOTEIO:
 		return fail(VGPU_ERROR_OPEN_FAILED, "unix:%s refuses %s", device->path, name);
 	case -EPROTO:

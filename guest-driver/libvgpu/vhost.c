@@ -9,7 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,8 +19,8 @@
 #define FLAGS_VERSION 0x1u
 #define FLAGS_REPLY 0x5u
 #define FLAG_NEED_REPLY 0x8u
-#define ANSWER_TIMEOUT_MS 10000
 #define PAYLOAD_MAX 512u
+#define TIMEOUT_DEFAULT_S 10u
 
 struct message_header {
 	uint32_t request;
@@ -54,6 +54,14 @@ const char *vhost_name(uint32_t request)
 	case VHOST_REM_MEM_REG: return "REM_MEM_REG";
 	}
 	return "message";
+}
+
+unsigned int vhost_timeout_s(void)
+{
+	const char *chosen = getenv("VGPU_TIMEOUT");
+	long seconds = chosen ? strtol(chosen, NULL, 10) : 0;
+
+	return seconds > 0 && seconds <= 86400 ? (unsigned int)seconds : TIMEOUT_DEFAULT_S;
 }
 
 int vhost_connect(const char *path)
@@ -151,7 +159,7 @@ static int receive(int sock, void *into, size_t bytes, int64_t deadline_ms)
 /* Receives the reply to request: at most PAYLOAD_MAX bytes. */
 static int receive_reply(int sock, uint32_t request, void *payload, uint32_t *bytes)
 {
-	int64_t deadline_ms = now_ms() + ANSWER_TIMEOUT_MS;
+	int64_t deadline_ms = now_ms() + (int64_t)vhost_timeout_s() * 1000;
 	struct message_header header;
 	int error = receive(sock, &header, sizeof(header), deadline_ms);
 

@@ -64,6 +64,8 @@ struct vhost_region {
  * end refused, -ECONNRESET if it is gone. One message at a time per socket.
  */
 int vhost_connect(const char *path);
+/* How long an answer may take: $VGPU_TIMEOUT, else 10 s. */
+unsigned int vhost_timeout_s(void);
 /* Sends, with a descriptor unless fd is -1, and waits for the acknowledgement. */
 int vhost_set(int sock, uint32_t request, const void *payload, uint32_t bytes, int fd);
 /* The same without waiting: before REPLY_ACK is negotiated. */

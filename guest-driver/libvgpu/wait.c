@@ -12,7 +12,7 @@
 #include <time.h>
 
 /* Polling yields the core this often, for the device may need it. */
-#define SPINS_PER_YIELD 64u
+#define SPINS_PER_YIELD 8u
 /* Waits longer than this on average are not worth polling for. */
 #define POLL_AVERAGE_MAX_NS 200000u
 #define POLL_LEAST_NS 5000u

@@ -57,6 +57,7 @@ export class RingLoop {
   readonly #waiter = new RingWaiter();
   readonly #turn = (): void => this.#poll();
   #lastActivityNs = 0;
+  #wasBusy = false;
   #scheduled = false;
   #polling = false;
   #closed = false;
@@ -159,7 +160,11 @@ export class RingLoop {
     else if (this.#polling && this.#spin(polling.spinNs)) {
       if (this.#round()) this.#lastActivityNs = nowNs();
     }
-    const window = busy() ? polling.busyWindowNs : polling.windowNs;
+    const isBusy = busy();
+    // Work has ended: who waited for it is about to send more.
+    if (this.#wasBusy && !isBusy) this.#lastActivityNs = nowNs();
+    this.#wasBusy = isBusy;
+    const window = isBusy ? polling.busyWindowNs : polling.windowNs;
     if (this.#polling && nowNs() - this.#lastActivityNs < window) this.#schedule();
     else this.#settleAll();
   }

@@ -578,6 +578,37 @@ static void wrong_device_is_refused(void)
 	mock_stop(&mock);
 }
 
+static void second_program_is_told(void)
+{
+	struct mock mock = mock_start(NULL, NULL, NULL);
+	vgpu_context *context = open_default();
+	vgpu_devptr pointer;
+	int status;
+	pid_t child = fork();
+
+	if (!child) {
+		setenv("VGPU_TIMEOUT", "1", 1);
+		FAILS(VGPU_ERROR_OPEN_FAILED, vgpu_open(NULL, &context));
+		TEXT_HAS("within 1 s");
+		TEXT_HAS("one program at a time");
+		_exit(0);
+	}
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	OK(vgpu_mem_alloc(context, 4, &pointer));
+	/* One that waits gets its turn. */
+	child = fork();
+	if (!child) {
+		context = open_default();
+		OK(vgpu_mem_alloc(context, 4, &pointer));
+		vgpu_close(context);
+		_exit(0);
+	}
+	usleep(50000);
+	vgpu_close(context);
+	CHECK(waitpid(child, &status, 0) == child && status == 0);
+	mock_stop(&mock);
+}
+
 static void child_is_refused(void)
 {
 	struct mock mock = mock_start(NULL, NULL, NULL);
@@ -659,6 +690,7 @@ const struct test device_tests[] = {
 	{ "pinned-memory-comes-and-goes", pinned_memory_comes_and_goes },
 	{ "slots-run-out-with-a-text", slots_run_out_with_a_text },
 	{ "wrong-device-is-refused", wrong_device_is_refused },
+	{ "second-program-is-told", second_program_is_told },
 	{ "child-is-refused", child_is_refused },
 	{ "dead-device-is-told-at-once", dead_device_is_told_at_once },
 	{ NULL, NULL },

@@ -56,6 +56,19 @@ describe("polling", () => {
     await expect.poll(() => session?.polling, { interval: 1 }).toBe(false);
   });
 
+  it("begins its window anew when work ends: who waited sends more", async () => {
+    const polling = { windowNs: 5e8, busyWindowNs: 3e11, spinNs: 1000 };
+    const { driver, device } = await sessions.start({ polling });
+    device.busy = true;
+    await driver.request(0, pattern(5), 5);
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    device.busy = false;
+    await turns(5);
+    const { kicks } = driver.counts(0);
+    await driver.request(0, pattern(5), 5);
+    expect(driver.counts(0).kicks).toBe(kicks);
+  });
+
   it("loses no request, whatever the windows and the moments are", async () => {
     for (const polling of [never, short, { windowNs: 1000, busyWindowNs: 0, spinNs: 0 }]) {
       const { driver } = await sessions.start({ polling, queueSize: 8 });
