@@ -133,7 +133,9 @@ function sliceGroups(
   const { slicesMin } = host.scheduling;
   if (slicesMin > 0) return Math.ceil(cursor.total / slicesMin);
   if (cost.nsPerGroup === 0) return Math.max(1, Math.floor(cursor.total / PROBE_PARTS));
-  const fitting = (host.budgetNs - host.estimateNs) / Math.max(cost.nsPerGroup, cursor.nsPerGroup);
+  // The last slice tells more of the next one than the average, but not all.
+  const known = cursor.nsPerGroup > 0 ? cost.nsPerGroup / GROWTH : cost.nsPerGroup;
+  const fitting = (host.budgetNs - host.estimateNs) / Math.max(known, cursor.nsPerGroup);
   const trusted = cursor.groupsMax > 0 ? cursor.groupsMax * GROWTH : cost.groupsMax * TRUST;
   const groups = Math.max(1, Math.floor(Math.min(fitting, trusted)));
   return left <= groups * REST ? left : groups;

@@ -203,7 +203,7 @@ export class Runner implements ReadGate, ExecuteHost {
   #roomInFlight(): boolean {
     const { batchesInFlightMax, batchNsMax } = this.scheduling;
     if (this.#inFlight.length >= batchesInFlightMax) return false;
-    return this.#inFlight.length < 2 || this.#expectedNs() < 2 * batchNsMax;
+    return this.#inFlight.length < 2 || this.#expectedNs() < 1.5 * batchNsMax;
   }
 
   /** What is in flight is expected to take this long, ns. */

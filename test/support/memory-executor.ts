@@ -160,8 +160,8 @@ class MemoryBatch implements Batch {
     const parts = boxes.map(({ offset, size }) => ` [${offset}+${size}]`).join("");
     this.#step(operation.dispatches === undefined ? text : text + parts, () => {
       const { groupNs } = this.#executor.options;
-      for (const box of boxes)
-        for (const g of groupsOf(box, grid)) this.launchNs += groupNs?.(g) ?? 0;
+      if (groupNs !== undefined)
+        for (const box of boxes) for (const g of groupsOf(box, grid)) this.launchNs += groupNs(g);
       return runKernel(pipeline.descriptor.entryPoint, operation, uniforms, boxes);
     });
   }
@@ -192,6 +192,8 @@ export class MemoryExecutor implements Executor {
   readonly modules: string[] = [];
   /** While set, modules and pipelines wait for {@link releaseCompilers}. */
   holdCompilers = false;
+  /** Which pipelines can't be made, besides those of the kernel `refused`. */
+  refuse: (descriptor: PipelineDescriptor) => boolean = () => false;
   closed = false;
   lostMessage: string | null = null;
   readonly options: MemoryExecutorOptions;
@@ -234,7 +236,7 @@ export class MemoryExecutor implements Executor {
     this.pipelines.push(descriptor);
     await this.#compilerTurn();
     this.#checkLost();
-    if (descriptor.entryPoint === "refused")
+    if (descriptor.entryPoint === "refused" || this.refuse(descriptor))
       throw new ExecutorError("failed", "the driver refuses this kernel");
     return new MemoryPipeline(descriptor);
   }
