@@ -51,6 +51,8 @@ export class DawnBatch implements Batch {
   #outstanding = 0;
   #entry: InFlight | null = null;
   #closed = false;
+  /** Nothing but writes so far, all of which are in place when `writeBuffer` has returned. */
+  #written = true;
   operations = 0;
 
   constructor(core: DawnCore, label: string) {
@@ -94,8 +96,13 @@ export class DawnBatch implements Batch {
     for (const source of sources) {
       if (uploads !== null && segment.gpuWritten && source.length > LARGE_WRITE_BYTES) {
         uploads.write(segment.buffer, at, source);
+        this.#written = false;
       } else if (source.length > 0) {
         queue.writeBuffer(segment.buffer, at, source);
+        // Larger ones may wait in Dawn's staging memory, which a flood of writes would fill.
+        if (source.length > SMALL_WRITE_BYTES && (uploads === null || segment.gpuWritten)) {
+          this.#written = false;
+        }
       }
       at += source.length;
     }
@@ -297,6 +304,11 @@ export class DawnBatch implements Batch {
     this.#entry = entry;
     this.#flush();
     core.batchClosed();
+    if (this.#written) {
+      // Whatever is submitted later comes after the data, so there is nothing to wait for.
+      queueMicrotask(() => core.finish(entry));
+      return;
+    }
     if (this.#outstanding === 0) {
       this.#outstanding++;
       const settled = (): void => this.#settle();
@@ -315,6 +327,9 @@ export class DawnBatch implements Batch {
   /** Submits what is encoded, and asks for the staging buffers that it fills. */
   #flush(): void {
     const core = this.#core;
+    if (this.#encoder !== null || this.#maps.length > 0) {
+      this.#written = false;
+    }
     core.arena.upload(core.queue);
     if (this.#encoder !== null) {
       this.#endPass();
