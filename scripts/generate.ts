@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * `npm run generate`: writes every file that follows from spec/vgpu.json.
+ * `npm run generate`: writes every file that follows from spec/vgpu.json and spec/gvmcs.json.
  * With `--check` nothing is written: each file is compared, and the first that differs ends the
  * program with status 1, so that a stale generated file can't be merged.
  */
@@ -9,6 +9,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeCHeader, writeStatusStrings } from "./generate/c-header.js";
 import { parseDefinition } from "./generate/definition.js";
+import { parseGvmcsDefinition } from "./generate/gvmcs-definition.js";
+import { writeGvmcsTables, writeGvmcsTypeScript } from "./generate/gvmcs-output.js";
 import { writeTables } from "./generate/tables.js";
 import { writeTypeScript } from "./generate/typescript.js";
 import { writeSubmitVectors } from "./generate/vectors-commands.js";
@@ -20,6 +22,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 /** Text of each generated file by its path from the top of the tree. */
 export function generateAll(): ReadonlyMap<string, string> {
   const definition = parseDefinition(readFileSync(join(root, "spec/vgpu.json"), "utf8"));
+  const gvmcs = parseGvmcsDefinition(readFileSync(join(root, "spec/gvmcs.json"), "utf8"));
   return new Map([
     ["guest-driver/include/uapi/virtio_vgpu.h", writeCHeader(definition)],
     ["guest-driver/libvgpu/status_strings.inc", writeStatusStrings(definition)],
@@ -28,6 +31,8 @@ export function generateAll(): ReadonlyMap<string, string> {
     ["spec/vectors/structs.json", writeStructVectors(definition)],
     ["spec/vectors/control.json", writeControlVectors(definition)],
     ["spec/vectors/submit.json", writeSubmitVectors(definition)],
+    ["src/gvmcs/generated/layout.ts", writeGvmcsTypeScript(gvmcs)],
+    ["spec/gvmcs-tables.md", writeGvmcsTables(gvmcs)],
   ]);
 }
 

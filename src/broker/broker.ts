@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The broker: one listening socket and one process per configured vGPU, the lease on the GPU, and
+ * The broker: one listening socket and one process per configured vGPU, the schedule of the GPU, and
  * the control socket for `vgpuctl`. It touches neither guests' memory nor the GPU, so nothing that
  * a guest does can end it.
  *
@@ -10,17 +10,21 @@
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
+import type { Timer } from "../io/timers.js";
+import { type ArbiterEvent, SettingsError, type VgpuSettings } from "../scheduler/index.js";
 import type { Logger } from "../telemetry/log.js";
 import { InstanceProcess } from "./instance-process.js";
-import { type LeaseAction, LeaseQueue, type LeaseTimes } from "./lease-queue.js";
 import { readLines, writeLine } from "./lines.js";
 import {
   type ControlReply,
+  type ControlRequest,
   controlRequest,
   type FromInstance,
   fromInstance,
   type VgpuStatus,
 } from "./messages.js";
+import { GpuSchedule } from "./schedule.js";
+import { parseSettings } from "./settings-text.js";
 
 /** How long an instance may take to answer a status question. */
 const STATUS_MS = 2_000;
@@ -29,6 +33,8 @@ export interface VgpuConfig {
   readonly name: string;
   readonly socketPath: string;
   readonly memoryLimitBytes: number | null;
+  /** Scheduling settings that differ from the defaults. */
+  readonly settings: Partial<VgpuSettings>;
 }
 
 export interface BrokerOptions {
@@ -40,7 +46,8 @@ export interface BrokerOptions {
   readonly version: string;
   readonly instanceCommand: readonly [string, ...string[]];
   readonly extraArguments: readonly string[];
-  readonly times: LeaseTimes;
+  readonly timer: Timer;
+  readonly trace: ((event: ArbiterEvent) => void) | null;
   readonly log: Logger;
   readonly nowNs: () => number;
   /** Opens a listening socket; throws an error with code EADDRINUSE if someone listens there. */
@@ -55,7 +62,6 @@ interface Vgpu {
   link: Socket | null;
   adapter: string | null;
   executor: string | null;
-  grants: number;
   nextSequence: number;
   readonly questions: Map<number, (status: Record<string, unknown> | null) => void>;
 }
@@ -72,14 +78,21 @@ export class StartError extends Error {
 export class Broker {
   readonly #options: BrokerOptions;
   readonly #vgpus = new Map<string, Vgpu>();
-  readonly #leases: LeaseQueue;
+  readonly #schedule: GpuSchedule;
   readonly #servers: Server[] = [];
-  #timer: NodeJS.Timeout | null = null;
   #closed = false;
 
   constructor(options: BrokerOptions) {
     this.#options = options;
-    this.#leases = new LeaseQueue(options.times);
+    this.#schedule = new GpuSchedule({
+      nowNs: options.nowNs,
+      timer: options.timer,
+      observe: options.trace ?? (() => {}),
+      kill: (id, reason) => {
+        options.log.error({ id, reason }, "the instance is aborted");
+        this.#vgpus.get(id)?.process.kill("SIGKILL");
+      },
+    });
   }
 
   get #brokerPath(): string {
@@ -102,15 +115,13 @@ export class Broker {
 
   async stop(): Promise<void> {
     this.#closed = true;
-    if (this.#timer !== null) {
-      clearTimeout(this.#timer);
-    }
     await Promise.all([...this.#vgpus.values()].map((vgpu) => vgpu.process.stop()));
     for (const vgpu of this.#vgpus.values()) {
       this.#options.close(vgpu.listenFd);
       rmSync(vgpu.config.socketPath, { force: true });
       vgpu.link?.destroy();
     }
+    this.#schedule.close();
     for (const server of this.#servers) {
       server.close();
     }
@@ -143,6 +154,8 @@ export class Broker {
 
   #addVgpu(config: VgpuConfig): void {
     const o = this.#options;
+    const settings = { memoryBytesMax: config.memoryLimitBytes ?? 0, ...config.settings };
+    this.#schedule.add(config.name, settings);
     const listenFd = o.listen(config.socketPath);
     const process = new InstanceProcess({
       id: config.name,
@@ -153,6 +166,8 @@ export class Broker {
       logLevel: o.logLevel,
       extraArguments: o.extraArguments,
       listenFd,
+      prepare: () => this.#schedule.prepare(config.name),
+      started: () => this.#schedule.started(config.name),
       log: o.log,
       nowMs: () => o.nowNs() / 1e6,
     });
@@ -163,11 +178,13 @@ export class Broker {
       link: null,
       adapter: null,
       executor: null,
-      grants: 0,
       nextSequence: 0,
       questions: new Map(),
     };
-    process.onExit = () => this.#gone(vgpu);
+    process.onExit = () => {
+      this.#unlink(vgpu);
+      this.#schedule.gone(config.name);
+    };
     this.#vgpus.set(config.name, vgpu);
   }
 
@@ -209,7 +226,7 @@ export class Broker {
     });
     socket.on("close", () => {
       if (vgpu !== null && vgpu.link === socket) {
-        this.#gone(vgpu);
+        this.#unlink(vgpu);
       }
     });
   }
@@ -230,20 +247,15 @@ export class Broker {
     vgpu.link = socket;
     vgpu.adapter = message.adapter;
     vgpu.executor = message.executor;
+    const { pid, adapter, vendorId } = message;
+    this.#schedule.attach(message.id, { pid, adapter, vendorId });
+    writeLine(socket, { type: "attached" });
     log.info({ id: message.id, pid: message.pid, adapter: message.adapter }, "the vGPU is ready");
     return vgpu;
   }
 
   #fromInstance(vgpu: Vgpu, message: FromInstance): void {
-    const id = vgpu.config.name;
-    const nowNs = this.#options.nowNs();
     switch (message.type) {
-      case "request":
-        this.#act(this.#leases.request(id, nowNs));
-        return;
-      case "release":
-        this.#act(this.#leases.release(id, nowNs));
-        return;
       case "status":
         vgpu.questions.get(message.sequence)?.(message.status);
         return;
@@ -253,65 +265,54 @@ export class Broker {
     }
   }
 
-  #gone(vgpu: Vgpu): void {
+  /** The link is down, or its process has ended. */
+  #unlink(vgpu: Vgpu): void {
     vgpu.link?.destroy();
     vgpu.link = null;
     for (const answer of vgpu.questions.values()) {
       answer(null);
     }
     vgpu.questions.clear();
-    this.#act(this.#leases.remove(vgpu.config.name, this.#options.nowNs()));
-  }
-
-  #act(actions: readonly LeaseAction[]): void {
-    for (const action of actions) {
-      const vgpu = this.#vgpus.get(action.id);
-      if (vgpu === undefined) {
-        continue;
-      }
-      if (action.kind === "expire") {
-        this.#options.log.error(
-          { id: action.id },
-          "the instance does not give the GPU back; it is killed",
-        );
-        vgpu.process.kill("SIGKILL");
-        continue;
-      }
-      if (action.kind === "grant") {
-        vgpu.grants++;
-      }
-      if (vgpu.link !== null) {
-        writeLine(vgpu.link, { type: action.kind });
-      }
-    }
-    this.#schedule();
-  }
-
-  #schedule(): void {
-    if (this.#timer !== null) {
-      clearTimeout(this.#timer);
-      this.#timer = null;
-    }
-    const nextNs = this.#leases.nextNs();
-    if (nextNs !== null && !this.#closed) {
-      const delayMs = Math.max(0, (nextNs - this.#options.nowNs()) / 1e6);
-      this.#timer = setTimeout(() => {
-        this.#timer = null;
-        this.#act(this.#leases.advance(this.#options.nowNs()));
-      }, delayMs);
-    }
   }
 
   #control(socket: Socket): void {
     readLines(socket, controlRequest, {
-      message: () => {
-        void this.#status().then((reply) => {
+      message: (request) => {
+        void this.#answer(request).then((reply) => {
           writeLine(socket, reply);
           socket.end();
         });
       },
       invalid: (error) => writeLine(socket, { ok: false, error }),
     });
+  }
+
+  async #answer(request: ControlRequest): Promise<ControlReply> {
+    if (request.command === "status") {
+      return this.#status();
+    }
+    const { id } = request;
+    const vgpu = this.#vgpus.get(id);
+    if (vgpu === undefined) {
+      const names = [...this.#vgpus.keys()].join(", ");
+      return { ok: false, error: `there is no vGPU "${id}"; there are ${names}` };
+    }
+    if (request.command === "gvmcs") {
+      const decoded = this.#schedule.decoded(id);
+      return decoded === null
+        ? { ok: false, error: `vGPU "${id}" has no process at present, and so no G-VMCS` }
+        : { ok: true, ...decoded };
+    }
+    try {
+      this.#schedule.set(id, parseSettings(request.settings));
+    } catch (error) {
+      if (error instanceof SettingsError) {
+        return { ok: false, error: error.message };
+      }
+      throw error;
+    }
+    this.#options.log.info({ id, settings: request.settings }, "settings are changed");
+    return this.#status();
   }
 
   async #status(): Promise<ControlReply> {
@@ -321,7 +322,6 @@ export class Broker {
 
   async #statusOf(vgpu: Vgpu): Promise<VgpuStatus> {
     const id = vgpu.config.name;
-    const waiting = this.#leases.waiting.includes(id) ? "waiting" : "none";
     return {
       id,
       state: vgpu.link !== null ? "running" : vgpu.process.restarts > 0 ? "restarting" : "starting",
@@ -330,10 +330,28 @@ export class Broker {
       restarts: vgpu.process.restarts,
       adapter: vgpu.adapter,
       executor: vgpu.executor,
-      lease: this.#leases.holder === id ? "held" : waiting,
-      grants: vgpu.grants,
       memoryLimitBytes: vgpu.config.memoryLimitBytes,
+      schedule: this.#scheduleOf(id),
       device: await this.#ask(vgpu),
+    };
+  }
+
+  #scheduleOf(id: string): VgpuStatus["schedule"] {
+    const { state, settings, share, debtNs, account } = this.#schedule.standings(id);
+    return {
+      state,
+      policy: settings.policy,
+      weight: settings.weight,
+      slice_ms: settings.sliceNs / 1e6,
+      min_share: settings.minShare,
+      max_share: settings.maxShare,
+      share,
+      debt_ms: debtNs / 1e6,
+      entries: account.entries,
+      held_ms: account.heldNs / 1e6,
+      wait_ms: account.waitNs / 1e6,
+      exits: { ...account.exits },
+      last_abort: this.#schedule.lastAbort(id),
     };
   }
 

@@ -7,8 +7,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Logger } from "../telemetry/log.js";
 
-/** Descriptor number under which the process finds its listening socket. */
+/** Descriptor numbers under which the process finds its listening socket and its G-VMCS. */
 const CHILD_SOCKET_FD = 3;
+const CHILD_GVMCS_FDS = "4,5,6,7";
 const RESTART_MS_MIN = 50;
 const RESTART_MS_MAX = 10_000;
 /** A process that ran this long has started well: the next restart comes at once again. */
@@ -27,6 +28,10 @@ export interface InstanceProcessOptions {
   readonly extraArguments: readonly string[];
   /** Listening socket; stays the broker's. */
   readonly listenFd: number;
+  /** Descriptors of a fresh G-VMCS for the process: controls, state, its doorbell, the broker's. */
+  readonly prepare: () => readonly number[];
+  /** The process has been started, or can't be. */
+  readonly started: () => void;
   readonly log: Logger;
   readonly nowMs: () => number;
 }
@@ -62,6 +67,7 @@ export class InstanceProcess {
       ...first,
       `--fd=${CHILD_SOCKET_FD}`,
       `--broker=${o.brokerPath}`,
+      `--gvmcs=${CHILD_GVMCS_FDS}`,
       `--id=${o.id}`,
       `--executor=${o.executor}`,
       `--log-level=${o.logLevel}`,
@@ -69,7 +75,8 @@ export class InstanceProcess {
       ...o.extraArguments,
     ];
     // The process's stdout goes to our stderr: stdout carries only what vgpud itself says.
-    const child = spawn(program, args, { stdio: ["ignore", 2, 2, o.listenFd] });
+    const child = spawn(program, args, { stdio: ["ignore", 2, 2, o.listenFd, ...o.prepare()] });
+    o.started();
     this.#child = child;
     this.#startedMs = o.nowMs();
     child.once("error", (error) => this.#ended(`can't be started: ${error.message}`));

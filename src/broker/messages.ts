@@ -16,10 +16,9 @@ export const fromInstance = z.discriminatedUnion("type", [
     id: z.string().max(64),
     pid: z.number().int().positive(),
     adapter: z.string().max(256),
+    vendorId: z.number().int().nonnegative().max(0xffffffff),
     executor: z.string().max(16),
   }),
-  z.object({ type: z.literal("request") }),
-  z.object({ type: z.literal("release") }),
   z.object({
     type: z.literal("status"),
     sequence: count,
@@ -29,14 +28,38 @@ export const fromInstance = z.discriminatedUnion("type", [
 export type FromInstance = z.infer<typeof fromInstance>;
 
 export const toInstance = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("grant") }),
-  z.object({ type: z.literal("revoke") }),
+  z.object({ type: z.literal("attached") }),
   z.object({ type: z.literal("status"), sequence: count }),
 ]);
 export type ToInstance = z.infer<typeof toInstance>;
 
-export const controlRequest = z.object({ command: z.literal("status") });
+export const controlRequest = z.discriminatedUnion("command", [
+  z.object({ command: z.literal("status") }),
+  z.object({ command: z.literal("gvmcs"), id: z.string().max(64) }),
+  z.object({
+    command: z.literal("set"),
+    id: z.string().max(64),
+    settings: z.array(z.string().max(64)).min(1).max(16),
+  }),
+]);
 export type ControlRequest = z.infer<typeof controlRequest>;
+
+/** A vGPU's part of the GPU: what is set, and what it has had. */
+export const scheduleStatus = z.object({
+  state: z.string(),
+  policy: z.string(),
+  weight: z.number(),
+  slice_ms: z.number(),
+  min_share: z.number(),
+  max_share: z.number(),
+  share: z.number(),
+  debt_ms: z.number(),
+  entries: z.number(),
+  held_ms: z.number(),
+  wait_ms: z.number(),
+  exits: z.record(z.string(), z.number()),
+  last_abort: z.string().nullable(),
+});
 
 /** One vGPU as `vgpuctl status --json` shows it. `device` is the instance's own report. */
 export const vgpuStatus = z.object({
@@ -47,14 +70,14 @@ export const vgpuStatus = z.object({
   restarts: z.number(),
   adapter: z.string().nullable(),
   executor: z.string().nullable(),
-  lease: z.enum(["held", "waiting", "none"]),
-  grants: z.number(),
   memoryLimitBytes: z.number().nullable(),
+  schedule: scheduleStatus,
   device: z.record(z.string(), z.unknown()).nullable(),
 });
 export type VgpuStatus = z.infer<typeof vgpuStatus>;
 
 export const controlReply = z.union([
+  z.object({ ok: z.literal(true), text: z.string(), json: z.record(z.string(), z.unknown()) }),
   z.object({
     ok: z.literal(true),
     version: z.string(),

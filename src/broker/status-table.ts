@@ -6,7 +6,8 @@ const HEADINGS = [
   "VGPU",
   "STATE",
   "PID",
-  "LEASE",
+  "SCHEDULE",
+  "SHARE",
   "CONTEXT",
   "MEMORY",
   "LIMIT",
@@ -26,13 +27,14 @@ export function statusTable(vgpus: readonly VgpuStatus[]): string {
       vgpu.id,
       vgpu.restarts > 0 ? `${vgpu.state} (${vgpu.restarts} restarts)` : vgpu.state,
       vgpu.pid?.toString() ?? "-",
-      vgpu.lease,
+      vgpu.schedule.state,
+      `${vgpu.schedule.policy} ${(vgpu.schedule.share * 100).toFixed(0)} %`,
       "",
       ...counters(device),
     ]);
     for (const context of contextsOf(device)) {
       const name = `${String(context.name ?? "?")} #${String(context.id ?? "?")}`;
-      rows.push(["", "", "", "", name, ...counters(context)]);
+      rows.push(["", "", "", "", "", name, ...counters(context)]);
     }
   }
   const adapter = vgpus.find((vgpu) => vgpu.adapter !== null)?.adapter;

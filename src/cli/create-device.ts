@@ -1,15 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Puts an instance together: the executor that was asked for, the lease (the broker's, or none),
- * and the device. The only place that knows all of them.
+ * Puts an instance together: the executor that was asked for, the lease (a G-VMCS that the broker
+ * enters, or none), and the device. The only place that knows all of them.
  */
-import { connectBroker, type RemoteLease } from "../broker/lease-client.js";
+import { connectBroker } from "../broker/instance-link.js";
 import type { Executor } from "../gpu/executor.js";
 import type { FaultPlan } from "../gpu/faulty/index.js";
+import { GVMCS, GvmcsInstance } from "../gvmcs/index.js";
+import { GvmcsLease } from "../instance/gvmcs-lease.js";
 import { createDevice as createVgpu, DEFAULT_LIMITS, type VgpuDevice } from "../instance/index.js";
-import { nowNs } from "../io/native.js";
+import {
+  close,
+  createPoller,
+  drain,
+  nowNs,
+  PollEvents,
+  setCloexec,
+  setNonblocking,
+  signal,
+} from "../io/native.js";
+import { mapSharedPage } from "../io/shared-page.js";
 import { realTimers } from "../io/timers.js";
 import { createLogger } from "../telemetry/log.js";
+import { UsageError } from "./common.js";
 import type { ExecutorKind, InstanceOptions } from "./instance-options.js";
 
 /** Opens the executor; its module is loaded only then. Rejects with ExecutorError. */
@@ -46,12 +59,13 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
   const log = createLogger({ name: options.id, level: options.logLevel });
   const first = await openExecutor(options.executor);
   let device: VgpuDevice | null = null;
-  let lease: RemoteLease | null = null;
+  let lease: GvmcsLease | null = null;
   if (options.brokerPath !== null) {
-    lease = await connectBroker({
+    await connectBroker({
       path: options.brokerPath,
       id: options.id,
       adapter: first.info.adapter,
+      vendorId: first.info.vendorId,
       executor: first.kind,
       status: () => ({ ...device?.status() }),
       closed: (reason) => {
@@ -59,6 +73,7 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
         process.exit(1);
       },
     });
+    lease = openLease(options, () => device);
   }
   let opened: Executor | null = first;
   device = await createVgpu({
@@ -73,4 +88,45 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
   });
   log.info({ adapter: first.info.adapter, executor: first.kind }, "the GPU is open");
   return device;
+}
+
+/** The lease of a scheduled instance: its G-VMCS, on the descriptors that the broker handed in. */
+function openLease(options: InstanceOptions, device: () => VgpuDevice | null): GvmcsLease {
+  if (options.gvmcsFds === null) {
+    throw new UsageError("--broker needs --gvmcs, the descriptors of the G-VMCS: vgpud gives both");
+  }
+  const [controlsFd, stateFd, ownBell, brokerBell] = options.gvmcsFds;
+  const gvmcs = new GvmcsInstance({
+    controls: mapSharedPage(controlsFd, GVMCS.PAGE_BYTES, true),
+    state: mapSharedPage(stateFd, GVMCS.PAGE_BYTES, false),
+  });
+  close(controlsFd);
+  close(stateFd);
+  const ring = (): void => {
+    signal(brokerBell);
+  };
+  const timer = realTimers.create();
+  timer.unref();
+  const lease = new GvmcsLease({
+    gvmcs,
+    ring,
+    nowNs,
+    timer,
+    busy: () => device()?.runner.busy ?? false,
+    gpuTimeNs: () => device()?.runner.usage.gpuTimeNs ?? 0,
+    controls: (controls) => device()?.applyControls(controls),
+  });
+  const poller = createPoller();
+  poller.unref();
+  for (const fd of [ownBell, brokerBell]) {
+    setCloexec(fd, true);
+    setNonblocking(fd, true);
+  }
+  poller.watch(ownBell, PollEvents.readable, () => {
+    drain(ownBell);
+    lease.bell();
+  });
+  gvmcs.load();
+  ring();
+  return lease;
 }

@@ -18,6 +18,8 @@ export interface InstanceOptions {
   readonly executor: ExecutorKind;
   /** The broker's socket, or null to run alone. */
   readonly brokerPath: string | null;
+  /** Its G-VMCS: controls page, state page, our doorbell, the broker's; null to run alone. */
+  readonly gvmcsFds: readonly [number, number, number, number] | null;
   /** Name of this vGPU in logs and reports. */
   readonly id: string;
   /** Device memory that the guest may use, bytes; null for the executor's own limit. */
@@ -38,6 +40,7 @@ interface RawOptions {
   readonly printCapabilities?: true;
   readonly executor: ExecutorKind;
   readonly broker?: string;
+  readonly gvmcs?: readonly [number, number, number, number];
   readonly id?: string;
   readonly memoryLimit?: string;
   readonly polling?: PollingOptions;
@@ -66,6 +69,19 @@ function parsePolling(text: string): PollingOptions {
   return { windowNs: window * 1000, busyWindowNs: busy * 1000, spinNs: spin * 1000 };
 }
 
+function parseGvmcsFds(text: string): readonly [number, number, number, number] {
+  const [controls, state, ownBell, brokerBell, ...more] = text.split(",").map(parseFd);
+  if (
+    controls === undefined ||
+    state === undefined ||
+    ownBell === undefined ||
+    brokerBell === undefined ||
+    more.length > 0
+  )
+    throw new InvalidArgumentError("Four descriptor numbers are needed, as 4,5,6,7.");
+  return [controls, state, ownBell, brokerBell];
+}
+
 function command(): Command {
   return new Command("vgpu-instance")
     .description("One virtual GPU as a vhost-user back end (virtio-vgpu), on its own socket.")
@@ -77,6 +93,11 @@ function command(): Command {
       new Option("--executor <kind>", "what runs the work").choices([...EXECUTORS]).default("dawn"),
     )
     .option("--broker <path>", "the broker's socket, which lends the GPU (default: run alone)")
+    .option(
+      "--gvmcs <numbers>",
+      "inherited descriptors of the G-VMCS: controls, state, our doorbell, the broker's",
+      parseGvmcsFds,
+    )
     .option("--id <name>", "name of this vGPU in logs and reports")
     .option("--memory-limit <size>", "device memory that the guest may use, e.g. 4GiB")
     .option(
@@ -116,6 +137,7 @@ export function parseInstanceOptions(argv: readonly string[]): ParsedOptions {
       socket: socketOf(raw),
       executor: raw.executor,
       brokerPath: raw.broker ?? null,
+      gvmcsFds: raw.gvmcs ?? null,
       id,
       memoryLimitBytes:
         raw.memoryLimit === undefined ? null : parseSize(raw.memoryLimit, "--memory-limit"),

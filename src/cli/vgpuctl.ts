@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { readLines, writeLine } from "../broker/lines.js";
 import { type ControlReply, controlReply } from "../broker/messages.js";
 import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
+import { SETTING_KEYS } from "../broker/settings-text.js";
 import { statusTable } from "../broker/status-table.js";
 import { packageVersion } from "./common.js";
 
@@ -41,10 +42,37 @@ function ask(path: string, request: object): Promise<ControlReply> {
   });
 }
 
-async function status(options: { json?: boolean; control: string }): Promise<void> {
-  const reply = await ask(options.control, { command: "status" });
+interface Options {
+  readonly json?: boolean;
+  readonly control: string;
+}
+
+async function status(options: Options): Promise<void> {
+  showStatus(await ask(options.control, { command: "status" }), options);
+}
+
+async function set(id: string, settings: string[], options: Options): Promise<void> {
+  showStatus(await ask(options.control, { command: "set", id, settings }), options);
+}
+
+async function gvmcs(id: string, options: Options): Promise<void> {
+  const reply = await ask(options.control, { command: "gvmcs", id });
   if (!reply.ok) {
     throw new CtlError(reply.error);
+  }
+  if ("text" in reply) {
+    process.stdout.write(
+      options.json === true ? `${JSON.stringify(reply.json, null, 2)}\n` : reply.text,
+    );
+  }
+}
+
+function showStatus(reply: ControlReply, options: Options): void {
+  if (!reply.ok) {
+    throw new CtlError(reply.error);
+  }
+  if (!("vgpus" in reply)) {
+    throw new CtlError("vgpud's answer is of another kind than was asked for");
   }
   process.stdout.write(
     options.json === true ? `${JSON.stringify(reply, null, 2)}\n` : statusTable(reply.vgpus),
@@ -54,7 +82,7 @@ async function status(options: { json?: boolean; control: string }): Promise<voi
 async function main(): Promise<void> {
   const runtimeDir = defaultRuntimeDir(process.env, process.getuid?.() ?? 0);
   const program = new Command("vgpuctl")
-    .description("Shows what the vGPUs of a running vgpud do.")
+    .description("Shows what the vGPUs of a running vgpud do, and changes their shares.")
     .version(packageVersion())
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   program
@@ -64,6 +92,22 @@ async function main(): Promise<void> {
     .option("--control <path>", "vgpud's control socket", controlPathIn(runtimeDir))
     .allowExcessArguments(false)
     .action(status);
+  program
+    .command("set")
+    .description(`changes a vGPU live: key=value, with keys ${SETTING_KEYS}`)
+    .argument("<id>", "name of the vGPU")
+    .argument("<settings...>", "for example weight=4 max=50%")
+    .option("--json", "the new status, as JSON")
+    .option("--control <path>", "vgpud's control socket", controlPathIn(runtimeDir))
+    .action(set);
+  program
+    .command("gvmcs")
+    .description("prints a vGPU's control structure, field by field")
+    .argument("<id>", "name of the vGPU")
+    .option("--json", "as JSON")
+    .option("--control <path>", "vgpud's control socket", controlPathIn(runtimeDir))
+    .allowExcessArguments(false)
+    .action(gvmcs);
   await program.parseAsync();
 }
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * What an operator may say about vGPUs: on the command line (`--vgpu NAME,socket=PATH,memory=SIZE`)
+ * What an operator may say about vGPUs: on the command line (`--vgpu NAME,socket=PATH,memory=SIZE,weight=4`)
  * or in a JSON file of the same terms. Errors name what is wrong and what would be right.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { VgpuConfig } from "../broker/broker.js";
-import { parseSize, UsageError } from "./common.js";
+import { parseSettings } from "../broker/settings-text.js";
+import { SettingsError } from "../scheduler/index.js";
+import { UsageError } from "./common.js";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 /** Longest path that fits into a unix socket address. */
@@ -16,24 +18,14 @@ const SOCKET_PATH_BYTES_MAX = 107;
 /** One --vgpu argument. */
 export function parseVgpu(text: string, runtimeDir: string): VgpuConfig {
   const [name = "", ...settings] = text.split(",");
-  let socket: string | undefined;
-  let memory: string | undefined;
-  for (const setting of settings) {
-    const equals = setting.indexOf("=");
-    const key = equals < 0 ? setting : setting.slice(0, equals);
-    const value = equals < 0 ? "" : setting.slice(equals + 1);
-    if (value === "" || (key !== "socket" && key !== "memory")) {
-      throw new UsageError(
-        `vGPU "${name}": "${setting}" is unknown; settings are socket=PATH and memory=SIZE`,
-      );
-    }
-    if (key === "socket") {
-      socket = value;
-    } else {
-      memory = value;
-    }
-  }
-  return finish({ name, socket, memory }, runtimeDir);
+  const isSocket = (setting: string): boolean => setting.startsWith("socket=");
+  const socket = settings.find(isSocket)?.slice("socket=".length);
+  return finish(
+    name,
+    socket,
+    settings.filter((setting) => !isSocket(setting)),
+    runtimeDir,
+  );
 }
 
 const configFile = z.strictObject({
@@ -43,6 +35,12 @@ const configFile = z.strictObject({
         name: z.string(),
         socket: z.string().optional(),
         memory: z.union([z.string(), z.number()]).optional(),
+        policy: z.string().optional(),
+        weight: z.number().optional(),
+        slice: z.union([z.string(), z.number()]).optional(),
+        min: z.union([z.string(), z.number()]).optional(),
+        max: z.union([z.string(), z.number()]).optional(),
+        watchdog: z.union([z.string(), z.number()]).optional(),
       }),
     )
     .min(1),
@@ -68,9 +66,10 @@ export function readConfig(path: string, runtimeDir: string): ConfigFile {
       `the configuration ${path} is not valid at "${issue?.path.join(".")}": ${issue?.message}`,
     );
   }
-  const vgpus = parsed.data.vgpus.map((v) =>
-    finish({ name: v.name, socket: v.socket, memory: v.memory?.toString() }, runtimeDir),
-  );
+  const vgpus = parsed.data.vgpus.map(({ name, socket, ...settings }) => {
+    const texts = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
+    return finish(name, socket, texts, runtimeDir);
+  });
   return { vgpus, executor: parsed.data.executor };
 }
 
@@ -94,22 +93,30 @@ export function checkVgpus(vgpus: readonly VgpuConfig[]): void {
 }
 
 function finish(
-  given: { name: string; socket: string | undefined; memory: string | undefined },
+  name: string,
+  socket: string | undefined,
+  texts: readonly string[],
   runtimeDir: string,
 ): VgpuConfig {
-  if (!NAME.test(given.name)) {
+  if (!NAME.test(name)) {
     throw new UsageError(
-      `"${given.name}" is no vGPU name: use 1 to 63 letters, digits, ".", "_" and "-", beginning with a letter or digit`,
+      `"${name}" is no vGPU name: use 1 to 63 letters, digits, ".", "_" and "-", beginning with a letter or digit`,
     );
   }
-  const socketPath = given.socket ?? join(runtimeDir, `${given.name}.sock`);
+  const socketPath = socket ?? join(runtimeDir, `${name}.sock`);
   const pathBytes = Buffer.byteLength(socketPath);
-  if (pathBytes > SOCKET_PATH_BYTES_MAX) {
+  if (pathBytes === 0 || pathBytes > SOCKET_PATH_BYTES_MAX) {
     throw new UsageError(
-      `the socket path of vGPU "${given.name}" has ${pathBytes} bytes; the limit is ${SOCKET_PATH_BYTES_MAX}: ${socketPath}`,
+      `the socket path of vGPU "${name}" has ${pathBytes} bytes; a path has 1 to ${SOCKET_PATH_BYTES_MAX}: ${socketPath}`,
     );
   }
-  const memoryLimitBytes =
-    given.memory === undefined ? null : parseSize(given.memory, `vGPU "${given.name}": memory`);
-  return { name: given.name, socketPath, memoryLimitBytes };
+  try {
+    const settings = parseSettings(texts);
+    return { name, socketPath, memoryLimitBytes: settings.memoryBytesMax ?? null, settings };
+  } catch (error) {
+    if (error instanceof SettingsError) {
+      throw new UsageError(`vGPU "${name}": ${error.message}`);
+    }
+    throw error;
+  }
 }

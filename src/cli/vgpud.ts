@@ -5,16 +5,15 @@ import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { Broker, StartError } from "../broker/broker.js";
 import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
+import { SETTING_KEYS } from "../broker/settings-text.js";
 import { realClock } from "../io/clock.js";
 import { close, listen } from "../io/native.js";
+import { realTimers } from "../io/timers.js";
 import { createLogger, LOG_LEVELS, type LogLevel } from "../telemetry/log.js";
+import { TraceFile } from "../telemetry/trace.js";
 import { packageVersion, UsageError } from "./common.js";
 import { checkVgpus, parseVgpu, readConfig } from "./vgpud-options.js";
 
-const MS = 1e6;
-const SLICE_MS = 2;
-/** A holder that does not give the GPU back for this long after its turn is killed. */
-const GRACE_MS = 10_000;
 const READY_MS = 60_000;
 
 interface Options {
@@ -23,6 +22,7 @@ interface Options {
   readonly runtimeDir: string;
   readonly control?: string;
   readonly executor?: string;
+  readonly trace?: string;
   readonly logLevel: LogLevel;
 }
 
@@ -38,8 +38,8 @@ function program(): Command {
       'JSON: {"vgpus": [{"name": …, "socket": …, "memory": "1G"}], "executor": …}',
     )
     .option(
-      "--vgpu <name[,socket=PATH][,memory=SIZE]>",
-      "a vGPU; may be given several times (default socket: RUNTIME-DIR/NAME.sock)",
+      "--vgpu <name[,key=value]...>",
+      `a vGPU, may be given several times; keys: socket, ${SETTING_KEYS}`,
       collect,
       [],
     )
@@ -56,6 +56,7 @@ function program(): Command {
         "faulty",
       ]),
     )
+    .option("--trace <file>", "write the schedule there, for Perfetto (Chrome JSON)")
     .addOption(
       new Option("--log-level <level>", "least level logged")
         .choices([...LOG_LEVELS])
@@ -75,6 +76,7 @@ async function main(): Promise<void> {
   ];
   checkVgpus(vgpus);
   const log = createLogger({ name: "vgpud", level: options.logLevel });
+  const trace = options.trace === undefined ? null : new TraceFile(options.trace);
   const controlPath = options.control ?? controlPathIn(runtimeDir);
   const broker = new Broker({
     vgpus,
@@ -88,14 +90,18 @@ async function main(): Promise<void> {
       fileURLToPath(new URL("./vgpu-instance.js", import.meta.url)),
     ],
     extraArguments: [],
-    times: { sliceNs: SLICE_MS * MS, graceNs: GRACE_MS * MS },
+    timer: realTimers.create(),
+    trace: trace === null ? null : (event) => trace.event(event),
     log,
     nowNs: () => realClock.nowNs(),
     listen: (path) => listen(path, { mode: 0o660 }),
     close,
   });
   const stop = (): void => {
-    void broker.stop().then(() => process.exit(0));
+    void broker.stop().then(() => {
+      trace?.close();
+      process.exit(0);
+    });
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);

@@ -6,7 +6,8 @@
  */
 
 export class MemoryBudget {
-  readonly limitBytes: number;
+  /** May be set below what is reserved: then nothing more is, until enough was given back. */
+  limitBytes: number;
   #reservedBytes = 0;
   #allocatedBytes = 0;
 
@@ -25,7 +26,7 @@ export class MemoryBudget {
   }
 
   get availableBytes(): number {
-    return this.limitBytes - this.#reservedBytes;
+    return Math.max(0, this.limitBytes - this.#reservedBytes);
   }
 
   reserve(bytes: number): boolean {

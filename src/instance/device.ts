@@ -420,6 +420,12 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   // ---- For vgpuctl and the process ------------------------------------------------------------
 
   /** What the device does and holds, as plain JSON. */
+  /** What the operator set, at the next entry: the memory limit. */
+  applyControls(controls: { readonly memory_bytes_max: number }): void {
+    const { memory_bytes_max: bytes } = controls;
+    this.budget.limitBytes = bytes === 0 ? this.limits.memoryBytesMax : bytes;
+  }
+
   status(): DeviceStatus {
     const gpu: GpuState = this.#gpu.state;
     return {

@@ -15,6 +15,10 @@ export interface Lease {
   request(granted: () => void): void;
   /** Gives it back: nothing is in flight. No effect while it is not held and not revoked. */
   release(): void;
+  /** Nothing is in flight, and there is nothing to do: others may have the GPU. */
+  idle?(): void;
+  /** When the holder has to stop, on the device's clock; null or absent: no end is set. */
+  readonly deadlineNs?: number | null;
   /** Set by the run loop; called when the holder has to stop soon. */
   onRevoke: (() => void) | null;
 }

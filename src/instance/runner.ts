@@ -364,6 +364,7 @@ export class Runner implements ReadGate, ExecuteHost {
     this.publisher.publish();
     if (!this.#lease.held && this.#inFlight.length === 0) this.#lease.release();
     this.pump();
+    if (!this.busy) this.#lease.idle?.();
   }
 
   /** Takes the record off all lists. */

@@ -26,7 +26,7 @@ describe("vgpud", () => {
   it.each([
     [["--colour", "red"], /unknown option '--colour'/],
     [[], /no vGPU is configured: give --vgpu NAME/],
-    [["--vgpu", "a,memory=lots"], /'lots' is no size/],
+    [["--vgpu", "a,memory=lots"], /memory: "lots" is no size/],
     [["--vgpu", "a", "--executor", "abacus"], /Allowed choices are dawn, null, faulty/],
     [["--config", "/nonexistent.json"], /\/nonexistent\.json can't be read/],
   ])("%j: says what is wrong and ends with 2", (args, words) => {

@@ -86,8 +86,11 @@ describe("faults among real processes", () => {
       expect(await each.exit).toEqual({ code: 0, signal: null });
     }
     for (const vgpu of ["a", "b"]) {
-      const { grants } = (await broker.statusOf(vgpu)) as unknown as { grants: number };
-      expect(grants).toBeGreaterThan(2);
+      const { schedule } = (await broker.statusOf(vgpu)) as unknown as {
+        schedule: { entries: number; held_ms: number };
+      };
+      expect(schedule.entries).toBeGreaterThan(2);
+      expect(schedule.held_ms).toBeGreaterThan(0);
     }
   });
 });

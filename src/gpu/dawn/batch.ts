@@ -85,6 +85,7 @@ export class DawnBatch implements Batch {
   /** Straight from the sources; nothing that was encoded is still unsubmitted. */
   #writeDirect(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
     const { queue, uploads } = this.#core;
+    segment.used = true;
     let at = offset;
     for (const source of sources) {
       if (uploads !== null && segment.gpuWritten && source.length > LARGE_WRITE_BYTES) {
@@ -111,7 +112,7 @@ export class DawnBatch implements Batch {
       put += source.length;
     }
     if (offset % 4 === 0 && bytes % 4 === 0) {
-      segment.gpuWritten = true;
+      segment.gpuWrites();
       this.#endPass().copyBufferToBuffer(arena.buffer, at, segment.buffer, offset, bytes);
     } else {
       this.#byteCopy(segment, offset, arena.buffer, at, bytes);
@@ -162,6 +163,7 @@ export class DawnBatch implements Batch {
   ): void {
     this.operations++;
     const segment = source as DawnSegment;
+    segment.gpuReads();
     for (let done = 0; done < bytes; ) {
       const start = offset + done;
       const skipBytes = start % 4;
@@ -190,7 +192,8 @@ export class DawnBatch implements Batch {
     if (bytes === 0 || (to === from && targetOffset === sourceOffset)) {
       return;
     }
-    to.gpuWritten = true;
+    from.gpuReads();
+    to.gpuWrites();
     const aligned = (targetOffset | sourceOffset | bytes) % 4 === 0;
     if (aligned && to !== from) {
       this.#endPass().copyBufferToBuffer(from.buffer, sourceOffset, to.buffer, targetOffset, bytes);
@@ -232,7 +235,7 @@ export class DawnBatch implements Batch {
       return;
     }
     const segment = target as DawnSegment;
-    segment.gpuWritten = true;
+    segment.gpuWrites();
     const word = repeat(pattern, width);
     if (word === 0 && offset % 4 === 0 && bytes % 4 === 0) {
       this.#endPass().clearBuffer(segment.buffer, offset, bytes);
@@ -264,7 +267,7 @@ export class DawnBatch implements Batch {
       offsets.push(this.#uniform(source));
     }
     for (const range of operation.storage) {
-      (range.segment as DawnSegment).gpuWritten = true;
+      (range.segment as DawnSegment).gpuWrites();
     }
     const group = this.#core.bindGroup(pipeline, operation.storage);
     const pass = this.#beginPass();
@@ -398,6 +401,7 @@ export class DawnBatch implements Batch {
     // has the last word on this range.
     const at = this.#reserve(Math.ceil(source.bytes / 16) * 16, align);
     const from = source.segment as DawnSegment;
+    from.gpuReads();
     const bytes = Math.ceil(source.bytes / 4) * 4;
     this.#endPass().copyBufferToBuffer(
       from.buffer,
@@ -438,7 +442,7 @@ export class DawnBatch implements Batch {
     if (source !== core.arena.buffer) {
       this.#ensure(PARAMETER_SPACE_BYTES);
     }
-    segment.gpuWritten = true;
+    segment.gpuWrites();
     const base = alignDown(offset, core.info.storageOffsetAlign);
     const sourceBase = alignDown(sourceOffset, core.info.storageOffsetAlign);
     const sourceEnd = Math.min(source.size, Math.ceil((sourceOffset + bytes) / 4) * 4 + 4);

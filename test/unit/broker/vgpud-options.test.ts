@@ -7,24 +7,25 @@ import { checkVgpus, parseVgpu, readConfig } from "../../../src/cli/vgpud-option
 
 describe("vGPU arguments", () => {
   it("takes the socket from the runtime directory unless told otherwise", () => {
-    expect(parseVgpu("a", "/r")).toEqual({
+    expect(parseVgpu("a", "/r")).toMatchObject({
       name: "a",
       socketPath: "/r/a.sock",
       memoryLimitBytes: null,
     });
-    expect(parseVgpu("b,memory=1G,socket=/x/y", "/r")).toEqual({
+    expect(parseVgpu("b,memory=1G,weight=4,max=30%,socket=/x/y", "/r")).toEqual({
       name: "b",
       socketPath: "/x/y",
       memoryLimitBytes: 2 ** 30,
+      settings: { memoryBytesMax: 2 ** 30, weight: 4, maxShare: 0.3 },
     });
   });
   it.each([
     ["", "no vGPU name"],
     ["../x", "no vGPU name"],
-    ["a,colour=red", '"colour=red" is unknown'],
-    ["a,memory=", '"memory=" is unknown'],
-    ["a,memory=much", "vGPU \"a\": memory: 'much' is no size"],
-    [`a,socket=/${"x".repeat(107)}`, "has 108 bytes; the limit is 107"],
+    ["a,colour=red", '"colour" is no setting; there are'],
+    ["a,memory=", '"memory=" is no setting of the form'],
+    ["a,memory=much", 'vGPU "a": memory: "much" is no size'],
+    [`a,socket=/${"x".repeat(107)}`, "has 108 bytes; a path has 1 to 107"],
   ])("refuses %j", (text, words) => {
     expect(() => parseVgpu(text, "/r")).toThrow(words);
   });

@@ -33,6 +33,7 @@ describe("options of vgpu-instance", () => {
         socket: { path: "/run/x.sock" },
         executor: "dawn",
         brokerPath: null,
+        gvmcsFds: null,
         id: "a",
         memoryLimitBytes: null,
         logLevel: "info",

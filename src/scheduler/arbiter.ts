@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The scheduler and the G-VMCS of each vGPU, joined: decisions become entries and bounds in the
+ * controls pages, and what instances write becomes events, once it is judged. The broker and the
+ * simulation drive this same code; they only ring, kill, and tell the time.
+ *
+ * A ring carries nothing: whoever is rung looks at its pages. Rings may be lost by merging, never
+ * wholly, and may come for nothing.
+ */
+import {
+  type Abort,
+  AbortIndicator,
+  AdapterMode,
+  type ExecutionControls,
+  ExitBitmap,
+  type ExitInformation,
+  ExitReason,
+  Features,
+  GVMCS,
+  GvmcsBroker,
+  type HostState,
+  InjectedEvent,
+  LaunchState,
+  Policy,
+  type SharedPage,
+} from "../gvmcs/index.js";
+import { MemoryLedger } from "./admission.js";
+import type { ExitKind } from "./entity.js";
+import {
+  type CondemnReason,
+  Scheduler,
+  type SchedulerAction,
+  type SchedulerOptions,
+  type Standings,
+} from "./scheduler.js";
+import type { Policy as PolicyName, SchedulingSettings } from "./settings.js";
+
+/** What a trace shows; `timeNs` is the time of the event that caused it. */
+export type ArbiterEvent = { readonly timeNs: number; readonly id: string } & (
+  | { readonly kind: "loaded" | "waiting" | "idle" | "prepare" | "gone" }
+  | { readonly kind: "entry" | "bound"; readonly deadlineNs: number | null }
+  | { readonly kind: "exit"; readonly exit: ExitInformation; readonly reason: ExitKind }
+  | { readonly kind: "abort"; readonly abort: Abort }
+);
+
+export interface ArbiterPorts {
+  /** Makes the instance look at its controls page. Must not call the arbiter from within. */
+  ring(id: string): void;
+  /** Ends the instance's process; `gone` follows when it has ended. Must not call from within. */
+  kill(id: string, abort: Abort): void;
+  observe?(event: ArbiterEvent): void;
+}
+
+export interface VgpuSettings extends SchedulingSettings {
+  /** Device memory; 0: not limited. */
+  readonly memoryBytesMax: number;
+}
+
+export interface GvmcsPages {
+  readonly controls: SharedPage;
+  readonly state: SharedPage;
+}
+
+/** What an instance runs on, as its broker knows it. */
+export interface HostDetails {
+  readonly pid: number;
+  readonly adapter: string;
+  readonly vendorId: number;
+}
+
+interface Vgpu {
+  gvmcs: GvmcsBroker | null;
+  memoryBytesMax: number;
+  generation: number;
+  pendingEvent: InjectedEvent;
+  lastAbort: Abort | null;
+  wasWaiting: boolean;
+}
+
+const POLICY_VALUES: Readonly<Record<PolicyName, Policy>> = {
+  "best-effort": Policy.BEST_EFFORT,
+  equal: Policy.EQUAL,
+  fixed: Policy.FIXED,
+  weighted: Policy.WEIGHTED,
+};
+const EXIT_KINDS: ReadonlyMap<number, ExitKind> = new Map([
+  [ExitReason.SLICE_USED, "slice-used"],
+  [ExitReason.IDLE, "idle"],
+  [ExitReason.YIELD, "yield"],
+  [ExitReason.FAULT, "fault"],
+  [ExitReason.WATCHDOG, "watchdog"],
+  [ExitReason.RESET, "reset"],
+  [ExitReason.SAVE, "save"],
+]);
+const CONDEMN_INDICATORS: Readonly<Record<CondemnReason, AbortIndicator>> = {
+  overdue: AbortIndicator.OVERDUE,
+  "time-claim": AbortIndicator.TIME_CLAIM,
+  audit: AbortIndicator.AUDIT,
+};
+
+/** Settings as the controls page holds them. */
+export function executionControls(
+  settings: SchedulingSettings,
+  memoryBytesMax: number,
+): ExecutionControls {
+  return {
+    policy: POLICY_VALUES[settings.policy],
+    weight: settings.weight,
+    slice_ns: settings.sliceNs,
+    min_share_ppm: Math.round(settings.minShare * GVMCS.SHARE_ONE_PPM),
+    max_share_ppm: Math.round(settings.maxShare * GVMCS.SHARE_ONE_PPM),
+    memory_bytes_max: memoryBytesMax,
+    watchdog_ns: settings.watchdogNs,
+    features: Features.ALL,
+    exit_bitmap: ExitBitmap.ALL,
+  };
+}
+
+export class Arbiter {
+  readonly #ports: ArbiterPorts;
+  readonly #scheduler: Scheduler;
+  readonly #memory: MemoryLedger;
+  readonly #vgpus = new Map<string, Vgpu>();
+
+  constructor(
+    options: Partial<SchedulerOptions> & { readonly memoryBytes?: number },
+    ports: ArbiterPorts,
+  ) {
+    const { memoryBytes, ...scheduling } = options;
+    this.#scheduler = new Scheduler(scheduling);
+    this.#memory = new MemoryLedger(memoryBytes ?? null);
+    this.#ports = ports;
+  }
+
+  get holder(): string | null {
+    return this.#scheduler.holder;
+  }
+
+  get promisedBytes(): number {
+    return this.#memory.promisedBytes;
+  }
+
+  /** When to call {@link advance} next; null: only an event can change anything. */
+  nextNs(): number | null {
+    return this.#scheduler.nextNs();
+  }
+
+  advance(nowNs: number): void {
+    this.#act(this.#scheduler.advance(nowNs), nowNs);
+  }
+
+  /** Admits a vGPU, with no instance yet. Throws SettingsError, which says what does not fit. */
+  add(id: string, settings: Partial<VgpuSettings>, nowNs: number): void {
+    const { memoryBytesMax = 0, ...scheduling } = settings;
+    if (this.#vgpus.has(id)) throw new Error(`vGPU ${id} is added already`);
+    this.#memory.promise(id, memoryBytesMax);
+    let actions: SchedulerAction[];
+    try {
+      actions = this.#scheduler.add(id, scheduling, nowNs);
+    } catch (error) {
+      this.#memory.release(id);
+      throw error;
+    }
+    this.#vgpus.set(id, {
+      gvmcs: null,
+      memoryBytesMax,
+      generation: 0,
+      pendingEvent: InjectedEvent.NONE,
+      lastAbort: null,
+      wasWaiting: false,
+    });
+    this.#act(actions, nowNs);
+  }
+
+  /** The vGPU exists no more, and its process is gone. */
+  remove(id: string, nowNs: number): void {
+    this.#need(id);
+    const actions = this.#scheduler.remove(id, nowNs);
+    this.#vgpus.delete(id);
+    this.#memory.release(id);
+    this.#act(actions, nowNs);
+  }
+
+  /** Changes settings live; they are in effect at the next entry. Throws SettingsError. */
+  set(id: string, changes: Partial<VgpuSettings>, nowNs: number): void {
+    const vgpu = this.#need(id);
+    const { memoryBytesMax = vgpu.memoryBytesMax, ...scheduling } = changes;
+    const before = vgpu.memoryBytesMax;
+    this.#memory.promise(id, memoryBytesMax);
+    let actions: SchedulerAction[];
+    try {
+      actions = this.#scheduler.set(id, scheduling, nowNs);
+    } catch (error) {
+      this.#memory.promise(id, before);
+      throw error;
+    }
+    vgpu.memoryBytesMax = memoryBytesMax;
+    vgpu.gvmcs?.setExecution(this.#execution(id, vgpu));
+    this.#act(actions, nowNs);
+  }
+
+  /** A process for the vGPU has been started on these pages, both zeroed, which it maps too. */
+  attach(id: string, pages: GvmcsPages, host: HostDetails): void {
+    const vgpu = this.#need(id);
+    vgpu.generation++;
+    const state: HostState = {
+      owner_pid: host.pid,
+      mode: AdapterMode.VIRTUAL,
+      generation: vgpu.generation,
+      vendor_id: host.vendorId,
+      adapter: host.adapter,
+      vgpu: id,
+    };
+    const execution = this.#execution(id, vgpu);
+    vgpu.gvmcs = new GvmcsBroker(pages, { host: state, execution });
+    vgpu.pendingEvent = InjectedEvent.NONE;
+  }
+
+  /** The instance's process has ended, whatever the cause. */
+  gone(id: string, nowNs: number): void {
+    const vgpu = this.#need(id);
+    vgpu.gvmcs = null;
+    vgpu.wasWaiting = false;
+    this.#observe({ timeNs: nowNs, id, kind: "gone" });
+    this.#act(this.#scheduler.gone(id, nowNs), nowNs);
+  }
+
+  /** The instance has rung: look at its state page. */
+  bell(id: string, nowNs: number): void {
+    const vgpu = this.#need(id);
+    const { gvmcs } = vgpu;
+    if (gvmcs === null) return;
+    const report = gvmcs.poll();
+    switch (report.kind) {
+      case "abort":
+        this.#abort(id, vgpu, report.abort, nowNs);
+        return;
+      case "exit":
+        this.#exit(id, vgpu, gvmcs, report.exit, nowNs);
+        return;
+      case "loaded":
+        this.#observe({ timeNs: nowNs, id, kind: "loaded" });
+        this.#demand(id, vgpu, gvmcs, nowNs);
+        return;
+      case "nothing":
+        this.#demand(id, vgpu, gvmcs, nowNs);
+        return;
+    }
+  }
+
+  /** Has the instance do something at its next entry, for which it is entered even if idle. */
+  inject(id: string, event: InjectedEvent, nowNs: number): void {
+    const vgpu = this.#need(id);
+    vgpu.pendingEvent = event;
+    if (vgpu.gvmcs !== null) this.#demand(id, vgpu, vgpu.gvmcs, nowNs);
+  }
+
+  /** See {@link Scheduler.audit}. */
+  audit(id: string, busyNs: number, nowNs: number): void {
+    this.#need(id);
+    this.#act(this.#scheduler.audit(id, busyNs, nowNs), nowNs);
+  }
+
+  gvmcs(id: string): GvmcsBroker | null {
+    return this.#need(id).gvmcs;
+  }
+
+  /** Why the last instance that was aborted was. */
+  lastAbort(id: string): Abort | null {
+    return this.#need(id).lastAbort;
+  }
+
+  standings(id: string): Standings {
+    return this.#scheduler.standings(id);
+  }
+
+  #need(id: string): Vgpu {
+    const vgpu = this.#vgpus.get(id);
+    if (vgpu === undefined) throw new Error(`there is no vGPU ${id}`);
+    return vgpu;
+  }
+
+  #execution(id: string, vgpu: Vgpu): ExecutionControls {
+    return executionControls(this.#scheduler.standings(id).settings, vgpu.memoryBytesMax);
+  }
+
+  #wants(vgpu: Vgpu, gvmcs: GvmcsBroker): boolean {
+    if (gvmcs.launchState === LaunchState.READY || gvmcs.entered) {
+      return gvmcs.demand || vgpu.pendingEvent !== InjectedEvent.NONE;
+    }
+    return false;
+  }
+
+  #demand(id: string, vgpu: Vgpu, gvmcs: GvmcsBroker, nowNs: number): void {
+    if (gvmcs.launchState === LaunchState.ABORTED) return;
+    const wants = this.#wants(vgpu, gvmcs);
+    if (wants !== vgpu.wasWaiting && !gvmcs.entered) {
+      this.#observe({ timeNs: nowNs, id, kind: wants ? "waiting" : "idle" });
+      vgpu.wasWaiting = wants;
+    }
+    const scheduler = this.#scheduler;
+    this.#act(wants ? scheduler.runnable(id, nowNs) : scheduler.idle(id, nowNs), nowNs);
+  }
+
+  #exit(id: string, vgpu: Vgpu, gvmcs: GvmcsBroker, exit: ExitInformation, nowNs: number): void {
+    const reason = EXIT_KINDS.get(exit.reason);
+    if (reason === undefined) throw new Error(`exit reason ${exit.reason} was not validated`);
+    this.#observe({ timeNs: nowNs, id, kind: "exit", exit, reason });
+    const wants = this.#wants(vgpu, gvmcs);
+    vgpu.wasWaiting = wants;
+    const report = { kind: reason, gpuNs: exit.gpu_time_ns, wants };
+    this.#act(this.#scheduler.exit(id, report, nowNs), nowNs);
+  }
+
+  #abort(id: string, vgpu: Vgpu, abort: Abort, nowNs: number): void {
+    vgpu.lastAbort = abort;
+    this.#observe({ timeNs: nowNs, id, kind: "abort", abort });
+    const actions = this.#scheduler.condemn(id, nowNs);
+    this.#ports.kill(id, abort);
+    this.#act(actions, nowNs);
+  }
+
+  #act(actions: readonly SchedulerAction[], nowNs: number): void {
+    for (const action of actions) {
+      const { id } = action;
+      const vgpu = this.#need(id);
+      const { gvmcs } = vgpu;
+      if (gvmcs === null) throw new Error(`vGPU ${id} has no instance for ${action.kind}`);
+      switch (action.kind) {
+        case "enter": {
+          const { deadlineNs } = action;
+          gvmcs.enter({ deadlineNs, event: vgpu.pendingEvent }, nowNs);
+          vgpu.pendingEvent = InjectedEvent.NONE;
+          vgpu.wasWaiting = false;
+          this.#observe({ timeNs: nowNs, id, kind: "entry", deadlineNs });
+          this.#ports.ring(id);
+          break;
+        }
+        case "bound":
+          gvmcs.bound(action.deadlineNs);
+          this.#observe({ timeNs: nowNs, id, kind: "bound", deadlineNs: action.deadlineNs });
+          this.#ports.ring(id);
+          break;
+        case "prepare":
+          gvmcs.prepare();
+          this.#observe({ timeNs: nowNs, id, kind: "prepare" });
+          this.#ports.ring(id);
+          break;
+        case "kill": {
+          const abort = gvmcs.abort(CONDEMN_INDICATORS[action.reason]);
+          vgpu.lastAbort = abort;
+          this.#observe({ timeNs: nowNs, id, kind: "abort", abort });
+          this.#ports.kill(id, abort);
+          break;
+        }
+      }
+    }
+  }
+
+  #observe(event: ArbiterEvent): void {
+    this.#ports.observe?.(event);
+  }
+}

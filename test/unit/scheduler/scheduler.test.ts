@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The scheduler's decisions one by one, on a clock that the test moves. */
+import { describe, expect, it } from "vitest";
+import { type ExitKind, Scheduler, type SchedulingSettings } from "../../../src/scheduler/index.js";
+
+const MS = 1e6;
+
+function exit(kind: ExitKind, wants = kind === "slice-used") {
+  return { kind, gpuNs: 0, wants };
+}
+
+function scheduler(...settings: Partial<SchedulingSettings>[]): Scheduler {
+  const made = new Scheduler();
+  settings.forEach((each, index) => {
+    made.add("abcdefgh"[index] ?? "", { policy: "equal", ...each }, 0);
+  });
+  return made;
+}
+
+describe("one vGPU alone", () => {
+  it("gets the GPU without an end", () => {
+    const s = scheduler({});
+    expect(s.runnable("a", 10)).toEqual([{ kind: "enter", id: "a", deadlineNs: null }]);
+    expect(s.holder).toBe("a");
+    expect(s.advance(500 * MS)).toEqual([]);
+  });
+
+  it("is bounded after a second, so that one that does not answer is noticed", () => {
+    const s = scheduler({});
+    s.runnable("a", 0);
+    expect(s.nextNs()).toBe(998 * MS);
+    expect(s.advance(998 * MS)).toEqual([{ kind: "bound", id: "a", deadlineNs: 1000 * MS }]);
+    expect(s.nextNs()).toBe(999 * MS);
+    s.advance(999 * MS);
+    expect(s.nextNs()).toBe(3500 * MS);
+    expect(s.advance(3500 * MS)).toEqual([{ kind: "kill", id: "a", reason: "overdue" }]);
+    expect(s.holder).toBe("a");
+  });
+
+  it("owes nothing for the time in which nobody waited", () => {
+    const s = scheduler({}, {});
+    s.runnable("a", 0);
+    s.runnable("b", 900 * MS);
+    expect(s.standings("a").debtNs).toBeLessThanOrEqual(4 * MS);
+  });
+});
+
+describe("contention", () => {
+  it("bounds a holder that has had its slice at once", () => {
+    const s = scheduler({}, {});
+    s.runnable("a", 0);
+    expect(s.runnable("b", 10 * MS)).toEqual([
+      { kind: "bound", id: "a", deadlineNs: 10 * MS },
+      { kind: "prepare", id: "b" },
+    ]);
+  });
+
+  it("leaves a holder the rest of its slice, and hints at the next one before its end", () => {
+    const s = scheduler({ sliceNs: 5 * MS }, {});
+    s.runnable("a", 0);
+    expect(s.runnable("b", 1 * MS)).toEqual([{ kind: "bound", id: "a", deadlineNs: 5 * MS }]);
+    expect(s.nextNs()).toBe(4 * MS);
+    expect(s.advance(4 * MS)).toEqual([{ kind: "prepare", id: "b" }]);
+    expect(s.advance(4.5 * MS)).toEqual([]);
+    expect(s.exit("a", exit("slice-used"), 5 * MS)).toEqual([
+      { kind: "enter", id: "b", deadlineNs: 7 * MS },
+    ]);
+    // The other's slice is shorter: it goes on until it had as much.
+    expect(s.exit("b", exit("slice-used"), 7 * MS)).toMatchObject([{ kind: "enter", id: "b" }]);
+  });
+
+  it("ends a holder within a slice even for one that is not due yet", () => {
+    const s = scheduler({}, {});
+    s.runnable("a", 0);
+    s.runnable("b", 0);
+    // The first turn overshoots by far, so that the debtor is not due for long.
+    s.exit("a", exit("slice-used"), 500 * MS);
+    expect(s.holder).toBe("b");
+    expect(s.deadlineNs).toBe(502 * MS);
+    s.exit("b", exit("idle"), 501 * MS);
+    expect(s.holder).toBe("a");
+  });
+
+  it("kills a holder only after deadline, watchdog and grace, and keeps the GPU until it is gone", () => {
+    const s = scheduler({ watchdogNs: 100 * MS }, {});
+    s.runnable("a", 0);
+    s.runnable("b", 0);
+    s.advance(1 * MS);
+    expect(s.nextNs()).toBe(602 * MS);
+    expect(s.advance(602 * MS - 1)).toEqual([]);
+    expect(s.advance(602 * MS)).toEqual([{ kind: "kill", id: "a", reason: "overdue" }]);
+    expect(s.advance(700 * MS)).toEqual([]);
+    expect(s.runnable("a", 710 * MS)).toEqual([]);
+    expect(s.gone("a", 720 * MS)).toEqual([{ kind: "enter", id: "b", deadlineNs: null }]);
+    expect(s.standings("a").account).toMatchObject({ heldNs: 720 * MS, condemned: 1 });
+    expect(s.standings("a").debtNs).toBeGreaterThan(300 * MS);
+  });
+
+  it("takes turns, and lets an overshoot wait as long as it was", () => {
+    const s = scheduler({}, {});
+    s.runnable("a", 0);
+    s.runnable("b", 0);
+    const order: string[] = [];
+    let nowNs = 0;
+    for (let turn = 0; turn < 20; turn++) {
+      const holder = s.holder ?? "";
+      order.push(holder);
+      nowNs += turn === 0 ? 10 * MS : 2 * MS;
+      // Whoever is due alone keeps the GPU beyond one slice.
+      while ((s.deadlineNs ?? 0) > nowNs) nowNs += MS;
+      s.exit(holder, exit("slice-used"), nowNs);
+    }
+    expect(order[0]).toBe("a");
+    const heldNs = ["a", "b"].map((id) => s.standings(id).account.heldNs);
+    expect(Math.abs((heldNs[0] ?? 0) - (heldNs[1] ?? 0))).toBeLessThanOrEqual(4 * MS);
+    expect(s.standings("a").account.overshootMaxNs).toBe(8 * MS);
+  });
+
+  it("lets a vGPU that yields wait for another one, even if it is further behind", () => {
+    const s = scheduler({}, {});
+    s.runnable("a", 0);
+    s.runnable("b", 0);
+    const actions = s.exit("a", exit("yield", true), 0.1 * MS);
+    expect(actions[0]).toMatchObject({ kind: "enter", id: "b" });
+    expect(s.exit("b", exit("idle"), 1 * MS)[0]).toMatchObject({ kind: "enter", id: "a" });
+  });
+});
+
+describe("exits", () => {
+  it("are charged by the clock, whatever they claim", () => {
+    const s = scheduler({}, {});
+    s.runnable("a", 0);
+    s.runnable("b", 0);
+    s.exit("a", { kind: "slice-used", gpuNs: 0, wants: true }, 3 * MS);
+    expect(s.standings("a").account).toMatchObject({ heldNs: 3 * MS, gpuNs: 0 });
+    expect(s.standings("a").debtNs).toBeGreaterThan(1 * MS);
+  });
+
+  it("that claim more time than has passed condemn", () => {
+    const s = scheduler({}, {});
+    s.runnable("a", 0);
+    expect(s.exit("a", { kind: "idle", gpuNs: 11.5 * MS, wants: false }, 10 * MS)).toEqual([]);
+    s.runnable("a", 10 * MS);
+    expect(s.exit("a", { kind: "idle", gpuNs: 12 * MS, wants: false }, 20 * MS)).toEqual([
+      { kind: "kill", id: "a", reason: "time-claim" },
+    ]);
+    s.runnable("b", 20 * MS);
+    expect(s.holder).toBe("a");
+    expect(s.gone("a", 21 * MS)).toEqual([{ kind: "enter", id: "b", deadlineNs: null }]);
+  });
+
+  it("of one that does not hold the GPU are a mistake of the caller", () => {
+    const s = scheduler({}, {});
+    s.runnable("a", 0);
+    expect(() => s.exit("b", exit("idle"), 1)).toThrow(/b exits and does not hold/);
+  });
+});
+
+describe("audits", () => {
+  it("find work outside the entries", () => {
+    const s = scheduler({});
+    s.runnable("a", 0);
+    s.exit("a", exit("idle"), 100 * MS);
+    expect(s.audit("a", 100 * MS, 100 * MS)).toEqual([]);
+    expect(s.audit("a", 149 * MS, 200 * MS)).toEqual([]);
+    expect(s.audit("a", 200 * MS, 300 * MS)).toEqual([{ kind: "kill", id: "a", reason: "audit" }]);
+    expect(s.runnable("a", 301 * MS)).toEqual([]);
+  });
+});
+
+describe("settings", () => {
+  it.each<[Partial<SchedulingSettings>, RegExp]>([
+    [{ sliceNs: 0.999 * MS }, /slice 0.999 ms is outside 1 to 30 ms/],
+    [{ sliceNs: 30 * MS + 1 }, /outside 1 to 30 ms/],
+    [{ weight: 0 }, /weight 0/],
+    [{ weight: 1.5 }, /weight 1.5/],
+    [{ minShare: 0.5, maxShare: 0.4 }, /minimum 0.5 is above the maximum 0.4/],
+    [{ maxShare: 0 }, /maximum 0 is outside/],
+    [{ policy: "fixed", minShare: 0.1, maxShare: 0.2 }, /one value, not 0.1 to 0.2/],
+    [{ minShare: 0.71 }, /0.71 does not fit: 0.3 of 1 is given/],
+    [{ watchdogNs: 0 }, /watchdog 0 s/],
+  ])("%j are refused and change nothing", (changes, message) => {
+    const s = scheduler({ minShare: 0.3 }, {});
+    const before = s.standings("b").settings;
+    expect(() => s.set("b", changes, 1)).toThrow(message);
+    expect(s.standings("b").settings).toBe(before);
+  });
+
+  it("that fill the GPU to the last are taken", () => {
+    const s = scheduler({ minShare: 0.3 }, {});
+    s.set("b", { minShare: 0.7 }, 1);
+    expect(s.standings("b").settings.minShare).toBe(0.7);
+    expect(() => s.add("c", { minShare: 0.01 }, 1)).toThrow(/does not fit/);
+    s.remove("a", 1);
+    s.add("c", { minShare: 0.3 }, 1);
+  });
+
+  it("leave a running deadline alone and count from the next entry on", () => {
+    const s = scheduler({}, {});
+    s.runnable("a", 0);
+    s.runnable("b", 0);
+    expect(s.deadlineNs).toBe(2 * MS);
+    s.set("a", { sliceNs: 20 * MS }, 1 * MS);
+    expect(s.deadlineNs).toBe(2 * MS);
+    s.exit("a", exit("slice-used"), 2 * MS);
+    s.exit("b", exit("slice-used"), 4 * MS);
+    expect(s.deadlineNs).toBe(24 * MS);
+  });
+});
+
+describe("a debtor", () => {
+  it("waits for a vGPU that comes back at once as a rule, and not for one that does not", () => {
+    for (const [pauseNs, waits] of [
+      [0.3 * MS, true],
+      [15 * MS, false],
+    ] as const) {
+      const s = scheduler({}, {});
+      s.runnable("a", 0);
+      s.exit("a", exit("idle"), 1 * MS);
+      s.runnable("a", 1 * MS + pauseNs);
+      let nowNs = 1 * MS + pauseNs + 1 * MS;
+      s.exit("a", exit("idle"), nowNs);
+      s.runnable("b", nowNs);
+      s.runnable("a", nowNs);
+      nowNs += 500 * MS;
+      s.exit("b", exit("slice-used"), nowNs);
+      expect(s.holder).toBe("a");
+      nowNs += 1 * MS;
+      s.exit("a", exit("idle"), nowNs);
+      expect(s.holder).toBe(waits ? null : "b");
+      if (!waits) continue;
+      expect(s.nextNs()).toBe(nowNs + 2 * MS);
+      expect(s.advance(nowNs + 2 * MS)).toMatchObject([{ kind: "enter", id: "b" }]);
+    }
+  });
+});
