@@ -48,6 +48,7 @@ static int vgpu_stats_show(struct seq_file *m, void *unused)
 	vgpu_stat(m, "interrupts_event", &s->interrupts[VGPU_QUEUE_EVENT]);
 	vgpu_stat(m, "interrupts_submit", &s->interrupts[VGPU_QUEUE_SUBMIT]);
 	vgpu_stat(m, "events", &s->events);
+	vgpu_stat(m, "pings", &s->pings);
 	vgpu_stat(m, "event_errors", &s->event_errors);
 	vgpu_stat(m, "device_errors", &s->device_errors);
 	return 0;

@@ -122,6 +122,28 @@ void vgpu_device_break(struct vgpu_device *vd, const char *why)
 	vgpu_wake_everyone(vd);
 }
 
+/**
+ * vgpu_device_revive - take a device back that answers after all
+ * @vd: the device
+ *
+ * One that was given up because it took too long (the host slept, say) is
+ * lost no more once it has returned all that it had. What it knows of the old
+ * session is void then.
+ */
+void vgpu_device_revive(struct vgpu_device *vd)
+{
+	if (!READ_ONCE(vd->broken))
+		return;
+	mutex_lock(&vd->session_lock);
+	if (vd->broken && vgpu_queues_idle(vd)) {
+		dev_info(&vd->dev, "answers again\n");
+		vgpu_session_lost(vd, vd->session, "it was given up");
+		/* Whoever sees the device whole sees the session lost. */
+		smp_store_release(&vd->broken, false);
+	}
+	mutex_unlock(&vd->session_lock);
+}
+
 /* -- session ------------------------------------------------------------- */
 
 /**
@@ -244,6 +266,42 @@ int vgpu_session_renew(struct vgpu_device *vd)
 	return err;
 }
 
+/* -- is it still there? -------------------------------------------------- */
+
+static void vgpu_ping_work(struct work_struct *work)
+{
+	struct vgpu_device *vd = container_of(work, struct vgpu_device, ping);
+	struct vgpu_capabilities_response caps;
+	u64 session = READ_ONCE(vd->session);
+	u32 status;
+	int err;
+
+	atomic64_inc(&vd->stats.pings);
+	/* No answer in time condemns the device; that is all it takes. */
+	err = vgpu_control_simple(vd, VGPU_REQ_GET_CAPABILITIES, 0, NULL, 0,
+				  &caps, sizeof(caps), false, &status);
+	if (!err && status == VGPU_STATUS_NOT_INITIALISED)
+		vgpu_session_lost(vd, session, "a ping finds no session");
+}
+
+/**
+ * vgpu_device_ping - make sure that the device answers requests, in background
+ * @vd: the device
+ *
+ * A fence may take any time, a control request may not. Who sleeps for a fence
+ * calls this once in a while, or a device that died would never be noticed.
+ */
+void vgpu_device_ping(struct vgpu_device *vd)
+{
+	int cookie;
+
+	/* Once the device is stopped, the work is not to be queued again. */
+	if (!vgpu_enter(vd, &cookie))
+		return;
+	schedule_work(&vd->ping);
+	vgpu_exit(vd, cookie);
+}
+
 /* -- start and stop ------------------------------------------------------ */
 
 static void vgpu_device_stop(struct vgpu_device *vd)
@@ -261,6 +319,7 @@ static void vgpu_device_stop(struct vgpu_device *vd)
 	vgpu_wake_everyone(vd);
 	synchronize_srcu(&vd->srcu);
 	vgpu_queues_stop(vd);
+	cancel_work_sync(&vd->ping);
 	vgpu_contexts_unmap(vd);
 }
 
@@ -376,6 +435,7 @@ static struct vgpu_device *vgpu_device_new(struct virtio_device *vdev)
 	spin_lock_init(&vd->state_lock);
 	mutex_init(&vd->session_lock);
 	mutex_init(&vd->unmap_lock);
+	INIT_WORK(&vd->ping, vgpu_ping_work);
 	xa_init_flags(&vd->contexts, XA_FLAGS_ALLOC | XA_FLAGS_LOCK_IRQ);
 	if (!virtio_has_dma_quirk(vdev))
 		vd->dma_dev = vdev->dev.parent;

@@ -34,6 +34,7 @@
 #include <linux/uaccess.h>
 #include <linux/virtio.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "virtio_vgpu.h"
@@ -51,7 +52,8 @@ struct vgpu_device;
  * struct vgpu_queue - a virtqueue and those who wait for it
  * @vq: the virtqueue; only inside vgpu_enter()
  * @entries: size of its ring
- * @lock: guards @vq, @sleepers and @wakes
+ * @lock: guards @vq, @owned, @sleepers and @wakes
+ * @owned: buffers that the device has
  * @wait: waiters for a reply or for room
  * @sleepers: how many want an interrupt
  * @wakes: counts wake-ups, so that none is missed between looking and sleeping
@@ -60,6 +62,7 @@ struct vgpu_queue {
 	struct virtqueue *vq;
 	unsigned int entries;
 	spinlock_t lock;
+	unsigned int owned;
 	wait_queue_head_t wait;
 	unsigned int sleepers;
 	unsigned long wakes;
@@ -136,6 +139,7 @@ struct vgpu_submission {
  * @device_errors: other things that a device must not do
  * @pinned_bytes: memory pinned now, leaked memory not included
  * @leaked_bytes: memory that can't be freed because the device never let go
+ * @pings: times that the device was asked whether it is still there
  */
 struct vgpu_stats {
 	atomic64_t submits;
@@ -153,6 +157,7 @@ struct vgpu_stats {
 	atomic64_t device_errors;
 	atomic64_t pinned_bytes;
 	atomic64_t leaked_bytes;
+	atomic64_t pings;
 };
 
 /**
@@ -180,6 +185,7 @@ struct vgpu_stats {
  * @hostmems_max: handles are below it
  * @contexts: by id
  * @serial: of the last context
+ * @ping: asks the device whether it is still there, for who sleeps long
  * @unmap_lock: taken to undo DMA mappings
  * @dma_dev: device for DMA mappings; NULL if physical addresses are used
  * @stats: counters
@@ -215,6 +221,7 @@ struct vgpu_device {
 	u32 hostmems_max;
 	struct xarray contexts;
 	atomic64_t serial;
+	struct work_struct ping;
 	struct mutex unmap_lock;
 	struct device *dma_dev;
 	struct vgpu_stats stats;
@@ -289,15 +296,18 @@ void vgpu_exit(struct vgpu_device *vd, int cookie);
 bool vgpu_usable(const struct vgpu_device *vd);
 long vgpu_timeout_jiffies(void);
 void vgpu_device_break(struct vgpu_device *vd, const char *why);
+void vgpu_device_revive(struct vgpu_device *vd);
 void vgpu_session_lost(struct vgpu_device *vd, u64 session, const char *why);
 int vgpu_session_ensure(struct vgpu_device *vd);
 int vgpu_session_renew(struct vgpu_device *vd);
+void vgpu_device_ping(struct vgpu_device *vd);
 
 /* vgpu_vq.c: rings */
 int vgpu_queues_start(struct vgpu_device *vd);
 void vgpu_queues_fill(struct vgpu_device *vd);
 void vgpu_queues_stop(struct vgpu_device *vd);
 void vgpu_queue_wake(struct vgpu_queue *q);
+bool vgpu_queues_idle(struct vgpu_device *vd);
 bool vgpu_queue_prepare(struct vgpu_device *vd, struct vgpu_queue *q);
 void vgpu_queue_finish(struct vgpu_device *vd, struct vgpu_queue *q);
 int vgpu_queue_wait_room(struct vgpu_device *vd, struct vgpu_queue *q,

@@ -12,7 +12,8 @@
  *
  * Nothing in the timeline is trusted: a fence that was never submitted fails
  * the context, a foreign epoch ends the session. Sleepers look again once in a
- * while, so that a device that forgets an interrupt costs time, not a hang.
+ * while and have the device pinged, so that one that forgets an interrupt costs
+ * time, and one that is gone an error, but neither a hang.
  */
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -244,6 +245,8 @@ static int vgpu_fence_sleep(struct vgpu_context *ctx, u32 stream, u64 fence,
 			ret = -ETIME;
 			break;
 		}
+		if (heartbeat == VGPU_HEARTBEAT_LAST_NS)
+			vgpu_device_ping(ctx->vd);
 		now = min(deadline - now, heartbeat);
 		heartbeat = min_t(u64, heartbeat * 2, VGPU_HEARTBEAT_LAST_NS);
 		if (wait_event_interruptible_hrtimeout(ctx->wait,

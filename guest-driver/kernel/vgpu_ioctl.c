@@ -20,6 +20,7 @@ static int vgpu_open(struct inode *inode, struct file *file)
 	struct vgpu_context *ctx;
 	int err;
 
+	vgpu_device_revive(vd);
 	if (!vgpu_usable(vd))
 		return -ENODEV;
 	err = vgpu_context_create(vd, &ctx);

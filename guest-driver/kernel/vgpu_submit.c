@@ -66,6 +66,7 @@ static void vgpu_submit_collect(struct vgpu_queue *q, struct list_head *list)
 	unsigned int used;
 
 	while ((s = virtqueue_get_buf(q->vq, &used))) {
+		q->owned--;
 		s->used = used;
 		list_add_tail(&s->node, list);
 	}
@@ -228,8 +229,10 @@ static int vgpu_submit_try(struct vgpu_context *ctx, struct vgpu_submission *s,
 	vgpu_submit_collect(q, &list);
 	*wakes = q->wakes;
 	err = vgpu_submit_add(q, &ctx->streams[stream], s, fence);
-	if (!err)
+	if (!err) {
+		q->owned++;
 		atomic64_inc(&ctx->queued);
+	}
 	notify = !err && virtqueue_kick_prepare(q->vq);
 	spin_unlock_irqrestore(&q->lock, flags);
 	if (notify)

@@ -376,6 +376,7 @@ static void vgpu_control_reap_locked(struct vgpu_device *vd,
 	unsigned int used;
 
 	while ((c = virtqueue_get_buf(q->vq, &used))) {
+		q->owned--;
 		vgpu_control_complete(vd, c, used, 0);
 		any = true;
 	}
@@ -425,6 +426,30 @@ static void vgpu_control_trace(struct vgpu_device *vd, struct vgpu_control *c)
 				 le32_to_cpu(header.context), c->request.bytes);
 }
 
+/**
+ * vgpu_queues_idle - has the device given back all requests?
+ * @vd: the device
+ *
+ * Return: true if so, and if the rings are in order.
+ */
+bool vgpu_queues_idle(struct vgpu_device *vd)
+{
+	struct vgpu_queue *control = &vd->queues[VGPU_QUEUE_CONTROL];
+	struct vgpu_queue *submit = &vd->queues[VGPU_QUEUE_SUBMIT];
+	bool idle = false;
+	int cookie;
+
+	vgpu_control_reap(vd);
+	vgpu_submit_reap(vd);
+	if (!vgpu_enter(vd, &cookie))
+		return false;
+	if (!virtqueue_is_broken(control->vq) &&
+	    !virtqueue_is_broken(submit->vq))
+		idle = !READ_ONCE(control->owned) && !READ_ONCE(submit->owned);
+	vgpu_exit(vd, cookie);
+	return idle;
+}
+
 /* Put the request into the ring; waits while that is full. */
 static int vgpu_control_queue(struct vgpu_device *vd, struct vgpu_control *c,
 			      bool killable)
@@ -445,8 +470,10 @@ static int vgpu_control_queue(struct vgpu_device *vd, struct vgpu_control *c,
 		wakes = q->wakes;
 		err = virtqueue_add_sgs(q->vq, sgs, 1, 1, c, GFP_ATOMIC);
 		notify = !err && virtqueue_kick_prepare(q->vq);
-		if (!err)
+		if (!err) {
+			q->owned++;
 			vgpu_control_trace(vd, c);
+		}
 		spin_unlock_irqrestore(&q->lock, flags);
 		if (notify)
 			virtqueue_notify(q->vq);
@@ -759,6 +786,7 @@ void vgpu_queues_stop(struct vgpu_device *vd)
 	vd->vdev->config->del_vqs(vd->vdev);
 	for (i = 0; i < VGPU_QUEUE_COUNT; i++) {
 		vd->queues[i].vq = NULL;
+		vd->queues[i].owned = 0;
 		vgpu_queue_wake(&vd->queues[i]);
 	}
 	kfree(vd->events);

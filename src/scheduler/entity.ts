@@ -84,7 +84,7 @@ export class Entity {
   idleSinceNs = 0;
   /** Mean length of its last pauses. */
   pauseMeanNs = Number.POSITIVE_INFINITY;
-  /** Whether the last pause began with an exit for want of work. */
+  /** Whether it stopped by an ordinary exit with nothing left to do. */
   paused = false;
   /** Gave way at its last exit, until another one has been entered. */
   yielded = false;

@@ -174,7 +174,8 @@ export class Scheduler {
     this.#chargeTurn(entity, heldNs);
     this.#release(nowNs);
     entity.yielded = report.kind === "yield";
-    entity.paused = report.kind === "idle";
+    // Whoever has nothing left may as well have used up its slice at the same moment.
+    entity.paused = !report.wants && (report.kind === "idle" || report.kind === "slice-used");
     if (!report.wants) this.#stop(entity, nowNs);
     return this.advance(nowNs);
   }
@@ -422,14 +423,18 @@ export class Scheduler {
     actions.push({ kind: "enter", id: entity.id, deadlineNs: holding.deadlineNs });
   }
 
-  /** When the entry should end as things are: after a slice at least, when another one is due. */
+  /**
+   * When the entry should end as things are: after a slice at least, when another one is due. While
+   * one waits at all it is at most a slice ahead: the holder may have run out of work unnoticed.
+   */
   #endOf({ entity, enteredNs }: Holding, nowNs: number): number {
     const sliceEndNs = enteredNs + entity.settings.sliceNs;
     let endNs = this.#metered(entity) ? sliceEndNs : enteredNs + this.#options.aloneMaxNs;
     for (const each of this.#standing.active) {
       if (each === entity || each.condemned || this.#throttled(each)) continue;
       const dueNs = Math.ceil(nowNs + this.#standing.untilDueNs(entity, each));
-      endNs = Math.min(endNs, Math.max(sliceEndNs, dueNs));
+      const aheadNs = Math.max(sliceEndNs, nowNs + entity.settings.sliceNs);
+      endNs = Math.min(endNs, aheadNs, Math.max(sliceEndNs, dueNs));
     }
     return Math.max(nowNs, endNs);
   }

@@ -36,6 +36,11 @@ void vgpu_submit_reap(struct vgpu_device *d)
 	(void)d;
 }
 
+void vgpu_device_ping(struct vgpu_device *d)
+{
+	(void)d;
+}
+
 static struct vgpu_timeline_slot *slot(u32 stream)
 {
 	return (void *)(timeline.bytes + 64 + 32 * stream);

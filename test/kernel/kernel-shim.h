@@ -210,6 +210,7 @@ extern unsigned int vgpu_poll_us;
 bool vgpu_usable(const struct vgpu_device *vd);
 void vgpu_session_lost(struct vgpu_device *vd, u64 session, const char *why);
 void vgpu_submit_reap(struct vgpu_device *vd);
+void vgpu_device_ping(struct vgpu_device *vd);
 void vgpu_fence_init(struct vgpu_context *ctx);
 int vgpu_fence_wait(struct vgpu_context *ctx, struct vgpu_ioctl_wait *arg);
 bool vgpu_context_alive(const struct vgpu_context *ctx);

@@ -90,6 +90,8 @@ export class SimInstance {
   /** Whether the fault has come out. */
   faulted = false;
   drained = false;
+  /** Whether it keeps the GPU without work until its entry is bounded. */
+  readonly keeps: boolean;
   readonly #world: World;
   readonly #queue: { kernel: Kernel; leftNs: number; launchedNs: number }[] = [];
   #gvmcs: GvmcsInstance | null = null;
@@ -108,6 +110,7 @@ export class SimInstance {
     this.id = id;
     this.workload = workload;
     this.watchdogNs = watchdogNs;
+    this.keeps = world.random.below(2) === 0;
   }
 
   get queued(): number {
@@ -155,8 +158,10 @@ export class SimInstance {
       const kernel = workload.next();
       this.#queue.push({ kernel, leftNs: kernel.costNs, launchedNs: this.#world.nowNs });
     }
-    if (!this.#mute && this.#queue.length > 0 && this.#gvmcs?.setDemand(true) === true)
-      this.#world.bell(this);
+    const gvmcs = this.#gvmcs;
+    if (gvmcs === null || this.#mute || this.#queue.length === 0) return;
+    if (gvmcs.setDemand(true)) this.#world.bell(this);
+    if (gvmcs.inside && !this.#running) this.#step(gvmcs);
   }
 
   rung(): void {
@@ -215,7 +220,7 @@ export class SimInstance {
       return;
     }
     if (head === undefined) {
-      this.#exit(gvmcs, ExitReason.IDLE);
+      if (!this.keeps || deadlineNs !== null) this.#exit(gvmcs, ExitReason.IDLE);
       return;
     }
     if (this.#takeFault("hang")) {
@@ -234,8 +239,8 @@ export class SimInstance {
     const { generation } = this;
     world.gpu.run(this.id, partNs, () => {
       if (this.generation !== generation) return;
-      this.#running = false;
       this.#finished(partNs);
+      this.#running = false;
       this.#step(gvmcs);
     });
   }

@@ -45,7 +45,7 @@ export const Mischief = {
   usedLength: 0x8007,
   /** Answers the next control request after so many milliseconds. */
   slowControl: 0x8008,
-  /** Answers no control request any more. */
+  /** Answers no control request for so many milliseconds; what comes in them is lost. */
   mute: 0x8009,
   /** Sends event messages that make no sense. */
   badEvents: 0x800a,
@@ -356,6 +356,9 @@ export class MockVgpu implements VirtioDevice {
         break;
       case Mischief.mute:
         this.#mute = true;
+        setTimeout(() => {
+          this.#mute = false;
+        }, argument);
         break;
       case Mischief.silent:
         this.#silent = true;

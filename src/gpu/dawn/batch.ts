@@ -21,8 +21,12 @@ import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js
 const SMALL_WRITE_BYTES = 16 * 1024;
 /** From here on Dawn's own staging buffers are fresh memory each time. */
 const LARGE_WRITE_BYTES = 1024 * 1024;
-/** A read is mapped and copied out in parts of this size, so that copy and GPU overlap. */
-const READ_PART_BYTES = 4 * 1024 * 1024;
+/**
+ * A read is mapped and copied out in parts of this size, so that copy and GPU overlap and the parts
+ * stay in the cache; large reads in larger ones, for each part costs a submission.
+ */
+const READ_PART_BYTES = 1024 * 1024;
+const LARGE_READ_BYTES = 32 * 1024 * 1024;
 
 /** Arena space of one support kernel's parameters, alignment included. */
 const PARAMETER_SPACE_BYTES = 1024;
@@ -51,6 +55,8 @@ export class DawnBatch implements Batch {
   #outstanding = 0;
   #entry: InFlight | null = null;
   #closed = false;
+  /** Nothing but writes so far, all of which are in place when `writeBuffer` has returned. */
+  #written = true;
   operations = 0;
 
   constructor(core: DawnCore, label: string) {
@@ -89,12 +95,18 @@ export class DawnBatch implements Batch {
   /** Straight from the sources; nothing that was encoded is still unsubmitted. */
   #writeDirect(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
     const { queue, uploads } = this.#core;
+    segment.used = true;
     let at = offset;
     for (const source of sources) {
       if (uploads !== null && segment.gpuWritten && source.length > LARGE_WRITE_BYTES) {
         uploads.write(segment.buffer, at, source);
+        this.#written = false;
       } else if (source.length > 0) {
         queue.writeBuffer(segment.buffer, at, source);
+        // Larger ones may wait in Dawn's staging memory, which a flood of writes would fill.
+        if (source.length > SMALL_WRITE_BYTES && (uploads === null || segment.gpuWritten)) {
+          this.#written = false;
+        }
       }
       at += source.length;
     }
@@ -115,7 +127,7 @@ export class DawnBatch implements Batch {
       put += source.length;
     }
     if (offset % 4 === 0 && bytes % 4 === 0) {
-      segment.gpuWritten = true;
+      segment.gpuWrites();
       this.#endPass().copyBufferToBuffer(arena.buffer, at, segment.buffer, offset, bytes);
     } else {
       this.#byteCopy(segment, offset, arena.buffer, at, bytes);
@@ -166,16 +178,18 @@ export class DawnBatch implements Batch {
   ): void {
     this.operations++;
     const segment = source as DawnSegment;
+    segment.gpuReads();
+    const partMax = bytes > LARGE_READ_BYTES ? 2 * READ_PART_BYTES : READ_PART_BYTES;
     for (let done = 0; done < bytes; ) {
       const start = offset + done;
       const skipBytes = start % 4;
-      const part = Math.min(bytes - done, READ_PART_BYTES - skipBytes);
+      const part = Math.min(bytes - done, partMax - skipBytes);
       const mapBytes = Math.ceil((skipBytes + part) / 4) * 4;
       const staging = this.#core.staging.take(mapBytes);
       this.#endPass().copyBufferToBuffer(segment.buffer, start - skipBytes, staging, 0, mapBytes);
       this.#maps.push({ staging, mapBytes, skipBytes, bytes: part, partOffset: done, targets });
       done += part;
-      if (part >= READ_PART_BYTES / 2) {
+      if (part >= partMax / 2) {
         this.#flush();
       }
     }
@@ -194,7 +208,8 @@ export class DawnBatch implements Batch {
     if (bytes === 0 || (to === from && targetOffset === sourceOffset)) {
       return;
     }
-    to.gpuWritten = true;
+    from.gpuReads();
+    to.gpuWrites();
     const aligned = (targetOffset | sourceOffset | bytes) % 4 === 0;
     if (aligned && to !== from) {
       this.#endPass().copyBufferToBuffer(from.buffer, sourceOffset, to.buffer, targetOffset, bytes);
@@ -236,7 +251,7 @@ export class DawnBatch implements Batch {
       return;
     }
     const segment = target as DawnSegment;
-    segment.gpuWritten = true;
+    segment.gpuWrites();
     const word = repeat(pattern, width);
     if (word === 0 && offset % 4 === 0 && bytes % 4 === 0) {
       this.#endPass().clearBuffer(segment.buffer, offset, bytes);
@@ -268,7 +283,7 @@ export class DawnBatch implements Batch {
       offsets.push(this.#uniform(source));
     }
     for (const range of operation.storage) {
-      (range.segment as DawnSegment).gpuWritten = true;
+      (range.segment as DawnSegment).gpuWrites();
     }
     const group = this.#core.bindGroup(pipeline, operation.storage);
     const pass = this.#beginPass();
@@ -302,6 +317,11 @@ export class DawnBatch implements Batch {
     this.#entry = entry;
     this.#flush();
     core.batchClosed();
+    if (this.#written) {
+      // Whatever is submitted later comes after the data, so there is nothing to wait for.
+      queueMicrotask(() => core.finish(entry));
+      return;
+    }
     if (this.#outstanding === 0) {
       this.#outstanding++;
       const settled = (): void => this.#settle();
@@ -320,6 +340,9 @@ export class DawnBatch implements Batch {
   /** Submits what is encoded, and asks for the staging buffers that it fills. */
   #flush(): void {
     const core = this.#core;
+    if (this.#encoder !== null || this.#maps.length > 0) {
+      this.#written = false;
+    }
     core.arena.upload(core.queue);
     if (this.#encoder !== null) {
       this.#endPass();
@@ -411,6 +434,7 @@ export class DawnBatch implements Batch {
     // has the last word on this range.
     const at = this.#reserve(Math.ceil(source.bytes / 16) * 16, align);
     const from = source.segment as DawnSegment;
+    from.gpuReads();
     const bytes = Math.ceil(source.bytes / 4) * 4;
     this.#endPass().copyBufferToBuffer(
       from.buffer,
@@ -451,7 +475,7 @@ export class DawnBatch implements Batch {
     if (source !== core.arena.buffer) {
       this.#ensure(PARAMETER_SPACE_BYTES);
     }
-    segment.gpuWritten = true;
+    segment.gpuWrites();
     const base = alignDown(offset, core.info.storageOffsetAlign);
     const sourceBase = alignDown(sourceOffset, core.info.storageOffsetAlign);
     const sourceEnd = Math.min(source.size, Math.ceil((sourceOffset + bytes) / 4) * 4 + 4);

@@ -25,6 +25,19 @@ export class DawnSegment implements Segment {
   readonly #core: DawnCore;
   /** Whether work of the GPU has written it: see upload.ts. */
   gpuWritten = false;
+  /** Whether anything was done with it: the first use by the GPU clears it, which is such a write. */
+  used = false;
+
+  /** The GPU reads it. */
+  gpuReads(): void {
+    if (!this.used) this.gpuWrites();
+  }
+
+  /** The GPU writes it. */
+  gpuWrites(): void {
+    this.used = true;
+    this.gpuWritten = true;
+  }
 
   constructor(
     core: DawnCore,

@@ -223,6 +223,67 @@ static void removal_with_open_files(void)
 	CHECK_EQ(contexts_on_device(s.fd), 1);
 }
 
+/* Nobody asks the device anything but who sleeps. */
+static void sleepers_notice_that_the_device_forgot(void)
+{
+	int fd = open_device(), other = open_device();
+	uint64_t fence = tell(fd, 0, MOCK_DELAY, 60000), start = now_ms();
+	long long pings = stat_of("pings");
+	uint32_t status;
+
+	tell(other, 0, MOCK_AMNESIA, 0);
+	CHECK_EQ(wait_fence(fd, 0, fence, VGPU_WAIT_FOREVER, 0, &status), -ENODEV);
+	CHECK_EQ(status, VGPU_STATUS_DEVICE_LOST);
+	CHECK(now_ms() - start < 6000);
+	CHECK(stat_of("pings") > pings);
+}
+
+static void sleepers_notice_a_mute_device(void)
+{
+	int fd = open_device();
+	uint64_t fence = tell(fd, 0, MOCK_DELAY, 60000), start = now_ms();
+	char name[32];
+
+	put("/sys/module/virtio_vgpu/parameters/timeout_s", "2");
+	tell(fd, 1, MOCK_MUTE, 5500);
+	CHECK_EQ(wait_fence(fd, 0, fence, VGPU_WAIT_FOREVER, 0, NULL), -ENODEV);
+	CHECK(now_ms() - start >= 2000);
+	CHECK(now_ms() - start < 5400);
+	close(fd);
+	put("/sys/module/virtio_vgpu/parameters/timeout_s", "30");
+	/* It comes to itself, and a new driver finds it well. */
+	while (now_ms() - start < 5700)
+		sleep_ms(20);
+	device_name(name, sizeof(name));
+	put(DRIVER "unbind", name);
+	put(DRIVER "bind", name);
+	fd = open_device();
+	CHECK_EQ(contexts_on_device(fd), 1);
+}
+
+/* Given up, but only slow: it is taken back, without its old contexts. */
+static void a_late_device_is_taken_back(void)
+{
+	int fd = open_device(), other;
+	uint64_t start = now_ms(), fence;
+	struct vgpu_ioctl_info info;
+
+	put("/sys/module/virtio_vgpu/parameters/timeout_s", "1");
+	fence = tell(fd, 0, MOCK_SLOW_CONTROL, 2500);
+	CHECK_EQ(wait_fence(fd, 0, fence, VGPU_WAIT_FOREVER, 0, NULL), 0);
+	CHECK_EQ(memory_info(fd, NULL, NULL, NULL), -ETIMEDOUT);
+	CHECK_ERRNO(open("/dev/vgpu0", O_RDWR), ENODEV);
+	put("/sys/module/virtio_vgpu/parameters/timeout_s", "30");
+	while (now_ms() - start < 2800)
+		sleep_ms(20);
+	other = open_device();
+	CHECK_EQ(contexts_on_device(other), 1);
+	CHECK_ERRNO(ioctl(fd, VGPU_IOC_INFO, &info), ENODEV);
+	close(fd);
+	CHECK_EQ(stat_of("leaked_bytes"), 0);
+	CHECK_EQ(contexts_on_device(other), 1);
+}
+
 /* The last one: the device is given up, and nobody hangs because of it. */
 static void a_mute_device_is_given_up(void)
 {
@@ -234,7 +295,7 @@ static void a_mute_device_is_given_up(void)
 	put("/sys/module/virtio_vgpu/parameters/timeout_s", "2");
 	pin.address = (uintptr_t)malloc(1 << 20);
 	CHECK_EQ(ioctl(fd, VGPU_IOC_PIN, &pin), 0);
-	CHECK_EQ(wait_fence(fd, 0, tell(fd, 0, MOCK_MUTE, 0), VGPU_WAIT_FOREVER,
+	CHECK_EQ(wait_fence(fd, 0, tell(fd, 0, MOCK_MUTE, 3600000), VGPU_WAIT_FOREVER,
 			    0, NULL), 0);
 	start = now_ms();
 	CHECK_EQ(memory_info(fd, NULL, NULL, NULL), -ETIMEDOUT);
@@ -269,6 +330,10 @@ const struct check fault_checks[] = {
 	{ "removal_with_open_files", removal_with_open_files },
 	{ "a_forgotten_interrupt_costs_time_only",
 	  a_forgotten_interrupt_costs_time_only },
+	{ "sleepers_notice_that_the_device_forgot",
+	  sleepers_notice_that_the_device_forgot },
+	{ "a_late_device_is_taken_back", a_late_device_is_taken_back },
+	{ "sleepers_notice_a_mute_device", sleepers_notice_a_mute_device },
 	{ "a_mute_device_is_given_up", a_mute_device_is_given_up },
 	{ NULL, NULL },
 };
