@@ -298,7 +298,7 @@ describe("device memory", () => {
           } else if (each.kind === "work" && mine.length > 0) {
             const target = mine[each.pick % mine.length];
             if (target !== undefined)
-              ok(harness.submit(each.context, 0, (w) => w.fill(target.pointer, 256, 9, 1)));
+              ok(harness.submit(each.context, 0, (w) => w.fill(target.pointer, 1, 9, 1)));
           } else if (each.kind === "finish") harness.gpu.finish();
           const { memory } = harness.device.status();
           const sum = live.flat().reduce((total, one) => total + one.bytes, 0);
