@@ -26,7 +26,7 @@ export interface PollingOptions {
  * hold up completions and compete with a software GPU for its cores.
  */
 export const DEFAULT_POLLING: PollingOptions = {
-  windowNs: 50_000,
+  windowNs: 100_000,
   busyWindowNs: 200_000,
   spinNs: 2_000,
 };
