@@ -21,11 +21,19 @@ import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js
 const SMALL_WRITE_BYTES = 16 * 1024;
 /** From here on Dawn's own staging buffers are fresh memory each time. */
 const LARGE_WRITE_BYTES = 1024 * 1024;
-/** A read is mapped and copied out in parts of this size, so that copy and GPU overlap. */
-const READ_PART_BYTES = 4 * 1024 * 1024;
+/**
+ * A read is mapped and copied out in parts of this size, so that copy and GPU overlap and the parts
+ * stay in the cache; large reads in larger ones, for each part costs a submission.
+ */
+const READ_PART_BYTES = 1024 * 1024;
+const LARGE_READ_BYTES = 32 * 1024 * 1024;
 
 /** Arena space of one support kernel's parameters, alignment included. */
 const PARAMETER_SPACE_BYTES = 1024;
+
+interface ImmediatePass {
+  setImmediates(offset: number, data: Uint32Array): void;
+}
 
 interface PendingMap {
   readonly staging: GPUBuffer;
@@ -47,6 +55,8 @@ export class DawnBatch implements Batch {
   #outstanding = 0;
   #entry: InFlight | null = null;
   #closed = false;
+  /** Nothing but writes so far, all of which are in place when `writeBuffer` has returned. */
+  #written = true;
   operations = 0;
 
   constructor(core: DawnCore, label: string) {
@@ -90,8 +100,13 @@ export class DawnBatch implements Batch {
     for (const source of sources) {
       if (uploads !== null && segment.gpuWritten && source.length > LARGE_WRITE_BYTES) {
         uploads.write(segment.buffer, at, source);
+        this.#written = false;
       } else if (source.length > 0) {
         queue.writeBuffer(segment.buffer, at, source);
+        // Larger ones may wait in Dawn's staging memory, which a flood of writes would fill.
+        if (source.length > SMALL_WRITE_BYTES && (uploads === null || segment.gpuWritten)) {
+          this.#written = false;
+        }
       }
       at += source.length;
     }
@@ -164,16 +179,17 @@ export class DawnBatch implements Batch {
     this.operations++;
     const segment = source as DawnSegment;
     segment.gpuReads();
+    const partMax = bytes > LARGE_READ_BYTES ? 2 * READ_PART_BYTES : READ_PART_BYTES;
     for (let done = 0; done < bytes; ) {
       const start = offset + done;
       const skipBytes = start % 4;
-      const part = Math.min(bytes - done, READ_PART_BYTES - skipBytes);
+      const part = Math.min(bytes - done, partMax - skipBytes);
       const mapBytes = Math.ceil((skipBytes + part) / 4) * 4;
       const staging = this.#core.staging.take(mapBytes);
       this.#endPass().copyBufferToBuffer(segment.buffer, start - skipBytes, staging, 0, mapBytes);
       this.#maps.push({ staging, mapBytes, skipBytes, bytes: part, partOffset: done, targets });
       done += part;
-      if (part >= READ_PART_BYTES / 2) {
+      if (part >= partMax / 2) {
         this.#flush();
       }
     }
@@ -273,7 +289,16 @@ export class DawnBatch implements Batch {
     const pass = this.#beginPass();
     pass.setPipeline(pipeline.pipeline);
     pass.setBindGroup(0, group, offsets);
-    pass.dispatchWorkgroups(operation.grid[0], operation.grid[1], operation.grid[2]);
+    if (operation.dispatches === undefined) {
+      const [x, y, z] = operation.grid;
+      pass.dispatchWorkgroups(x, y, z);
+      return;
+    }
+    for (const { grid, immediates } of operation.dispatches) {
+      // The type definitions do not know immediates yet.
+      (pass as unknown as ImmediatePass).setImmediates(0, immediates);
+      pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+    }
   }
 
   submit(done: (outcome: BatchOutcome) => void): void {
@@ -292,6 +317,11 @@ export class DawnBatch implements Batch {
     this.#entry = entry;
     this.#flush();
     core.batchClosed();
+    if (this.#written) {
+      // Whatever is submitted later comes after the data, so there is nothing to wait for.
+      queueMicrotask(() => core.finish(entry));
+      return;
+    }
     if (this.#outstanding === 0) {
       this.#outstanding++;
       const settled = (): void => this.#settle();
@@ -310,6 +340,9 @@ export class DawnBatch implements Batch {
   /** Submits what is encoded, and asks for the staging buffers that it fills. */
   #flush(): void {
     const core = this.#core;
+    if (this.#encoder !== null || this.#maps.length > 0) {
+      this.#written = false;
+    }
     core.arena.upload(core.queue);
     if (this.#encoder !== null) {
       this.#endPass();
@@ -333,7 +366,7 @@ export class DawnBatch implements Batch {
   }
 
   #deliver(map: PendingMap): void {
-    const views = map.targets();
+    const views = this.#core.closed ? null : map.targets();
     if (views !== null) {
       const data = new Uint8Array(map.staging.getMappedRange(0, map.mapBytes));
       scatter(data.subarray(map.skipBytes, map.skipBytes + map.bytes), views, map.partOffset);
