@@ -15,18 +15,15 @@ import type { Batch, BatchOutcome, LaunchOperation, Segment, UniformSource } fro
 import { ExecutorError } from "../executor.js";
 import { ARENA_BYTES } from "./arena.js";
 import { type DawnCore, DawnPipeline, type DawnSegment, type InFlight } from "./core.js";
+import { STAGING_BYTES_MAX } from "./staging.js";
 import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js";
 
 /** Writes up to this size are gathered in the arena. */
 const SMALL_WRITE_BYTES = 16 * 1024;
 /** From here on Dawn's own staging buffers are fresh memory each time. */
 const LARGE_WRITE_BYTES = 1024 * 1024;
-/**
- * A read is mapped and copied out in parts of this size, so that copy and GPU overlap and the parts
- * stay in the cache; large reads in larger ones, for each part costs a submission.
- */
-const READ_PART_BYTES = 1024 * 1024;
-const LARGE_READ_BYTES = 32 * 1024 * 1024;
+/** A read is mapped and copied out in parts of this size, so that copy and GPU overlap. */
+const READ_PART_BYTES = STAGING_BYTES_MAX;
 
 /** Arena space of one support kernel's parameters, alignment included. */
 const PARAMETER_SPACE_BYTES = 1024;
@@ -179,17 +176,16 @@ export class DawnBatch implements Batch {
     this.operations++;
     const segment = source as DawnSegment;
     segment.gpuReads();
-    const partMax = bytes > LARGE_READ_BYTES ? 2 * READ_PART_BYTES : READ_PART_BYTES;
     for (let done = 0; done < bytes; ) {
       const start = offset + done;
       const skipBytes = start % 4;
-      const part = Math.min(bytes - done, partMax - skipBytes);
+      const part = Math.min(bytes - done, READ_PART_BYTES - skipBytes);
       const mapBytes = Math.ceil((skipBytes + part) / 4) * 4;
       const staging = this.#core.staging.take(mapBytes);
       this.#endPass().copyBufferToBuffer(segment.buffer, start - skipBytes, staging, 0, mapBytes);
       this.#maps.push({ staging, mapBytes, skipBytes, bytes: part, partOffset: done, targets });
       done += part;
-      if (part >= partMax / 2) {
+      if (part >= READ_PART_BYTES / 2) {
         this.#flush();
       }
     }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Mappable buffers for reads, kept by size class. Data that comes back from the GPU passes through
- * one of them: WebGPU can't map a storage buffer.
+ * Mappable buffers for reads. Data that comes back from the GPU passes through one of them: WebGPU
+ * can't map a storage buffer. There are two sizes only, so that reads of every size use the same
+ * few buffers again: fresh ones cost page faults that take longer than the copy.
  */
-const CLASS_BYTES_MIN = 64 * 1024;
+const SMALL_BYTES = 64 * 1024;
+/** The largest buffer: longer reads are made in parts. */
+export const STAGING_BYTES_MAX = 2 * 1024 * 1024;
 /** Idle buffers beyond this are freed. */
-const IDLE_BYTES_MAX = 64 * 1024 * 1024;
+const IDLE_BYTES_MAX = 128 * 1024 * 1024;
 
 export class StagingPool {
   readonly #device: GPUDevice;
@@ -47,9 +50,5 @@ export class StagingPool {
 }
 
 function classOf(bytes: number): number {
-  let size = CLASS_BYTES_MIN;
-  while (size < bytes) {
-    size *= 2;
-  }
-  return size;
+  return bytes <= SMALL_BYTES ? SMALL_BYTES : STAGING_BYTES_MAX;
 }
