@@ -22,8 +22,12 @@ import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js
 const SMALL_WRITE_BYTES = 16 * 1024;
 /** From here on Dawn's own staging buffers are fresh memory each time. */
 const LARGE_WRITE_BYTES = 1024 * 1024;
-/** A read is mapped and copied out in parts of this size, so that copy and GPU overlap. */
-const READ_PART_BYTES = STAGING_BYTES_MAX;
+/**
+ * A read is mapped and copied out in parts of this size, so that copy and GPU overlap. A software
+ * GPU shows a part's end only when its queue is empty, so there small parts only cost submissions.
+ */
+const READ_PART_BYTES = 2 * 1024 * 1024;
+const READ_PART_BYTES_SOFTWARE = STAGING_BYTES_MAX;
 
 /** Arena space of one support kernel's parameters, alignment included. */
 const PARAMETER_SPACE_BYTES = 1024;
@@ -176,16 +180,17 @@ export class DawnBatch implements Batch {
     this.operations++;
     const segment = source as DawnSegment;
     segment.gpuReads();
+    const partMax = this.#core.uploads === null ? READ_PART_BYTES : READ_PART_BYTES_SOFTWARE;
     for (let done = 0; done < bytes; ) {
       const start = offset + done;
       const skipBytes = start % 4;
-      const part = Math.min(bytes - done, READ_PART_BYTES - skipBytes);
+      const part = Math.min(bytes - done, partMax - skipBytes);
       const mapBytes = Math.ceil((skipBytes + part) / 4) * 4;
       const staging = this.#core.staging.take(mapBytes);
       this.#endPass().copyBufferToBuffer(segment.buffer, start - skipBytes, staging, 0, mapBytes);
       this.#maps.push({ staging, mapBytes, skipBytes, bytes: part, partOffset: done, targets });
       done += part;
-      if (part >= READ_PART_BYTES / 2) {
+      if (part >= partMax / 2) {
         this.#flush();
       }
     }

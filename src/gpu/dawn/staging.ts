@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * Mappable buffers for reads. Data that comes back from the GPU passes through one of them: WebGPU
- * can't map a storage buffer. There are two sizes only, so that reads of every size use the same
+ * can't map a storage buffer. There are three sizes only, so that reads of every size use the same
  * few buffers again: fresh ones cost page faults that take longer than the copy.
  */
 const SMALL_BYTES = 64 * 1024;
+const MIDDLE_BYTES = 2 * 1024 * 1024;
 /** The largest buffer: longer reads are made in parts. */
-export const STAGING_BYTES_MAX = 2 * 1024 * 1024;
+export const STAGING_BYTES_MAX = 16 * 1024 * 1024;
 /** Idle buffers beyond this are freed. */
 const IDLE_BYTES_MAX = 128 * 1024 * 1024;
 
@@ -50,5 +51,8 @@ export class StagingPool {
 }
 
 function classOf(bytes: number): number {
-  return bytes <= SMALL_BYTES ? SMALL_BYTES : STAGING_BYTES_MAX;
+  if (bytes <= SMALL_BYTES) {
+    return SMALL_BYTES;
+  }
+  return bytes <= MIDDLE_BYTES ? MIDDLE_BYTES : STAGING_BYTES_MAX;
 }
