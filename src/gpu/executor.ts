@@ -56,6 +56,8 @@ export interface PipelineDescriptor {
   /** All in group 0; storage is read_write, uniforms have dynamic offsets. */
   readonly bindings: readonly PipelineBinding[];
   readonly constants: Readonly<Record<string, number>>;
+  /** Bytes of immediates, a multiple of 4; absent or 0 for none. */
+  readonly immediateBytes?: number;
 }
 
 /** A compiled compute pipeline. */
@@ -79,6 +81,14 @@ export interface StorageRange {
 /** Data of a uniform binding: bytes by value, or 4-byte aligned device memory to copy from. */
 export type UniformSource = Uint8Array | StorageRange;
 
+/** One of the dispatches that a launch is made of. */
+export interface Dispatch {
+  /** Workgroups, each at most gridMax. */
+  readonly grid: readonly [number, number, number];
+  /** As many bytes as the pipeline has immediates; copied before launch() returns. */
+  readonly immediates: Uint32Array;
+}
+
 export interface LaunchOperation {
   readonly pipeline: Pipeline;
   /** In the order of the descriptor's storage bindings. */
@@ -86,6 +96,11 @@ export interface LaunchOperation {
   /** In the order of the descriptor's uniform bindings; copied before launch() returns. */
   readonly uniforms: readonly UniformSource[];
   readonly grid: readonly [number, number, number];
+  /**
+   * In place of one dispatch of `grid`: several, in order. They all see the same uniforms, those
+   * that are copied from device memory included.
+   */
+  readonly dispatches?: readonly Dispatch[];
 }
 
 export type BatchOutcome =

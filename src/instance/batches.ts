@@ -22,12 +22,16 @@ export class BatchRecord {
   submittedNs = 0;
   done = false;
   launches = 0;
+  /** Launches and slices in it. */
+  kernels = 0;
   copies = 0;
   bytesToDevice = 0;
   bytesFromDevice = 0;
   readonly cost = new CostMeter();
   /** Device memory that stays charged until this batch is done. */
   retiredBytes = 0;
+  /** Called when it is done and its cost was learned, unless the GPU was lost. */
+  readonly waiters: (() => void)[] = [];
   /** A read whose target was unmapped when the data arrived. */
   readLost: ReadTarget | null = null;
 

@@ -36,7 +36,7 @@ import { OK_RESPONSE, okResponse, PAYLOAD_AT } from "./chain-io.js";
 import type { Context } from "./context.js";
 import { type Failure, failure } from "./failure.js";
 import type { GuestViews } from "./hostmem.js";
-import type { InstanceLimits } from "./limits.js";
+import { GRID_MAX, type InstanceLimits } from "./limits.js";
 
 /** What the requests act on. */
 export interface ControlHost {
@@ -133,7 +133,7 @@ function getCapabilities(host: ControlHost): ControlResult {
     events_max: limits.eventsMax,
     hostmems_max: limits.hostmemsMax,
     queued_commands_max: limits.queuedCommandsMax,
-    grid_max: info.gridMax,
+    grid_max: Math.max(GRID_MAX, info.gridMax),
     block_max_x: info.blockMax[0],
     block_max_y: info.blockMax[1],
     block_max_z: info.blockMax[2],

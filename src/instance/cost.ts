@@ -3,14 +3,39 @@
  * Learns what launches cost, so that a batch ends near its time: others wait for it (contexts, and
  * through the lease other guests). Cost is kept per pipeline as nanoseconds per workgroup, learned
  * from the measured time of whole batches; a new pipeline is taken for expensive until it is known.
+ *
+ * What was learned from few workgroups says little of many, for the batch's own cost hides it: a
+ * cost is trusted for launches up to some times the size that was measured.
  */
 import type { Variant } from "./kernel-store.js";
+
+/** What is known of the cost of a kernel, whole or sliced. */
+export class KernelCost {
+  /** Cost of a workgroup, 0 while it is unknown. */
+  nsPerGroup = 0;
+  /** Most workgroups that were measured at once. */
+  groupsMax = 0;
+
+  /** Whether the cost is known for a launch of this size. */
+  covers(groups: number): boolean {
+    return this.nsPerGroup > 0 && groups <= this.groupsMax * TRUST;
+  }
+}
+
+/** A launch can be this much larger than what was measured. */
+export const TRUST = 16;
+
+/** Is told what a slice has cost. */
+export interface SliceMeter {
+  measured(groups: number, nsPerGroup: number): void;
+}
 
 /** Launches of one pipeline in a batch. */
 export interface CostPart {
   readonly variant: Variant;
   groups: number;
   estimateNs: number;
+  readonly slice: SliceMeter | null;
 }
 
 /** A new measurement's weight against what was known. */
@@ -30,17 +55,20 @@ export class CostMeter {
     return this.#estimateNs;
   }
 
-  /** Counts a launch; `unknownNs` is what a launch of a new pipeline is taken for. */
-  add(variant: Variant, groups: number, unknownNs: number): void {
-    const { nsPerGroup } = variant;
+  /**
+   * Counts a launch, or a slice of one, which is told its cost later; `unknownNs` is what a launch
+   * of a new pipeline is taken for.
+   */
+  add(variant: Variant, groups: number, unknownNs: number, slice: SliceMeter | null = null): void {
+    const { nsPerGroup } = variant.cost;
     const estimateNs = nsPerGroup > 0 ? groups * nsPerGroup : unknownNs;
     this.#estimateNs += estimateNs;
     const last = this.#parts[this.#parts.length - 1];
-    if (last !== undefined && last.variant === variant) {
+    if (last !== undefined && last.variant === variant && last.slice === slice) {
       last.groups += groups;
       last.estimateNs += estimateNs;
     } else {
-      this.#parts.push({ variant, groups, estimateNs });
+      this.#parts.push({ variant, groups, estimateNs, slice });
     }
   }
 
@@ -49,11 +77,13 @@ export class CostMeter {
     if (this.#parts.length === 0 || this.#estimateNs <= 0) return;
     const tookNs = Math.max(0, gpuTimeNs - BATCH_OVERHEAD_NS - copiedBytes * COPY_NS_PER_BYTE);
     const scale = tookNs / this.#estimateNs;
-    for (const { variant, groups, estimateNs } of this.#parts) {
+    for (const { variant, groups, estimateNs, slice } of this.#parts) {
       const measured = Math.max(NS_PER_GROUP_MIN, (estimateNs * scale) / groups);
-      const { nsPerGroup } = variant;
-      variant.nsPerGroup =
-        nsPerGroup > 0 ? nsPerGroup + LEARNING_RATE * (measured - nsPerGroup) : measured;
+      const { cost } = variant;
+      const known = cost.nsPerGroup;
+      cost.nsPerGroup = known > 0 ? known + LEARNING_RATE * (measured - known) : measured;
+      cost.groupsMax = Math.max(cost.groupsMax, groups);
+      slice?.measured(groups, measured);
     }
   }
 }

@@ -35,7 +35,7 @@ import type { Lease } from "./lease.js";
 import type { InstanceLimits, SchedulingLimits } from "./limits.js";
 import { ContextMemory } from "./memory.js";
 import { Runner } from "./runner.js";
-import { contextStatus, type DeviceStatus, usageStatus } from "./status.js";
+import { contextStatus, type DeviceStatus, type UnsliceableStatus, usageStatus } from "./status.js";
 import { handleSubmit, mustPause, type SubmitHost } from "./submit.js";
 import { type OrderedWords, Timeline } from "./timeline.js";
 
@@ -78,6 +78,8 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   #views: GuestViews | null = null;
   #session: bigint | null = null;
   #epoch: number;
+  /** Kernels that can't be sliced, the last ones noticed. */
+  readonly #unsliceable: UnsliceableStatus[] = [];
   #submitPaused = false;
   #draining = false;
 
@@ -99,6 +101,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       watchdog: parts.watchdog,
       notify: (context) => this.#events.fenceDone(context),
       lost: (message) => this.#gpu.lost(message),
+      unsliceable: (context, kernel, reason) => this.#noteUnsliceable(context, kernel, reason),
       failed: (context, error) => this.#contextFailed(context, error),
       drained: () => this.#drained(),
       epoch: () => this.#epoch,
@@ -401,6 +404,16 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     );
   }
 
+  #noteUnsliceable(context: Context, kernel: string, reason: string): void {
+    const text = reason.slice(0, UNSLICEABLE_TEXT_MAX);
+    this.#unsliceable.push({ kernel: kernel.slice(0, UNSLICEABLE_TEXT_MAX), reason: text });
+    if (this.#unsliceable.length > UNSLICEABLE_MAX) this.#unsliceable.shift();
+    this.#limited.info(
+      { context: context.id, name: context.name, kernel },
+      `launches of a kernel run whole: ${text}`,
+    );
+  }
+
   #gpuChanged(executor: Executor | null, message: string): void {
     this.runner.setExecutor(executor);
     if (executor !== null) return;
@@ -450,6 +463,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       },
       pipelines: this.#store.pipelineCount,
       code_bytes: this.#store.codeBytes,
+      unsliceable: [...this.#unsliceable],
       requests_rejected: this.runner.usage.rejections,
       usage: usageStatus(this.runner.usage),
       contexts: [...this.contexts.values()].map(contextStatus),
@@ -463,6 +477,10 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     await this.#gpu.close();
   }
 }
+
+/** Kernels that can't be sliced that status shows, and characters of their texts. */
+const UNSLICEABLE_MAX = 16;
+const UNSLICEABLE_TEXT_MAX = 200;
 
 /** Bounds how often one call begins anew after a pause. */
 const SUBMIT_ROUNDS_MAX = 16;

@@ -44,12 +44,17 @@ export interface ExecuteHost extends ReadGate {
   readonly scheduling: SchedulingLimits;
   /** Bytes that may still be copied in this batch. */
   readonly roomBytes: number;
+  /** GPU time that this batch may take, and what it is expected to take so far, ns. */
+  readonly budgetNs: number;
+  readonly estimateNs: number;
   nowNs(): number;
   /** The batch for an operation of this stream. */
   open(context: Context, stream: Stream, job: Job): BatchRecord;
   resume(context: Context, stream: Stream, advance: boolean): void;
   wakeObjectWaiters(context: Context): void;
   pump(): void;
+  /** A kernel would be sliced if it could be: tells the operator. */
+  unsliceable(context: Context, kernel: string, reason: string): void;
 }
 
 export function executeCommand(

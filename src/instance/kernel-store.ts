@@ -9,8 +9,15 @@
  */
 import { type Executor, ExecutorError, type Pipeline } from "../gpu/executor.js";
 import type { EntryInfo, ModuleInfo } from "../kernel/wgsl/index.js";
-import { findEntry, reflectModule, rewriteKernel, WgslError } from "../kernel/wgsl/index.js";
+import {
+  findEntry,
+  reflectModule,
+  rewriteKernel,
+  WgslError,
+  whyUnsliceable,
+} from "../kernel/wgsl/index.js";
 import { Status } from "../protocol/generated/wire.js";
+import { KernelCost } from "./cost.js";
 import { type Failure, failure } from "./failure.js";
 import type { InstanceLimits } from "./limits.js";
 
@@ -74,11 +81,36 @@ export class KernelEntry {
     this.hasBlockOverrides = info.block.some((dimension) => dimension.kind === "override");
   }
 
+  #unsliceable: string | null | undefined;
+
+  /** Why launches of it can't be sliced; null if they can. Found out when it is first asked. */
+  get unsliceable(): string | null {
+    if (this.#unsliceable === undefined) {
+      try {
+        this.#unsliceable = whyUnsliceable(this.info);
+      } catch (error) {
+        this.#unsliceable = wgslFailure(error).text;
+      }
+    }
+    return this.#unsliceable;
+  }
+
+  /** Its sliced form can't be made into a pipeline. */
+  set unsliceable(reason: string) {
+    this.#unsliceable = reason;
+  }
+
+  /** Whether the operator was told that it can't be sliced. */
+  unsliceableNoted = false;
+
   /** Whether the override of that name has a default, so that the launch may leave it out. */
   defaultBlock(override: string): boolean {
     return this.info.module.overrides.some((each) => each.name === override && each.hasDefault);
   }
 }
+
+/** Ends the keys of sliced pipelines; no other key has it. */
+const SLICED = "\nsliced";
 
 /** One pipeline: compiling (both null), compiled, or failed. */
 export class Variant {
@@ -86,14 +118,15 @@ export class Variant {
   readonly key: string;
   pipeline: Pipeline | null = null;
   failed: Failure | null = null;
-  /** Learned cost of a workgroup, 0 while it is unknown: see cost.ts. */
-  nsPerGroup = 0;
+  /** Shared with the sliced form of the same pipeline. */
+  readonly cost: KernelCost;
   lastUse = 0;
   waiters: (() => void)[] = [];
 
-  constructor(entry: KernelEntry, key: string) {
+  constructor(entry: KernelEntry, key: string, cost = new KernelCost()) {
     this.entry = entry;
     this.key = key;
+    this.cost = cost;
   }
 }
 
@@ -185,20 +218,23 @@ export class KernelStore {
     }
   }
 
-  /** The pipeline of a launch. Starts to compile it if it is new. */
+  /** The pipeline of a launch, whole or sliced. Starts to compile it if it is new. */
   variant(
     entry: KernelEntry,
-    key: string,
+    wholeKey: string,
     shape: string,
     constants: Readonly<Record<string, number>>,
+    sliceEntry = false,
   ): Variant {
+    const key = sliceEntry ? wholeKey + SLICED : wholeKey;
     let variant = entry.variants.get(key);
     if (variant === undefined) {
-      variant = new Variant(entry, key);
+      const other = sliceEntry ? wholeKey : wholeKey + SLICED;
+      variant = new Variant(entry, key, entry.variants.get(other)?.cost);
       entry.variants.set(key, variant);
       this.#pipelines.add(variant);
       this.#evict(variant);
-      this.#compile(variant, shape, constants);
+      this.#compile(variant, shape, constants, sliceEntry);
     }
     return this.used(variant);
   }
@@ -254,19 +290,25 @@ export class KernelStore {
     });
   }
 
-  #compile(variant: Variant, shape: string, constants: Readonly<Record<string, number>>): void {
+  #compile(
+    variant: Variant,
+    shape: string,
+    constants: Readonly<Record<string, number>>,
+    sliceEntry: boolean,
+  ): void {
     const { entry } = variant;
     const executor = this.#executor;
     this.#run(async () => {
       try {
         if (executor === null) throw new ExecutorError("lost", "the GPU is lost");
-        const { wgsl, bindings } = rewriteKernel(entry.info, shape);
+        const { wgsl, bindings, slice } = rewriteKernel(entry.info, shape, { sliceEntry });
         variant.pipeline = await executor.createPipeline({
           label: entry.info.name,
           wgsl,
           entryPoint: entry.info.name,
           bindings,
           constants,
+          ...(slice === null ? {} : { immediateBytes: slice.bytes }),
         });
       } catch (error) {
         variant.failed = compileFailure(error);

@@ -2,7 +2,7 @@
 /**
  * Executes LAUNCH, the hot path: look-ups, a plan of the bindings, one call of the executor. The
  * pipeline is looked up by block size and by which arguments share memory; only a new one makes the
- * stream wait for the compiler.
+ * stream wait for the compiler. Long launches go in slices: see launch-slices.ts.
  */
 import type { LaunchCommand } from "../command/types.js";
 import type { ExecutorInfo, StorageRange, UniformSource } from "../gpu/executor.js";
@@ -13,7 +13,12 @@ import type { Context } from "./context.js";
 import { type ExecuteHost, Step, waitForObject } from "./execute.js";
 import { type Failure, failure, unknownHandle } from "./failure.js";
 import { type KernelEntry, notOk, type Variant } from "./kernel-store.js";
+import { canSlice, launchSlice, wantsSlices, writesUniforms } from "./launch-slices.js";
+import { GRID_MAX } from "./limits.js";
 import type { Job, Stream } from "./streams.js";
+
+/** A batch may be this much longer than it should be, rather than be cut short. */
+const OVERSHOOT = 1.25;
 
 export function launch(
   host: ExecuteHost,
@@ -23,7 +28,7 @@ export function launch(
   command: LaunchCommand,
 ): Step | Failure {
   const { kernels } = context;
-  const kernel = kernels.function(command.function);
+  const kernel = job.cursor?.kernel ?? kernels.function(command.function);
   if (kernel === undefined) {
     if (kernels.isDeclared("function", command.function, job.admission))
       return waitForObject(stream);
@@ -46,9 +51,67 @@ export function launch(
   if ("kind" in launchArguments) return launchArguments;
   const plan = makePlan(entry, launchArguments, info);
   if ("kind" in plan) return plan;
-  const variant = findVariant(host, entry, command, plan.key);
-  if (variant.failed !== null) return launchFailure(entry, variant.failed);
-  if (variant.pipeline === null) return waitForPipeline(host, context, stream, job, variant);
+  const storage = storageRanges(context, plan);
+  const uniforms = uniformSources(context, entry, launchArguments, plan);
+  const mustSlice =
+    job.cursor !== null || Math.max(command.gridX, command.gridY, command.gridZ) > info.gridMax;
+  if (!mustSlice) {
+    const variant = findVariant(host, entry, command, plan.key, false);
+    if (variant.failed !== null) return launchFailure(entry, variant.failed);
+    const groups = command.gridX * command.gridY * command.gridZ;
+    const whole =
+      !wantsSlices(host, variant.cost, groups) ||
+      !canSlice(host, context, entry) ||
+      writesUniforms(uniforms, storage);
+    if (whole)
+      return launchWhole(host, context, stream, job, { command, variant, storage, uniforms });
+  }
+  const variant = findVariant(host, entry, command, plan.key, true);
+  if (variant.failed !== null) {
+    const { failed } = variant;
+    if (mustSlice || failed.status === Status.DEVICE_LOST) return launchFailure(entry, failed);
+    entry.unsliceable = failed.text;
+    return launch(host, context, stream, job, command);
+  }
+  const { pipeline } = variant;
+  if (pipeline === null) return waitForPipeline(host, context, stream, job, variant);
+  const { gridMax } = info;
+  const sliced = { command, kernel, variant, pipeline, storage, uniforms, gridMax };
+  return launchSlice(host, context, stream, job, sliced);
+}
+
+interface WholeLaunch {
+  readonly command: LaunchCommand;
+  readonly variant: Variant;
+  readonly storage: readonly StorageRange[];
+  readonly uniforms: readonly UniformSource[];
+}
+
+/** One dispatch of the kernel as it is. */
+function launchWhole(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  { command, variant, storage, uniforms }: WholeLaunch,
+): Step {
+  const { pipeline, cost } = variant;
+  if (pipeline === null) return waitForPipeline(host, context, stream, job, variant);
+  const groups = command.gridX * command.gridY * command.gridZ;
+  const afterNs = host.estimateNs + groups * cost.nsPerGroup;
+  // What would make the batch much longer than it may be begins the next one.
+  if (host.estimateNs > 0 && afterNs > host.budgetNs * OVERSHOOT) return Step.part;
+  const record = host.open(context, stream, job);
+  const grid = [command.gridX, command.gridY, command.gridZ] as const;
+  record.batch.launch({ pipeline, storage, uniforms, grid });
+  record.launches++;
+  record.kernels++;
+  // Few launches of unknown cost share a batch.
+  record.cost.add(variant, groups, host.scheduling.batchNsMax / 4);
+  return Step.done;
+}
+
+function storageRanges(context: Context, plan: LaunchPlan): StorageRange[] {
   const storage: StorageRange[] = [];
   for (const range of plan.storage)
     storage.push({
@@ -56,18 +119,7 @@ export function launch(
       offset: range.offset,
       bytes: range.bytes,
     });
-  const record = host.open(context, stream, job);
-  record.batch.launch({
-    pipeline: variant.pipeline,
-    storage,
-    uniforms: uniformSources(context, entry, launchArguments, plan),
-    grid: [command.gridX, command.gridY, command.gridZ],
-  });
-  record.launches++;
-  const groups = command.gridX * command.gridY * command.gridZ;
-  // Few launches of unknown cost share a batch.
-  record.cost.add(variant, groups, host.scheduling.batchNsMax / 4);
-  return Step.done;
+  return storage;
 }
 
 /** Pointers with the allocations they point into; values as they are. */
@@ -143,15 +195,43 @@ function uniformSources(
 function checkSize(command: LaunchCommand, entry: KernelEntry, info: ExecutorInfo): Failure | null {
   const grid = Math.max(command.gridX, command.gridY, command.gridZ);
   if (grid > info.gridMax) {
-    const size = `${command.gridX} x ${command.gridY} x ${command.gridZ}`;
-    const text = `the grid ${size} is launched, a dimension is at most ${info.gridMax}`;
-    return failure(Status.LAUNCH_SIZE, text, grid, info.gridMax);
+    const refused = checkLargeGrid(command, grid, entry, info);
+    if (refused !== null) return refused;
   }
   if (command.sharedBytes !== 0) {
     const text = `${command.sharedBytes} bytes of dynamic workgroup memory are asked for, WGSL has none`;
     return failure(Status.NOT_SUPPORTED, text, command.sharedBytes);
   }
   return checkBlock(command, entry, info);
+}
+
+/** A grid over the GPU's own limit can only be run in slices. */
+function checkLargeGrid(
+  command: LaunchCommand,
+  grid: number,
+  entry: KernelEntry,
+  info: ExecutorInfo,
+): Failure | null {
+  const { gridX, gridY, gridZ } = command;
+  const launched = `the grid ${gridX} x ${gridY} x ${gridZ} is launched`;
+  if (grid > GRID_MAX)
+    return failure(
+      Status.LAUNCH_SIZE,
+      `${launched}, a dimension is at most ${GRID_MAX}`,
+      grid,
+      GRID_MAX,
+    );
+  if (gridX * gridY * gridZ > Number.MAX_SAFE_INTEGER)
+    return failure(
+      Status.LAUNCH_SIZE,
+      `${launched}, it has at most 2^53 - 1 workgroups`,
+      grid,
+      Number.MAX_SAFE_INTEGER,
+    );
+  const reason = entry.unsliceable;
+  if (reason === null) return null;
+  const text = `${launched}, a dimension is at most ${info.gridMax} for ${entry.info.name}: ${reason}`;
+  return failure(Status.LAUNCH_SIZE, text, grid, info.gridMax);
 }
 
 function checkBlock(
@@ -206,19 +286,20 @@ function findVariant(
   entry: KernelEntry,
   command: LaunchCommand,
   shape: string,
+  sliceEntry: boolean,
 ): Variant {
   if (!entry.hasBlockOverrides || command.blockX === 0)
-    return host.store.variant(entry, shape, shape, NO_CONSTANTS);
+    return host.store.variant(entry, shape, shape, NO_CONSTANTS, sliceEntry);
   const { blockX, blockY, blockZ } = command;
   const key = `${shape}|${blockX},${blockY},${blockZ}`;
-  const known = entry.variants.get(key);
+  const known = sliceEntry ? undefined : entry.variants.get(key);
   if (known !== undefined) return host.store.used(known);
   const constants: Record<string, number> = {};
   [blockX, blockY, blockZ].forEach((value, axis) => {
     const declared = entry.info.block[axis];
     if (declared?.kind === "override") constants[declared.constant] = value;
   });
-  return host.store.variant(entry, key, shape, constants);
+  return host.store.variant(entry, key, shape, constants, sliceEntry);
 }
 
 function waitForPipeline(

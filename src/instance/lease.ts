@@ -17,7 +17,10 @@ export interface Lease {
   release(): void;
   /** Nothing is in flight, and there is nothing to do: others may have the GPU. */
   idle?(): void;
-  /** When the holder has to stop, on the device's clock; null or absent: no end is set. */
+  /**
+   * When the holder has to stop, on the device's clock; null or absent: no end is set. Work is cut
+   * so that it ends near it. The lease is revoked at that time, without the run loop's doing.
+   */
   readonly deadlineNs?: number | null;
   /** Set by the run loop; called when the holder has to stop soon. */
   onRevoke: (() => void) | null;

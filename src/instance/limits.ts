@@ -85,7 +85,12 @@ export interface SchedulingLimits {
   readonly batchBytesMax: number;
   /** Expected GPU time of one batch. A single long launch may take longer. */
   readonly batchNsMax: number;
-  /** A batch that is not done after this time has hung the GPU; 0 waits for ever. */
+  /** Slices of a launch at least, 0 to cut by cost; for measuring what slicing costs. */
+  readonly slicesMin: number;
+  /**
+   * A launch that is not done after this time has hung the GPU; 0 waits for ever. A batch of
+   * several has so much for each, up to a few.
+   */
   readonly watchdogNs: number;
   /** Commands of one stream before the next stream of the context has its turn. */
   readonly streamTurnCommands: number;
@@ -98,10 +103,14 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
   batchOperationsMax: 512,
   batchBytesMax: 32 * MIB,
   batchNsMax: 10e6,
-  watchdogNs: 60e9,
+  slicesMin: 0,
+  watchdogNs: 2e9,
   streamTurnCommands: 64,
   drainChainsMax: 256,
 };
+
+/** Largest grid dimension: CUDA's for x. Larger than the GPU's own, for launches can be sliced. */
+export const GRID_MAX = 2 ** 31 - 1;
 
 /** Fences and generations are numbers here: exact below this. */
 export const FENCE_MAX = Number.MAX_SAFE_INTEGER;

@@ -24,6 +24,7 @@ import type { GuestViews } from "./hostmem.js";
 import type { KernelStore } from "./kernel-store.js";
 import type { Lease } from "./lease.js";
 import type { SchedulingLimits } from "./limits.js";
+import { batchFailure, blamed, cutMessage, executorStatus, type FailedAt } from "./outcome.js";
 import { Publisher, type PublisherOptions } from "./publisher.js";
 import { Fifo, Job, type Stream } from "./streams.js";
 import { Watchdog } from "./watchdog.js";
@@ -38,17 +39,16 @@ export interface RunnerOptions extends PublisherOptions {
   readonly watchdog: OneShot;
   /** The GPU is gone, as a batch tells it. */
   readonly lost: (message: string) => void;
+  /** A kernel's launches can't be sliced. Called once for a kernel. */
+  readonly unsliceable: (context: Context, kernel: string, reason: string) => void;
   /** A context has failed, for the log and the counters. */
   readonly failed: (context: Context, error: ContextError) => void;
   /** Queued work became less, or stopped making progress. */
   readonly drained: () => void;
 }
 
-/** The submit that made a context fail. */
-export interface FailedAt {
-  readonly stream: number;
-  readonly fence: number;
-}
+/** A lease that ends earlier than this is not worth another batch. */
+const TURN_NS_MIN = 50_000;
 
 const NO_COMMANDS: readonly DeviceCommand[] = [];
 
@@ -71,11 +71,14 @@ export class Runner implements ReadGate, ExecuteHost {
   #sequence = 0;
   #pumping = false;
   #leaseRequested = false;
+  /** GPU time that the batch being made may take. */
+  budgetNs: number;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
     this.#lease = options.lease;
     this.scheduling = options.scheduling;
+    this.budgetNs = options.scheduling.batchNsMax;
     this.store = options.store;
     this.publisher = new Publisher(options);
     this.#watchdog = new Watchdog({
@@ -164,8 +167,8 @@ export class Runner implements ReadGate, ExecuteHost {
     this.#pumping = true;
     try {
       while (!this.publisher.suspended && this.#executor !== null) {
-        if (this.#inFlight.length >= this.scheduling.batchesInFlightMax) break;
-        if (this.#ready.length === 0 || !this.#leaseHeld()) break;
+        if (!this.#roomInFlight()) break;
+        if (this.#ready.length === 0 || !this.#leaseHeld() || !this.#timeLeft()) break;
         const context = this.#ready.shift();
         if (context === undefined) break;
         context.ready = false;
@@ -194,6 +197,35 @@ export class Runner implements ReadGate, ExecuteHost {
   wakeObjectWaiters(context: Context): void {
     for (const stream of context.streams)
       if (stream.blocked === "object") this.resume(context, stream, false);
+  }
+
+  /** One long batch running and one waiting keep the GPU busy; more would only delay others. */
+  #roomInFlight(): boolean {
+    const { batchesInFlightMax, batchNsMax } = this.scheduling;
+    if (this.#inFlight.length >= batchesInFlightMax) return false;
+    return this.#inFlight.length < 2 || this.#expectedNs() < 1.5 * batchNsMax;
+  }
+
+  /** What is in flight is expected to take this long, ns. */
+  #expectedNs(): number {
+    let expectedNs = 0;
+    for (const record of this.#inFlight) expectedNs += record.cost.estimateNs;
+    return expectedNs;
+  }
+
+  /** Sets the next batch's budget; false if nothing more fits before the lease's deadline. */
+  #timeLeft(): boolean {
+    const { batchNsMax } = this.scheduling;
+    const deadlineNs = this.#lease.deadlineNs ?? null;
+    this.budgetNs = batchNsMax;
+    if (deadlineNs === null) return true;
+    const now = this.nowNs();
+    const [oldest] = this.#inFlight;
+    const ranNs =
+      oldest === undefined ? 0 : now - Math.max(oldest.submittedNs, this.#watchdog.lastDoneNs);
+    const queuedNs = Math.max(0, this.#expectedNs() - Math.max(0, ranNs));
+    this.budgetNs = Math.min(batchNsMax, deadlineNs - now - queuedNs);
+    return this.budgetNs >= TURN_NS_MIN;
   }
 
   #leaseHeld(): boolean {
@@ -299,12 +331,20 @@ export class Runner implements ReadGate, ExecuteHost {
   #full(): boolean {
     const record = this.#record;
     if (record === null) return false;
-    const { batchOperationsMax, batchBytesMax, batchNsMax } = this.scheduling;
+    const { batchOperationsMax, batchBytesMax } = this.scheduling;
     return (
       record.batch.operations >= batchOperationsMax ||
       record.bytes >= batchBytesMax ||
-      record.cost.estimateNs >= batchNsMax
+      record.cost.estimateNs >= this.budgetNs
     );
+  }
+
+  get estimateNs(): number {
+    return this.#record?.cost.estimateNs ?? 0;
+  }
+
+  unsliceable(context: Context, kernel: string, reason: string): void {
+    this.#options.unsliceable(context, kernel, reason);
   }
 
   /** The batch that is being made, for an operation of this stream. */
@@ -361,6 +401,7 @@ export class Runner implements ReadGate, ExecuteHost {
       // Fences of what is still queued come after those of the batch.
       if (failed !== null) this.failContext(context, failed, blamed(record));
     }
+    for (const wake of record.waiters) wake();
     this.publisher.publish();
     if (!this.#lease.held && this.#inFlight.length === 0) this.#lease.release();
     this.pump();
@@ -517,42 +558,4 @@ export class Runner implements ReadGate, ExecuteHost {
     context.waitingSinceNs = this.nowNs();
     this.#ready.push(context);
   }
-}
-
-/** Where a batch's failure is reported: the first job with work in it. */
-function blamed(record: BatchRecord): FailedAt | null {
-  const { blame } = record;
-  return blame === null ? null : { stream: blame.stream.index, fence: blame.fence };
-}
-
-function executorStatus(reason: ExecutorError["reason"]): Failure["status"] {
-  if (reason === "lost" || reason === "no-adapter") return Status.DEVICE_LOST;
-  return reason === "out-of-memory" ? Status.OUT_OF_MEMORY : Status.LAUNCH_FAILED;
-}
-
-/** What a finished batch means for its context, or null if all is well. */
-function batchFailure(record: BatchRecord, outcome: BatchOutcome): Failure | null {
-  if (outcome.ok) {
-    const { readLost } = record;
-    if (readLost === null) return null;
-    const text = `the target of a copy from the device is not mapped: ${readLost.description}`;
-    return failure(Status.GUEST_ADDRESS, text);
-  }
-  const text = cutMessage(outcome.message);
-  switch (outcome.reason) {
-    case "lost":
-      return failure(Status.DEVICE_LOST, text);
-    case "out-of-memory":
-      return failure(Status.OUT_OF_MEMORY, text);
-    case "timeout":
-      return failure(Status.TIMEOUT, text);
-    case "failed":
-      return failure(Status.LAUNCH_FAILED, text);
-  }
-}
-
-const MESSAGE_LENGTH_MAX = 2000;
-
-function cutMessage(text: string): string {
-  return text.length <= MESSAGE_LENGTH_MAX ? text : text.slice(0, MESSAGE_LENGTH_MAX);
 }

@@ -3,6 +3,7 @@
 import type { Executor } from "../gpu/executor.js";
 import { Status, statusName } from "../protocol/generated/wire.js";
 import type { Context, Usage } from "./context.js";
+import { type CursorStatus, contextCursors } from "./cursor.js";
 import type { GpuState } from "./gpu-keeper.js";
 
 export interface UsageStatus {
@@ -31,7 +32,14 @@ export interface ContextStatus {
   readonly queued_commands: number;
   readonly queued_bytes: number;
   readonly batches_in_flight: number;
+  /** Launches that are executed in part. */
+  readonly cursor: readonly CursorStatus[];
   readonly usage: UsageStatus;
+}
+
+export interface UnsliceableStatus {
+  readonly kernel: string;
+  readonly reason: string;
 }
 
 export interface DeviceStatus {
@@ -57,6 +65,8 @@ export interface DeviceStatus {
   };
   readonly pipelines: number;
   readonly code_bytes: number;
+  /** Kernels whose launches run whole however long they are, the last ones noticed. */
+  readonly unsliceable: readonly UnsliceableStatus[];
   /** Requests and commands that were refused, whole instance. */
   readonly requests_rejected: number;
   /** Over all contexts, those that exist no more included. */
@@ -92,6 +102,7 @@ export function contextStatus(context: Context): ContextStatus {
     queued_commands: context.queuedCommands,
     queued_bytes: context.queuedBytes,
     batches_in_flight: context.batchesInFlight,
+    cursor: contextCursors(context),
     usage: usageStatus(context.usage),
   };
 }

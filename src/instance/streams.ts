@@ -7,6 +7,7 @@
 import type { DeviceCommand } from "../command/types.js";
 import { Status } from "../protocol/generated/wire.js";
 import type { BatchRecord } from "./batches.js";
+import type { LaunchCursor } from "./cursor.js";
 import type { SlotState } from "./timeline.js";
 
 export class Job {
@@ -19,8 +20,10 @@ export class Job {
   commands: readonly DeviceCommand[];
   /** The command to execute next. */
   next = 0;
-  /** Bytes of that command that are done: large copies are executed in parts. */
+  /** Bytes of a copy, or workgroups of a launch, that are done: large ones go in parts. */
   progress = 0;
+  /** Of a launch that is executed in slices. */
+  cursor: LaunchCursor | null = null;
   status: Status = Status.OK;
 
   constructor(
@@ -39,7 +42,7 @@ export class Job {
 }
 
 /** Why a stream does not go on, or null if it can. */
-export type Blocked = "event" | "object" | "compile" | null;
+export type Blocked = "event" | "object" | "compile" | "probe" | null;
 
 export class Stream implements SlotState {
   readonly index: number;

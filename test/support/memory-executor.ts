@@ -9,6 +9,7 @@
  *   addTo       storage[1][i] += storage[0][i]
  *   setValue    storage[0][i] = uniform[0] as u32
  *   setParams   storage[0][i] = uniform[0][i], as many as there are
+ *   visit       storage[0][g] += 1 for each workgroup g of the dispatch, in x, y, z order
  *   explode     the batch fails
  */
 import type {
@@ -21,10 +22,10 @@ import type {
   Pipeline,
   PipelineDescriptor,
   Segment,
-  StorageRange,
   UniformSource,
 } from "../../src/gpu/executor.js";
 import { ExecutorError } from "../../src/gpu/executor.js";
+import { SLICE_LAYOUT } from "../../src/kernel/wgsl/index.js";
 
 export class MemorySegment implements Segment {
   readonly data: Uint8Array;
@@ -76,6 +77,8 @@ export interface MemoryExecutorOptions {
   readonly memoryBytes?: number;
   /** GPU time that each batch reports, ns. */
   readonly gpuTimeNs?: number;
+  /** GPU time of a workgroup, by its number in the grid; added to that. */
+  readonly groupNs?: (group: number) => number;
 }
 
 type Operation = () => BatchOutcome | null;
@@ -84,6 +87,8 @@ class MemoryBatch implements Batch {
   operations = 0;
   readonly log: string[] = [];
   readonly steps: Operation[] = [];
+  /** GPU time of its launches. */
+  launchNs = 0;
   done: ((outcome: BatchOutcome) => void) | null = null;
   readonly #executor: MemoryExecutor;
 
@@ -150,9 +155,15 @@ class MemoryBatch implements Batch {
     const { pipeline, grid } = operation;
     if (!(pipeline instanceof MemoryPipeline)) throw new Error("a pipeline of another executor");
     const uniforms = operation.uniforms.map(snapshot);
-    this.#step(`launch ${pipeline.descriptor.entryPoint} ${grid.join("x")}`, () =>
-      runKernel(pipeline.descriptor.entryPoint, operation.storage, uniforms),
-    );
+    const boxes = boxesOf(operation, pipeline.descriptor.immediateBytes ?? 0);
+    const text = `launch ${pipeline.descriptor.entryPoint} ${grid.join("x")}`;
+    const parts = boxes.map(({ offset, size }) => ` [${offset}+${size}]`).join("");
+    this.#step(operation.dispatches === undefined ? text : text + parts, () => {
+      const { groupNs } = this.#executor.options;
+      if (groupNs !== undefined)
+        for (const box of boxes) for (const g of groupsOf(box, grid)) this.launchNs += groupNs(g);
+      return runKernel(pipeline.descriptor.entryPoint, operation, uniforms, boxes);
+    });
   }
 
   submit(done: (outcome: BatchOutcome) => void): void {
@@ -181,13 +192,15 @@ export class MemoryExecutor implements Executor {
   readonly modules: string[] = [];
   /** While set, modules and pipelines wait for {@link releaseCompilers}. */
   holdCompilers = false;
+  /** Which pipelines can't be made, besides those of the kernel `refused`. */
+  refuse: (descriptor: PipelineDescriptor) => boolean = () => false;
   closed = false;
   lostMessage: string | null = null;
-  readonly #options: MemoryExecutorOptions;
+  readonly options: MemoryExecutorOptions;
   #waiting: (() => void)[] = [];
 
   constructor(options: MemoryExecutorOptions = {}) {
-    this.#options = options;
+    this.options = options;
     this.info = { ...MEMORY_INFO, ...options.info };
   }
 
@@ -203,7 +216,7 @@ export class MemoryExecutor implements Executor {
   createSegment(bytes: number, label: string): Segment {
     this.#checkLost();
     if (bytes > this.info.segmentBytesMax) throw new Error(`a segment of ${bytes} bytes`);
-    if (this.liveBytes + bytes > (this.#options.memoryBytes ?? Number.POSITIVE_INFINITY))
+    if (this.liveBytes + bytes > (this.options.memoryBytes ?? Number.POSITIVE_INFINITY))
       throw new ExecutorError("out-of-memory", `no ${bytes} bytes are left`);
     const segment = new MemorySegment(bytes, label);
     this.segments.push(segment);
@@ -223,7 +236,7 @@ export class MemoryExecutor implements Executor {
     this.pipelines.push(descriptor);
     await this.#compilerTurn();
     this.#checkLost();
-    if (descriptor.entryPoint === "refused")
+    if (descriptor.entryPoint === "refused" || this.refuse(descriptor))
       throw new ExecutorError("failed", "the driver refuses this kernel");
     return new MemoryPipeline(descriptor);
   }
@@ -249,7 +262,7 @@ export class MemoryExecutor implements Executor {
         outcome = step();
         if (outcome !== null) break;
       }
-      const gpuTimeNs = this.#options.gpuTimeNs ?? 1000;
+      const gpuTimeNs = (this.options.gpuTimeNs ?? 1000) + batch.launchNs;
       batch.done?.(outcome ?? { ok: true, gpuTimeNs, doneNs: 0 });
     }
     return finished;
@@ -311,10 +324,44 @@ function words(bytes: Uint8Array): Uint32Array {
   return new Uint32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.length / 4));
 }
 
+type Triple = readonly [number, number, number];
+
+interface Box {
+  readonly offset: Triple;
+  readonly size: Triple;
+}
+
+/** What a launch covers; dispatches and immediates are checked as a GPU would do it. */
+function boxesOf(operation: LaunchOperation, immediateBytes: number): Box[] {
+  const { grid, dispatches } = operation;
+  const gridMax = MEMORY_INFO.gridMax;
+  if (dispatches === undefined) {
+    if (immediateBytes !== 0) throw new Error("a sliced pipeline is launched whole");
+    if (Math.max(...grid) > gridMax) throw new Error(`a dispatch of ${grid}`);
+    return [{ offset: [0, 0, 0], size: grid }];
+  }
+  return dispatches.map(({ grid: size, immediates }) => {
+    const [x = 0, y = 0, z = 0, , ...whole] = immediates;
+    if (immediates.byteLength !== immediateBytes || immediateBytes !== SLICE_LAYOUT.bytes)
+      throw new Error(`${immediates.byteLength} bytes of immediates of ${immediateBytes}`);
+    if (whole.slice(0, 3).join() !== grid.join()) throw new Error(`the grid is ${whole}`);
+    if (Math.min(...size) < 1 || Math.max(...size) > gridMax) throw new Error(`a box of ${size}`);
+    return { offset: [x, y, z], size };
+  });
+}
+
+/** Numbers of the workgroups of a box in its grid. */
+function* groupsOf({ offset, size }: Box, grid: Triple): Generator<number> {
+  for (let z = offset[2]; z < offset[2] + size[2]; z++)
+    for (let y = offset[1]; y < offset[1] + size[1]; y++)
+      for (let x = offset[0]; x < offset[0] + size[0]; x++) yield x + grid[0] * (y + grid[1] * z);
+}
+
 function runKernel(
   name: string,
-  storage: readonly StorageRange[],
+  { storage, grid }: LaunchOperation,
   uniforms: readonly (() => Uint8Array)[],
+  boxes: readonly Box[],
 ): BatchOutcome | null {
   const arrays = storage.map((range) => words(part(range.segment, range.offset, range.bytes)));
   const [first = new Uint32Array(0), second = new Uint32Array(0)] = arrays;
@@ -331,6 +378,10 @@ function runKernel(
       return null;
     case "setParams":
       first.set(words(value).subarray(0, first.length));
+      return null;
+    case "visit":
+      for (const box of boxes)
+        for (const group of groupsOf(box, grid)) first[group] = (first[group] ?? 0) + 1;
       return null;
     case "explode":
       return { ok: false, reason: "failed", message: "the kernel explodes" };

@@ -27,6 +27,10 @@ const READ_PART_BYTES = 4 * 1024 * 1024;
 /** Arena space of one support kernel's parameters, alignment included. */
 const PARAMETER_SPACE_BYTES = 1024;
 
+interface ImmediatePass {
+  setImmediates(offset: number, data: Uint32Array): void;
+}
+
 interface PendingMap {
   readonly staging: GPUBuffer;
   readonly mapBytes: number;
@@ -273,7 +277,16 @@ export class DawnBatch implements Batch {
     const pass = this.#beginPass();
     pass.setPipeline(pipeline.pipeline);
     pass.setBindGroup(0, group, offsets);
-    pass.dispatchWorkgroups(operation.grid[0], operation.grid[1], operation.grid[2]);
+    if (operation.dispatches === undefined) {
+      const [x, y, z] = operation.grid;
+      pass.dispatchWorkgroups(x, y, z);
+      return;
+    }
+    for (const { grid, immediates } of operation.dispatches) {
+      // The type definitions do not know immediates yet.
+      (pass as unknown as ImmediatePass).setImmediates(0, immediates);
+      pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+    }
   }
 
   submit(done: (outcome: BatchOutcome) => void): void {

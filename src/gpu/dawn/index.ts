@@ -119,6 +119,10 @@ export class DawnExecutor implements Executor {
     tick.activity();
     try {
       const layout = bindGroupLayout(device, descriptor);
+      const pipelineLayout: GPUPipelineLayoutDescriptor & { immediateSize?: number } = {
+        bindGroupLayouts: [layout],
+        ...(descriptor.immediateBytes ? { immediateSize: descriptor.immediateBytes } : {}),
+      };
       const [pipeline, error] = await tick.call(() => {
         device.pushErrorScope("validation");
         const module = device.createShaderModule({
@@ -127,7 +131,7 @@ export class DawnExecutor implements Executor {
         });
         const created = device.createComputePipelineAsync({
           label: descriptor.label,
-          layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+          layout: device.createPipelineLayout(pipelineLayout),
           compute: {
             module,
             entryPoint: descriptor.entryPoint,

@@ -24,27 +24,27 @@ describe("cost", () => {
     first.add(kernel, 300, 1e6);
     expect(first.estimateNs).toBe(2e6);
     first.learn(OVERHEAD_NS + 400 * 20, 0);
-    expect(kernel.nsPerGroup).toBeCloseTo(20, 6);
+    expect(kernel.cost.nsPerGroup).toBeCloseTo(20, 6);
     const second = new CostMeter();
     second.add(kernel, 1000, 1e6);
     expect(second.estimateNs).toBeCloseTo(20_000, 3);
     // It follows, but one odd measurement does not overturn it.
     second.learn(OVERHEAD_NS + 1000 * 60, 0);
-    expect(kernel.nsPerGroup).toBeCloseTo(30, 6);
+    expect(kernel.cost.nsPerGroup).toBeCloseTo(30, 6);
   });
 
   it("shares a batch's time among pipelines by what was expected of them", () => {
     const [cheap, dear] = [variant(), variant()];
-    cheap.nsPerGroup = 10;
-    dear.nsPerGroup = 1000;
+    cheap.cost.nsPerGroup = 10;
+    dear.cost.nsPerGroup = 1000;
     for (let i = 0; i < 60; i++) {
       const meter = new CostMeter();
       meter.add(cheap, 100, 1e6);
       meter.add(dear, 100, 1e6);
       meter.learn(OVERHEAD_NS + 2 * 100 * 1010, 0);
     }
-    expect(cheap.nsPerGroup).toBeCloseTo(20, 0);
-    expect(dear.nsPerGroup).toBeCloseTo(2000, -2);
+    expect(cheap.cost.nsPerGroup).toBeCloseTo(20, 0);
+    expect(dear.cost.nsPerGroup).toBeCloseTo(2000, -2);
   });
 
   it("ends a batch near its time: few launches while the cost is unknown, then as many as fit", async () => {

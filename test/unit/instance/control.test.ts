@@ -59,7 +59,7 @@ describe("sessions", () => {
       events_max: 65536,
       hostmems_max: 4096,
       queued_commands_max: 16384,
-      grid_max: 65535,
+      grid_max: 2 ** 31 - 1,
       block_max_x: 256,
       block_threads_max: 256,
       adapter: "memory",

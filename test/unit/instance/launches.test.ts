@@ -371,8 +371,8 @@ describe("launches", () => {
     {
       name: "too large a grid",
       status: "LAUNCH_SIZE",
-      text: /grid 1 x 65536 x 1 is launched, a dimension is at most 65535/,
-      launch: (p) => ({ function: 0, grid: [1, 65536, 1], arguments: [p] }),
+      text: /grid 1 x 2147483648 x 1 is launched, a dimension is at most 2147483647/,
+      launch: (p) => ({ function: 0, grid: [1, 2 ** 31, 1], arguments: [p] }),
     },
     {
       name: "another block than the declared one",

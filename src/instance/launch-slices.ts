@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Executes a long launch in slices, each about as long as a batch may be, so that others wait for
+ * a slice and not for the launch. Slices of one launch go into batches of their own turn by turn;
+ * how far it has come is in the job: job.progress, and job.cursor for the rest.
+ *
+ *   cost unknown    a probe of a 64th of the grid; the stream waits until it is measured
+ *   cost known      as many workgroups as fit into the batch's time; at most four times as many
+ *                   as in any slice before, because costs differ over a grid
+ */
+import type { LaunchCommand } from "../command/types.js";
+import type { Pipeline, StorageRange, UniformSource } from "../gpu/executor.js";
+import { Status } from "../protocol/generated/wire.js";
+import type { Context } from "./context.js";
+import { type KernelCost, TRUST } from "./cost.js";
+import { LaunchCursor } from "./cursor.js";
+import { type ExecuteHost, Step } from "./execute.js";
+import { type Failure, failure } from "./failure.js";
+import type { KernelEntry, Variant } from "./kernel-store.js";
+import type { KernelFunction } from "./kernels.js";
+import { cutSlice, type Grid } from "./slices.js";
+import type { Job, Stream } from "./streams.js";
+
+/** A grid of so few workgroups runs whole while its cost is unknown. */
+const PROBE_GROUPS = 64;
+/** The first slice of a launch of unknown cost is this part of it. */
+const PROBE_PARTS = 64;
+/** The next slice can be this much larger than the largest before it. */
+const GROWTH = 4;
+/** Near a deadline, what takes no longer than this is not worth cutting. */
+const WHOLE_NS = 500_000;
+/** A rest of a quarter of a slice is not worth a slice of its own. */
+const REST = 1.25;
+/** Dispatches of one slice. */
+const DISPATCHES_MAX = 64;
+/** Dispatches of a launch that can't be spread over batches. */
+const DISPATCHES_AT_ONCE_MAX = 4096;
+
+/** Whether a launch of `groups` workgroups is to be sliced if it can be. */
+export function wantsSlices(host: ExecuteHost, cost: KernelCost, groups: number): boolean {
+  if (groups === 1) return false;
+  const { slicesMin, batchNsMax } = host.scheduling;
+  if (slicesMin > 0) return true;
+  const longNs = Math.max(host.budgetNs, Math.min(batchNsMax, WHOLE_NS));
+  if (groups * cost.nsPerGroup > longNs) return true;
+  return groups > PROBE_GROUPS && !cost.covers(groups);
+}
+
+/** Whether a kernel can be sliced; if not, the operator is told once. */
+export function canSlice(host: ExecuteHost, context: Context, entry: KernelEntry): boolean {
+  const reason = entry.unsliceable;
+  if (reason === null) return true;
+  if (!entry.unsliceableNoted) {
+    entry.unsliceableNoted = true;
+    host.unsliceable(context, entry.info.name, reason);
+  }
+  return false;
+}
+
+/**
+ * Whether a uniform's data lies where the kernel may write. It is copied once for each slice, so
+ * later slices would see what earlier ones wrote.
+ */
+export function writesUniforms(
+  uniforms: readonly UniformSource[],
+  storage: readonly StorageRange[],
+): boolean {
+  return uniforms.some(
+    (source) =>
+      !(source instanceof Uint8Array) &&
+      storage.some(
+        (range) =>
+          range.segment === source.segment &&
+          range.offset < source.offset + source.bytes &&
+          source.offset < range.offset + range.bytes,
+      ),
+  );
+}
+
+export interface SlicedLaunch {
+  readonly command: LaunchCommand;
+  readonly kernel: KernelFunction;
+  readonly variant: Variant;
+  readonly pipeline: Pipeline;
+  readonly storage: readonly StorageRange[];
+  readonly uniforms: readonly UniformSource[];
+  readonly gridMax: number;
+}
+
+/** Encodes the launch's next slice. */
+export function launchSlice(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  launch: SlicedLaunch,
+): Step | Failure {
+  const { command, kernel, variant, pipeline, storage, uniforms, gridMax } = launch;
+  const { batchNsMax, slicesMin } = host.scheduling;
+  const grid: Grid = [command.gridX, command.gridY, command.gridZ];
+  job.cursor ??= new LaunchCursor(kernel, grid);
+  const cursor = job.cursor;
+  const atOnce = writesUniforms(uniforms, storage);
+  const unknown = variant.cost.nsPerGroup === 0 && slicesMin === 0;
+  if (unknown && cursor.slices > 0 && waitForProbe(host, context, stream, job)) return Step.blocked;
+  // What is unknown is measured alone, and what is known begins in a batch with room for it.
+  if (host.estimateNs > (unknown ? 0 : host.budgetNs * 0.75)) return Step.part;
+  const left = cursor.total - job.progress;
+  const wanted = atOnce ? left : sliceGroups(host, variant.cost, cursor, left);
+  const dispatchesMax = atOnce ? DISPATCHES_AT_ONCE_MAX : DISPATCHES_MAX;
+  const { dispatches, groups } = cutSlice(grid, job.progress, wanted, gridMax, dispatchesMax);
+  if (atOnce && groups < left) return tooManyDispatches(kernel, grid);
+  const record = host.open(context, stream, job);
+  record.batch.launch({ pipeline, storage, uniforms, grid, dispatches });
+  record.kernels++;
+  record.cost.add(variant, groups, batchNsMax, cursor);
+  cursor.slices++;
+  cursor.groupsMax = Math.max(cursor.groupsMax, groups);
+  job.progress += groups;
+  if (job.progress < cursor.total) return Step.part;
+  job.cursor = null;
+  record.launches++;
+  return Step.done;
+}
+
+/** Workgroups of the next slice; `left` are still to do. */
+function sliceGroups(
+  host: ExecuteHost,
+  cost: KernelCost,
+  cursor: LaunchCursor,
+  left: number,
+): number {
+  const { slicesMin } = host.scheduling;
+  if (slicesMin > 0) return Math.ceil(cursor.total / slicesMin);
+  if (cost.nsPerGroup === 0) return Math.max(1, Math.floor(cursor.total / PROBE_PARTS));
+  // The last slice tells more of the next one than the average, but not all.
+  const known = cursor.nsPerGroup > 0 ? cost.nsPerGroup / GROWTH : cost.nsPerGroup;
+  const fitting = (host.budgetNs - host.estimateNs) / Math.max(known, cursor.nsPerGroup);
+  const trusted = cursor.groupsMax > 0 ? cursor.groupsMax * GROWTH : cost.groupsMax * TRUST;
+  const groups = Math.max(1, Math.floor(Math.min(fitting, trusted)));
+  return left <= groups * REST ? left : groups;
+}
+
+/** Lets the stream go on when its newest batch is done; false if it is already. */
+function waitForProbe(host: ExecuteHost, context: Context, stream: Stream, job: Job): boolean {
+  const record = stream.lastBatch;
+  if (record === null || record.done) return false;
+  stream.blocked = "probe";
+  record.waiters.push(() => {
+    if (context.dead || stream.blocked !== "probe" || stream.jobs.peek() !== job) return;
+    host.resume(context, stream, false);
+  });
+  return true;
+}
+
+function tooManyDispatches(kernel: KernelFunction, grid: Grid): Failure {
+  const text =
+    `${kernel.name} is launched with a grid of ${grid.join(" x ")} and with a uniform in memory ` +
+    `that it writes: that takes more than ${DISPATCHES_AT_ONCE_MAX} dispatches at once`;
+  return failure(Status.LAUNCH_SIZE, text, Math.max(...grid), DISPATCHES_AT_ONCE_MAX);
+}
