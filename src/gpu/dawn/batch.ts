@@ -21,8 +21,12 @@ import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js
 const SMALL_WRITE_BYTES = 16 * 1024;
 /** From here on Dawn's own staging buffers are fresh memory each time. */
 const LARGE_WRITE_BYTES = 1024 * 1024;
-/** A read is mapped and copied out in parts of this size, so that copy and GPU overlap. */
-const READ_PART_BYTES = 4 * 1024 * 1024;
+/**
+ * A read is mapped and copied out in parts of this size, so that copy and GPU overlap and the parts
+ * stay in the cache; large reads in larger ones, for each part costs a submission.
+ */
+const READ_PART_BYTES = 1024 * 1024;
+const LARGE_READ_BYTES = 32 * 1024 * 1024;
 
 /** Arena space of one support kernel's parameters, alignment included. */
 const PARAMETER_SPACE_BYTES = 1024;
@@ -51,6 +55,8 @@ export class DawnBatch implements Batch {
   #outstanding = 0;
   #entry: InFlight | null = null;
   #closed = false;
+  /** Nothing but writes so far, all of which are in place when `writeBuffer` has returned. */
+  #written = true;
   operations = 0;
 
   constructor(core: DawnCore, label: string) {
@@ -94,8 +100,13 @@ export class DawnBatch implements Batch {
     for (const source of sources) {
       if (uploads !== null && segment.gpuWritten && source.length > LARGE_WRITE_BYTES) {
         uploads.write(segment.buffer, at, source);
+        this.#written = false;
       } else if (source.length > 0) {
         queue.writeBuffer(segment.buffer, at, source);
+        // Larger ones may wait in Dawn's staging memory, which a flood of writes would fill.
+        if (source.length > SMALL_WRITE_BYTES && (uploads === null || segment.gpuWritten)) {
+          this.#written = false;
+        }
       }
       at += source.length;
     }
@@ -168,16 +179,17 @@ export class DawnBatch implements Batch {
     this.operations++;
     const segment = source as DawnSegment;
     segment.gpuReads();
+    const partMax = bytes > LARGE_READ_BYTES ? 2 * READ_PART_BYTES : READ_PART_BYTES;
     for (let done = 0; done < bytes; ) {
       const start = offset + done;
       const skipBytes = start % 4;
-      const part = Math.min(bytes - done, READ_PART_BYTES - skipBytes);
+      const part = Math.min(bytes - done, partMax - skipBytes);
       const mapBytes = Math.ceil((skipBytes + part) / 4) * 4;
       const staging = this.#core.staging.take(mapBytes);
       this.#endPass().copyBufferToBuffer(segment.buffer, start - skipBytes, staging, 0, mapBytes);
       this.#maps.push({ staging, mapBytes, skipBytes, bytes: part, partOffset: done, targets });
       done += part;
-      if (part >= READ_PART_BYTES / 2) {
+      if (part >= partMax / 2) {
         this.#flush();
       }
     }
@@ -305,6 +317,11 @@ export class DawnBatch implements Batch {
     this.#entry = entry;
     this.#flush();
     core.batchClosed();
+    if (this.#written) {
+      // Whatever is submitted later comes after the data, so there is nothing to wait for.
+      queueMicrotask(() => core.finish(entry));
+      return;
+    }
     if (this.#outstanding === 0) {
       this.#outstanding++;
       const settled = (): void => this.#settle();
@@ -323,6 +340,9 @@ export class DawnBatch implements Batch {
   /** Submits what is encoded, and asks for the staging buffers that it fills. */
   #flush(): void {
     const core = this.#core;
+    if (this.#encoder !== null || this.#maps.length > 0) {
+      this.#written = false;
+    }
     core.arena.upload(core.queue);
     if (this.#encoder !== null) {
       this.#endPass();

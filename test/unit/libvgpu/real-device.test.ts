@@ -139,9 +139,10 @@ it("a program outlives its device", async () => {
   client.stderr.on("data", (chunk) => {
     stderr += chunk;
   });
-  await once(client.stdout, "data");
+  const closed = once(client, "close");
+  await Promise.race([once(client.stdout, "data"), closed]);
   instance.kill("SIGKILL");
-  const [status] = await once(client, "close");
+  const [status] = await closed;
   expect(stderr).toBe("");
   expect(status).toBe(0);
 }, 60_000);

@@ -369,8 +369,12 @@ static void refused_submit_fails_the_context(void)
 	OK(vgpu_memset_d32(context, pointer, 1, 1));
 	/* This mock says so in the answer only. */
 	vgpu_memset_d32_async(context, pointer, 1, 1, 0);
-	for (int i = 0; i < 1000 && result == VGPU_SUCCESS; i++)
+	for (int i = 0; i < 10000 && result == VGPU_SUCCESS; i++) {
 		result = vgpu_memset_d32_async(context, pointer, 1, 1, 0);
+		if (result == VGPU_SUCCESS)
+			result = vgpu_stream_flush(context, 0);
+		usleep(100);
+	}
 	CHECK(result == VGPU_ERROR_MALFORMED);
 	TEXT_HAS("refused a submit");
 	vgpu_close(context);

@@ -259,6 +259,39 @@ static void one_stream_for_all(void)
 	mock_stop(&mock);
 }
 
+static void *launches_and_sleeps(void *argument)
+{
+	struct worker *self = argument;
+
+	for (int i = 0; i < self->rounds; i++) {
+		OK(vgpu_launch(self->context, self->function, (struct vgpu_dim3){ 1, 1, 1 },
+			       (struct vgpu_dim3){ 0, 0, 0 }, NULL, 0, 0));
+		OK(vgpu_stream_synchronize(self->context, 0));
+	}
+	return NULL;
+}
+
+/* Sleepers of one stream come and go while its fences complete: no wake-up may be lost. */
+static void sleepers_come_and_go(void)
+{
+	struct mock mock = mock_start("--delay-us=1", NULL, NULL);
+	vgpu_context *context = open_default();
+	struct worker workers[THREADS] = { 0 };
+	vgpu_function function = get_function(context, "nothing");
+
+	OK(vgpu_set_wait_mode(context, VGPU_WAIT_INTERRUPT));
+	for (int i = 0; i < THREADS; i++) {
+		workers[i].context = context;
+		workers[i].function = function;
+		workers[i].rounds = 1000;
+		pthread_create(&workers[i].thread, NULL, launches_and_sleeps, &workers[i]);
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(workers[i].thread, NULL);
+	vgpu_close(context);
+	mock_stop(&mock);
+}
+
 static void *allocates(void *argument)
 {
 	struct worker *self = argument;
@@ -312,6 +345,7 @@ const struct test threads_tests[] = {
 	{ "sleepers-of-one-stream", sleepers_of_one_stream },
 	{ "leader-wakes-followers", leader_wakes_followers },
 	{ "one-stream-for-all", one_stream_for_all },
+	{ "sleepers-come-and-go", sleepers_come_and_go },
 	{ "tables-from-all-threads", tables_from_all_threads },
 	{ NULL, NULL },
 };
