@@ -11,11 +11,14 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Broker, startBroker } from "../scripts/lib/broker.js";
 import { LineProcess } from "./line-process.js";
+import type { SharingResult } from "./sharing.js";
 
 const root = new URL("..", import.meta.url).pathname;
 const KINDS_MAX = 16;
 /** Longest that a guest may take beyond a window to answer: it is starved then. */
 const LATE_MS = 60_000;
+/** A GPU thread works at least so many ticks while it is looked for. */
+const PIN_TICKS_MIN = 6;
 
 export interface VgpuSpec {
   readonly name: string;
@@ -151,6 +154,8 @@ function numbers(value: unknown): number[] {
 
 export class Rig {
   readonly guests: readonly Guest[];
+  /** By instance's process: the thread that does a software GPU's work. */
+  readonly gpuThreads = new Map<number, number>();
   readonly #broker: Broker;
   readonly #folder: string;
 
@@ -190,17 +195,29 @@ export class Rig {
     return guest;
   }
 
-  /** Gives the instances' GPU threads, where the GPU is software, a core of their own. */
+  /**
+   * Gives each instance's GPU thread, where the GPU is software, a core of its own. Drivers do not
+   * name it, so it is the one that works while a long kernel runs.
+   */
   async pin(): Promise<void> {
     const split = cores();
     if (split === null) return;
-    const broker = this.#broker.process.pid;
-    taskset(broker, split.host);
-    for (const pid of await this.pids()) {
-      for (const task of readdirSync(`/proc/${pid}/task`)) {
-        const name = readFileSync(`/proc/${pid}/task/${task}/comm`, "utf8").trim();
-        taskset(Number(task), /^(llvmpipe|lvp)/.test(name) ? split.gpu : split.host);
+    taskset(this.#broker.process.pid, split.host);
+    const pids = await this.pids();
+    for (const [index, pid] of pids.entries()) {
+      const guest = this.guest(index);
+      await guest.kernel(KINDS_MAX - 1, { groups: 64, loops: 20_000 });
+      await guest.time(KINDS_MAX - 1, 1);
+      const before = threadTicks(pid);
+      await guest.time(KINDS_MAX - 1, 6);
+      const busy = [...threadTicks(pid)]
+        .map(([task, ticks]) => ({ task, ticks: ticks - (before.get(task) ?? 0) }))
+        .filter(({ task, ticks }) => task !== pid && ticks >= PIN_TICKS_MIN)
+        .sort((a, b) => b.ticks - a.ticks)[0]?.task;
+      for (const task of threadTicks(pid).keys()) {
+        taskset(task, task === busy ? split.gpu : split.host);
       }
+      if (busy !== undefined) this.gpuThreads.set(pid, busy);
     }
   }
 
@@ -249,13 +266,33 @@ export class Rig {
   }
 }
 
+/** CPU time of each thread of a process so far, in ticks of 10 ms. */
+function threadTicks(pid: number): Map<number, number> {
+  const tasks = readdirSync(`/proc/${pid}/task`).map(Number);
+  return new Map(
+    tasks.map((task) => {
+      const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, "utf8");
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      return [task, Number(fields[11]) + Number(fields[12])];
+    }),
+  );
+}
+
 function taskset(task: number, list: string): void {
   execFileSync("taskset", ["-cp", list, `${task}`], { stdio: "ignore" });
 }
 
-/** Completed work with a cost per kernel. */
-export function worth(work: Work, costs: readonly number[]): number {
-  return work.counts.reduce((sum, count, kind) => sum + count * (costs[kind] ?? 0), 0);
+/** One figure, to six digits. */
+export function result(name: string, unit: string, value: number, detail?: unknown): SharingResult {
+  const median = Number(value.toPrecision(6));
+  const line = `${name.padEnd(28)} ${String(median).padStart(10)} ${unit}\n`;
+  process.stderr.write(line);
+  return detail === undefined ? { name, unit, median } : { name, unit, median, detail };
+}
+
+export async function adapterOf(rig: Rig): Promise<string> {
+  const { vgpus } = await rig.status();
+  return vgpus[0]?.adapter ?? "unknown";
 }
 
 /**
