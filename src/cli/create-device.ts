@@ -5,7 +5,7 @@
  */
 import { connectBroker } from "../broker/instance-link.js";
 import type { Executor } from "../gpu/executor.js";
-import type { FaultPlan } from "../gpu/faulty/index.js";
+import type { Faults } from "../gpu/faulty/index.js";
 import { GVMCS, GvmcsInstance } from "../gvmcs/index.js";
 import { GvmcsLease } from "../instance/gvmcs-lease.js";
 import { createDevice as createVgpu, DEFAULT_LIMITS, type VgpuDevice } from "../instance/index.js";
@@ -39,20 +39,25 @@ export async function openExecutor(kind: ExecutorKind): Promise<Executor> {
       return createNullExecutor({ nowNs });
     }
     case "faulty": {
-      const { FaultyExecutor } = await import("../gpu/faulty/index.js");
-      const { createNullExecutor } = await import("../gpu/null/index.js");
-      return new FaultyExecutor(await createNullExecutor({ nowNs }), await faultPlan());
+      faulty ??= await openFaulty();
+      return faulty();
     }
   }
 }
 
 /** One plan for the life of the process, so that a fault does not strike its successor again. */
-let plan: FaultPlan | null = null;
+let faulty: (() => Promise<Executor>) | null = null;
 
-async function faultPlan(): Promise<FaultPlan> {
-  const { FaultPlan: Plan, parseFaults } = await import("../gpu/faulty/index.js");
-  plan ??= new Plan(parseFaults(process.env.VGPU_FAULTS ?? ""));
-  return plan;
+async function openFaulty(): Promise<() => Promise<Executor>> {
+  const { faultyOpener, parseFaults } = await import("../gpu/faulty/index.js");
+  const { createNullExecutor } = await import("../gpu/null/index.js");
+  let faults: Faults;
+  try {
+    faults = parseFaults(process.env.VGPU_FAULTS ?? "");
+  } catch (error) {
+    throw new UsageError(`VGPU_FAULTS: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return faultyOpener(() => createNullExecutor({ nowNs }), faults);
 }
 
 export async function createDevice(options: InstanceOptions): Promise<VgpuDevice> {

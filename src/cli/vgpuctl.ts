@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { Command } from "commander";
 import { readLines, writeLine } from "../broker/lines.js";
 import { type ControlReply, controlReply } from "../broker/messages.js";
+import { metricsText } from "../broker/metrics.js";
 import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
 import { SETTING_KEYS } from "../broker/settings-text.js";
 import { statusTable } from "../broker/status-table.js";
@@ -67,6 +68,14 @@ async function gvmcs(id: string, options: Options): Promise<void> {
   }
 }
 
+async function metrics(options: Options): Promise<void> {
+  const reply = await ask(options.control, { command: "status" });
+  if (!reply.ok) {
+    throw new CtlError(reply.error);
+  }
+  process.stdout.write(await metricsText("vgpus" in reply ? reply.vgpus : []));
+}
+
 function showStatus(reply: ControlReply, options: Options): void {
   if (!reply.ok) {
     throw new CtlError(reply.error);
@@ -92,6 +101,12 @@ async function main(): Promise<void> {
     .option("--control <path>", "vgpud's control socket", controlPathIn(runtimeDir))
     .allowExcessArguments(false)
     .action(status);
+  program
+    .command("metrics")
+    .description("the same in Prometheus' text format")
+    .option("--control <path>", "vgpud's control socket", controlPathIn(runtimeDir))
+    .allowExcessArguments(false)
+    .action(metrics);
   program
     .command("set")
     .description(`changes a vGPU live: key=value, with keys ${SETTING_KEYS}`)

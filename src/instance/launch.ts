@@ -240,7 +240,6 @@ function checkBlock(
   info: ExecutorInfo,
 ): Failure | null {
   const given = command.blockX !== 0;
-  let threads = 1;
   for (let axis = 0; axis < 3; axis++) {
     const value = axis === 0 ? command.blockX : axis === 1 ? command.blockY : command.blockZ;
     const declared = entry.info.block[axis];
@@ -255,12 +254,34 @@ function checkBlock(
     }
     const max = info.blockMax[axis] ?? 0;
     if (value > max) return blockTooLarge(value, max, "dimension");
-    threads *= value;
+    const other = sharedDimension(command, entry, axis, declared?.name);
+    if (other !== null) return other;
   }
   if (!given) return null;
-  threads = command.blockX * command.blockY * command.blockZ;
+  const threads = command.blockX * command.blockY * command.blockZ;
   if (threads <= info.blockThreadsMax) return null;
   return blockTooLarge(threads, info.blockThreadsMax, "invocations");
+}
+
+/** One override that stands for two dimensions has one value: the launch can't give two. */
+function sharedDimension(
+  command: LaunchCommand,
+  entry: KernelEntry,
+  axis: number,
+  override: string | undefined,
+): Failure | null {
+  const values = [command.blockX, command.blockY, command.blockZ];
+  const value = values[axis] ?? 0;
+  for (let before = 0; before < axis; before++) {
+    const declared = entry.info.block[before];
+    const given = values[before] ?? 0;
+    if (declared?.kind !== "override" || declared.name !== override || given === value) continue;
+    const text =
+      `${entry.info.name} takes block ${"xyz"[before]} and ${"xyz"[axis]} from the override ` +
+      `'${override}', the launch gives ${given} and ${value}`;
+    return failure(Status.LAUNCH_BLOCK, text, value, given, axis);
+  }
+  return null;
 }
 
 function blockFailure(entry: KernelEntry, axis: number, value: number, declared: number): Failure {

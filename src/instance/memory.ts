@@ -42,6 +42,7 @@ export interface MemoryOptions {
 export interface Grant {
   readonly segment: number;
   readonly offset: number;
+  /** Taken from the segment: what was asked for, rounded up to the granularity. */
   readonly bytes: number;
 }
 
@@ -84,7 +85,7 @@ export class ContextMemory {
     return bytes;
   }
 
-  /** `bytes` as the guest asked; the grant is rounded up to the granularity. */
+  /** `bytes` as the guest asks: the allocation ends there, though more is taken (`Grant.bytes`). */
   allocate(bytes: number): Grant | Failure {
     const { executor, limits } = this.#options;
     if (bytes <= 0) return failure(Status.SIZE_ZERO, "an allocation of 0 bytes is asked for");
@@ -104,7 +105,7 @@ export class ContextMemory {
         limits.allocationsMax,
       );
     const rounded = Math.ceil(bytes / VGPU.ALLOCATION_ALIGN) * VGPU.ALLOCATION_ALIGN;
-    const found = this.#place(rounded);
+    const found = this.#place(bytes);
     if (found !== null) return found;
     let entry = this.#addSegment(rounded);
     if ("kind" in entry && entry.status === Status.OUT_OF_MEMORY) {
@@ -113,7 +114,7 @@ export class ContextMemory {
       entry = this.#addSegment(rounded);
     }
     if ("kind" in entry) return entry;
-    return this.#placeIn(entry, rounded) ?? failure(Status.INTERNAL, "a new segment has no room");
+    return this.#placeIn(entry, bytes) ?? failure(Status.INTERNAL, "a new segment has no room");
   }
 
   /** Null on success. The pointer must be one that {@link allocate} gave. */
@@ -143,7 +144,7 @@ export class ContextMemory {
     }
     const allocation = entry.allocator.find(offset);
     if (allocation === null) return null;
-    const end = allocation.offset + allocation.bytes;
+    const end = allocation.offset + allocation.requestedBytes;
     if (offset + bytes > end) return null;
     this.foundOffset = allocation.offset;
     this.foundEnd = end;
@@ -161,7 +162,7 @@ export class ContextMemory {
   explain(pointer: DevicePointer, bytes: number, subject = 0): Failure {
     const allocation = this.#segments.get(pointer.segment)?.allocator.find(pointer.offset) ?? null;
     if (allocation === null) return pointerFailure(pointer, "belongs to no allocation", subject);
-    const room = allocation.offset + allocation.bytes - pointer.offset;
+    const room = Math.max(0, allocation.offset + allocation.requestedBytes - pointer.offset);
     const text =
       `${bytes} bytes at device pointer ${pointerText(pointer)} are used, ` +
       `its allocation has ${room} from there`;

@@ -6,10 +6,14 @@
  */
 import { OrderedSet } from "./ordered-set.js";
 
-/** A live allocation. Offsets and sizes in bytes, multiples of the granularity. */
+/** A live allocation. */
 export interface Allocation {
+  /** Bytes from the segment's start, a multiple of the granularity. */
   readonly offset: number;
+  /** Bytes taken from the segment, a multiple of the granularity. */
   readonly bytes: number;
+  /** Bytes as they were asked for: what is behind them belongs to nobody. */
+  readonly requestedBytes: number;
 }
 
 interface FreeRange {
@@ -60,7 +64,7 @@ export class SubAllocator {
     this.#removeFree(range);
     if (range.bytes > rounded)
       this.#addFree({ offset: range.offset + rounded, bytes: range.bytes - rounded });
-    const allocation = { offset: range.offset, bytes: rounded };
+    const allocation = { offset: range.offset, bytes: rounded, requestedBytes: bytes };
     this.#byOffset.insert(allocation.offset, 0, allocation);
     this.#usedBytes += rounded;
     this.#highWater = Math.max(this.#highWater, allocation.offset + rounded);

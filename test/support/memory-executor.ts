@@ -7,7 +7,7 @@
  * Kernels by entry point; storage in the order of the bindings, u32 elements:
  *   increment   storage[0][i] += 1
  *   addTo       storage[1][i] += storage[0][i]
- *   setValue    storage[0][i] = uniform[0] as u32
+ *   setValue    storage[0][i] = uniform[0] as u32; square is the same
  *   setParams   storage[0][i] = uniform[0][i], as many as there are
  *   visit       storage[0][g] += 1 for each workgroup g of the dispatch, in x, y, z order
  *   explode     the batch fails
@@ -374,6 +374,7 @@ function runKernel(
       for (let i = 0; i < second.length; i++) second[i] = (second[i] ?? 0) + (first[i] ?? 0);
       return null;
     case "setValue":
+    case "square":
       first.fill(words(value)[0] ?? 0);
       return null;
     case "setParams":

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A vitest reporter that ends a run with the line that CI reads, "N passed, N failed" and perhaps
-// ", N skipped", alone on a line, after each skipped test with its reason: a test that silently
-// does not run is worth no more than none. What fails outside a test (a file that does not load,
+// A vitest reporter that ends a run with the line that CI reads, "N passed, N failed" and nothing
+// else, after each skipped test with its reason: a test that silently does not run is worth no
+// more than none. What fails outside a test (a file that does not load,
 // an unhandled error, the lint that scripts/test.sh ran before) counts as a failure.
 
 import { writeFileSync } from "node:fs";
@@ -12,12 +12,10 @@ import type { Reporter, TestCase, TestModule } from "vitest/node";
 export interface TestCounts {
   passed: number;
   failed: number;
-  skipped: number;
 }
 
 export function summaryLine(counts: TestCounts): string {
-  const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
-  return `${counts.passed} passed, ${counts.failed} failed${skipped}`;
+  return `${counts.passed} passed, ${counts.failed} failed`;
 }
 
 function skipReason(test: TestCase): string {
@@ -33,7 +31,7 @@ export default class SummaryReporter implements Reporter {
     unhandledErrors: readonly SerializedError[],
     reason: "passed" | "interrupted" | "failed",
   ): void {
-    const counts: TestCounts = { passed: 0, failed: unhandledErrors.length, skipped: 0 };
+    const counts: TestCounts = { passed: 0, failed: unhandledErrors.length };
     const skips: string[] = [];
     for (const module of modules) {
       counts.failed += module.errors().length;
@@ -63,7 +61,6 @@ export default class SummaryReporter implements Reporter {
         counts.failed += 1;
         return;
       case "skipped":
-        counts.skipped += 1;
         skips.push(`skipped: ${test.fullName} (${result.note ?? skipReason(test)})`);
         return;
       case "pending":

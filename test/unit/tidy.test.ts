@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The rules of CONTRIBUTING.md that a program can check. */
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
+import ts from "typescript";
 import { describe, expect, it } from "vitest";
 
 const root = new URL("../..", import.meta.url).pathname;
@@ -110,6 +111,45 @@ describe("tidy", () => {
           broken.push(`${path}:${index + 1}: ${line.length} columns`);
         }
       });
+    }
+    expect(broken).toEqual([]);
+  });
+
+  it("keeps functions to 70 lines", () => {
+    const long: string[] = [];
+    for (const path of sources.filter((p) => !generated(p))) {
+      const source = ts.createSourceFile(path, read(path), ts.ScriptTarget.Latest, true);
+      const visit = (node: ts.Node): void => {
+        if (ts.isFunctionLike(node) && "body" in node && node.body !== undefined) {
+          const first = source.getLineAndCharacterOfPosition(node.getStart()).line;
+          const lines = source.getLineAndCharacterOfPosition(node.end).line - first + 1;
+          if (lines > 70) long.push(`${path}:${first + 1}: ${lines} lines`);
+        }
+        ts.forEachChild(node, visit);
+      };
+      visit(source);
+    }
+    for (const path of tracked.filter((p) => /^(native|guest-driver)\/.*\.(c|cc)$/.test(p))) {
+      // Functions of C begin with a brace, those of C++ with a line that ends with one.
+      let first = 0;
+      const lines = read(path).split("\n");
+      for (const [index, line] of lines.entries()) {
+        if (/^(?!namespace|struct|class|enum|extern)(\S.*)?\{$/.test(line)) first = index + 1;
+        if (line !== "}") continue;
+        if (first > 0 && index + 2 - first > 70) long.push(`${path}:${first}`);
+        first = 0;
+      }
+    }
+    expect(long).toEqual([]);
+  });
+
+  it("links only to what is there", () => {
+    const broken: string[] = [];
+    for (const path of tracked.filter((p) => p.endsWith(".md"))) {
+      for (const [, target = ""] of read(path).matchAll(/\]\(([^)#\s]+)[^)]*\)/g)) {
+        if (/^[a-z]+:/.test(target)) continue;
+        if (!existsSync(join(root, dirname(path), target))) broken.push(`${path}: ${target}`);
+      }
     }
     expect(broken).toEqual([]);
   });

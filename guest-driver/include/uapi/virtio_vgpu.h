@@ -571,7 +571,7 @@ VGPU_STATIC_ASSERT(offsetof(struct vgpu_memory_alloc_request, flags) == 8);
  * struct vgpu_memory_alloc_response - MEMORY_ALLOC result; the memory reads as
  * zero.
  * @pointer: Device pointer, 256-byte aligned.
- * @bytes: Bytes reserved.
+ * @bytes: Bytes it takes of the vGPU's memory.
  */
 struct vgpu_memory_alloc_response {
 	__le64 pointer;

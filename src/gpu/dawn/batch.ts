@@ -366,7 +366,7 @@ export class DawnBatch implements Batch {
   }
 
   #deliver(map: PendingMap): void {
-    const views = map.targets();
+    const views = this.#core.closed ? null : map.targets();
     if (views !== null) {
       const data = new Uint8Array(map.staging.getMappedRange(0, map.mapBytes));
       scatter(data.subarray(map.skipBytes, map.skipBytes + map.bytes), views, map.partOffset);

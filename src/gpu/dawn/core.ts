@@ -68,6 +68,9 @@ export interface SupportPipeline {
   readonly layout: GPUBindGroupLayout;
 }
 
+/** Closed while the GPU was still at work: kept, for the collector too would wait for the GPU. */
+const closing = new Set<DawnCore>();
+
 /** A batch handed to the GPU and not yet reported. */
 export interface InFlight {
   readonly submitNs: number;
@@ -85,6 +88,8 @@ export class DawnCore {
   readonly inFlight: InFlight[] = [];
   batchOpen = false;
   lost: string | null = null;
+  /** Nobody wants results any more. */
+  closed = false;
   #nextId = 1;
   #lastDoneNs = 0;
   readonly #bindGroups = new Map<string, GPUBindGroup>();
@@ -234,6 +239,23 @@ export class DawnCore {
         head.error === null ? { ok: true, gpuTimeNs, doneNs } : { ok: false, ...head.error },
       );
     }
+    if (this.closed && this.inFlight.length === 0) {
+      this.close();
+    }
+  }
+
+  /**
+   * Destroys the device, which waits for the GPU: so not before it is done. A GPU that hangs stays
+   * as it is, and costs its memory.
+   */
+  close(): void {
+    this.closed = true;
+    if (this.inFlight.length > 0) {
+      closing.add(this);
+      return;
+    }
+    closing.delete(this);
+    this.device.destroy();
   }
 
   /** An error that Dawn reports outside of any call belongs to the newest work. */

@@ -159,7 +159,7 @@ export class DawnExecutor implements Executor {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#core.device.destroy();
+    this.#core.close();
   }
 }
 

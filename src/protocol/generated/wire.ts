@@ -856,7 +856,7 @@ export const MemoryAllocRequest = {
 export interface MemoryAllocResponse {
   /** Device pointer, 256-byte aligned. */
   readonly pointer: bigint;
-  /** Bytes reserved. */
+  /** Bytes it takes of the vGPU's memory. */
   readonly bytes: bigint;
 }
 export const MemoryAllocResponse = {

@@ -2,9 +2,9 @@
 /** The Dawn executor against a plain model of memory, on whatever Vulkan driver there is. */
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { DawnExecutor } from "../../../src/gpu/dawn/index.js";
+import { createDawnExecutor, type DawnExecutor } from "../../../src/gpu/dawn/index.js";
 import type { Batch, Segment } from "../../../src/gpu/executor.js";
-import { readBack, submitted, testExecutor } from "../../support/dawn.js";
+import { CoarseTimer, nowNs, readBack, submitted, testExecutor } from "../../support/dawn.js";
 
 const SEGMENT_BYTES = 64 * 1024;
 let executor: DawnExecutor;
@@ -287,5 +287,36 @@ describe("dawn executor", () => {
     batch.fill(segment, 0, 4096, 5, 1);
     segment.destroy();
     expect(await submitted(batch)).toMatchObject({ ok: true });
+  });
+});
+
+describe("closing while the GPU is at work", () => {
+  it("destroys the device when the work is done, and delivers nothing", async () => {
+    const own = await createDawnExecutor({ nowNs, timer: new CoarseTimer() });
+    const events: string[] = [];
+    own.device.lost.then(() => events.push("destroyed"));
+    const segment = own.createSegment(4096, "long");
+    const pipeline = await own.createPipeline({
+      label: "long",
+      wgsl: `@group(0) @binding(0) var<storage, read_write> d: array<atomic<u32>>;
+        @compute @workgroup_size(1) fn long() {
+          for (var i = 0u; i < 3000000u; i++) { atomicAdd(&d[0], i); }
+        }`,
+      entryPoint: "long",
+      bindings: [{ binding: 0, kind: "storage", bytes: 0 }],
+      constants: {},
+    });
+    const batch = own.begin("long");
+    const storage = [{ segment, offset: 0, bytes: 4096 }];
+    batch.launch({ pipeline, storage, uniforms: [], grid: [2, 1, 1] });
+    batch.read(segment, 0, 4, () => {
+      events.push("read");
+      return null;
+    });
+    const done = submitted(batch).then(() => events.push("done"));
+    await own.close();
+    await done;
+    await own.device.lost;
+    expect(events).toEqual(["done", "destroyed"]);
   });
 });

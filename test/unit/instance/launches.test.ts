@@ -31,6 +31,9 @@ fn setValue(@builtin(global_invocation_id) id: vec3u) { data[id.x] = value; }
 @compute @workgroup_size(width, 2)
 fn setParams(@builtin(global_invocation_id) id: vec3u) { data[id.x] = value; }
 
+@compute @workgroup_size(lanes, lanes)
+fn square(@builtin(global_invocation_id) id: vec3u) { data[id.x] = value; }
+
 @compute @workgroup_size(1)
 fn explode() { data[0] = 1u; }
 
@@ -38,14 +41,14 @@ fn explode() { data[0] = 1u; }
 fn refused() { data[0] = 1u; }
 `;
 
-const NAMES = ["increment", "addTo", "setValue", "setParams", "explode", "refused"];
+const NAMES = ["increment", "addTo", "setValue", "setParams", "explode", "refused", "square"];
 
 interface Rig {
   readonly harness: Harness;
   readonly pointer: DevicePointer;
 }
 
-/** A context with the module as 1, functions 0 to 5, and 4 KiB of zeroed memory. */
+/** A context with the module as 1, functions 0 to 6, and 4 KiB of zeroed memory. */
 async function rig(options: HarnessOptions = {}): Promise<Rig> {
   const harness = new Harness(options).ready(2);
   const pointer = harness.alloc(0, 4096);
@@ -87,7 +90,7 @@ describe("modules and functions", () => {
       state: ObjectState.READY,
       status: Status.OK,
       log_bytes: 0,
-      function_count: 6,
+      function_count: 7,
     });
     expect(harness.moduleQuery(0, 2).state).toBe(ObjectState.ABSENT);
     const response = ok(harness.functionQuery(0, 2));
@@ -320,6 +323,41 @@ describe("launches", () => {
     expect(harness.slot(0, 0).fence).toBe(6);
   });
 
+  it("takes both dimensions of a block from one override, if the launch gives both alike", async () => {
+    const { harness, pointer } = await rig();
+    ok(
+      harness.submit(0, 0, (w) =>
+        w.launch({ function: 6, grid: [1, 1, 1], block: [4, 4, 1], arguments: [u32(1), pointer] }),
+      ),
+    );
+    await run(harness);
+    expect(harness.header(0).status).toBe("OK");
+    expect(harness.gpu.pipelines.map((each) => each.constants)).toEqual([{ lanes: 4 }]);
+  });
+
+  it("counts a run-time sized array by what was asked for, not by what was reserved", async () => {
+    const { harness } = await rig();
+    const odd = harness.alloc(0, 1000);
+    ok(
+      harness.submit(0, 0, (w) =>
+        w.launch({ function: 0, grid: [1, 1, 1], arguments: [odd] }).launch({
+          function: 0,
+          grid: [1, 1, 1],
+          arguments: [at(odd, 256)],
+        }),
+      ),
+    );
+    await run(harness);
+    expect(harness.header(0).status).toBe("OK");
+    const { data } = harness.gpu.segments[0] ?? { data: new Uint8Array(0) };
+    const all = [...new Uint32Array(data.buffer, data.byteOffset + odd.offset, 256)];
+    expect(all).toEqual([
+      ...Array<number>(64).fill(1),
+      ...Array<number>(186).fill(2),
+      ...Array<number>(6).fill(0),
+    ]);
+  });
+
   it("lets other streams go on while a pipeline is compiled", async () => {
     const { harness, pointer } = await rig();
     harness.gpu.holdCompilers = true;
@@ -397,6 +435,12 @@ describe("launches", () => {
       status: "LAUNCH_SIZE",
       text: /invocations of 258 is launched, the limit is 256/,
       launch: (p) => ({ function: 3, grid: [1, 1, 1], block: [129, 2, 1], arguments: [u32(1), p] }),
+    },
+    {
+      name: "two values for one override",
+      status: "LAUNCH_BLOCK",
+      text: /square takes block x and y from the override 'lanes', the launch gives 8 and 4/,
+      launch: (p) => ({ function: 6, grid: [1, 1, 1], block: [8, 4, 1], arguments: [u32(1), p] }),
     },
     {
       name: "dynamic workgroup memory",

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { OrderedSet } from "../../../src/instance/ordered-set.js";
 import { SubAllocator } from "../../../src/instance/suballocator.js";
+import type { CommandWriter } from "../../../src/protocol/encode.js";
 import { VGPU } from "../../../src/protocol/generated/wire.js";
 import type { DevicePointer } from "../../../src/protocol/pointer.js";
 import { at, DATA_AT, Harness, ok } from "./harness.js";
@@ -197,6 +198,33 @@ describe("device memory", () => {
     expect(harness.gpu.segments[0]?.data[0]).toBe(0x77);
   });
 
+  it("ends an allocation where the guest asked, though more is reserved", () => {
+    const past = [
+      (w: CommandWriter, p: DevicePointer) => w.fill(p, 1001, 1, 1),
+      (w: CommandWriter, p: DevicePointer) => w.copyToDevice(at(p, 998), 0, 0, 3),
+      (w: CommandWriter, p: DevicePointer) => w.copyFromDevice(at(p, 1000), 0, 0, 1),
+      (w: CommandWriter, p: DevicePointer) => w.copyDevice(p, at(p, 512), 489),
+      (w: CommandWriter, p: DevicePointer) => w.writeInline(at(p, 1020), new Uint8Array(4)),
+    ];
+    const harness = new Harness().ready(past.length);
+    past.forEach((build, id) => {
+      const pointer = harness.alloc(id, 1000);
+      ok(harness.register(id, 0, [{ address: DATA_AT, bytes: 4096 }]));
+      ok(
+        harness.submit(id, 0, (w) => {
+          w.fill(pointer, 1000, 1, 1).copyToDevice(pointer, 0, 0, 1000);
+          w.copyFromDevice(at(pointer, 999), 0, 0, 1).copyDevice(pointer, at(pointer, 512), 488);
+        }),
+      );
+      harness.gpu.finishAll();
+      expect(harness.slot(id, 0)).toMatchObject({ fence: 1, status: "OK" });
+      ok(harness.submit(id, 0, (w) => build(w, pointer)));
+      expect(harness.error(id)).toMatchObject({ name: "OUT_OF_RANGE", fence: 2n });
+    });
+    const rooms = past.map((_, id) => Number(harness.error(id).limit));
+    expect(rooms).toEqual([1000, 2, 0, 488, 0]);
+  });
+
   it("returns empty segments but one, large ones at once, and reclaims for others", () => {
     const limits = { memoryBytesMax: 64 * MIB, segmentBytesFirst: MIB, segmentBytesOwn: 8 * MIB };
     const harness = new Harness({ limits }).ready(2);
@@ -270,7 +298,7 @@ describe("device memory", () => {
           } else if (each.kind === "work" && mine.length > 0) {
             const target = mine[each.pick % mine.length];
             if (target !== undefined)
-              ok(harness.submit(each.context, 0, (w) => w.fill(target.pointer, 256, 9, 1)));
+              ok(harness.submit(each.context, 0, (w) => w.fill(target.pointer, 1, 9, 1)));
           } else if (each.kind === "finish") harness.gpu.finish();
           const { memory } = harness.device.status();
           const sum = live.flat().reduce((total, one) => total + one.bytes, 0);

@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 
 #include "libvgpu-test.h"
 
@@ -95,6 +96,48 @@ static void compile_errors_reach_the_program(void)
 	FAILS(VGPU_ERROR_FUNCTION_NOT_FOUND, vgpu_function_get(context, module, "nope", &function));
 	OK(vgpu_function_get(context, module, "add", &function));
 	OK(vgpu_module_unload(context, module));
+	OK(vgpu_synchronize(context));
+	vgpu_close(context);
+}
+
+/* Also where the pointer, the size or a second argument makes the binding another one. */
+static void arrays_are_as_long_as_was_asked_for(void)
+{
+	static const char lengths[] =
+		"@group(0) @binding(0) var<storage, read> x: array<f32>;\n"
+		"@group(0) @binding(1) var<storage, read_write> length: array<u32>;\n"
+		"@compute @workgroup_size(1) fn main() { length[0] = arrayLength(&x); }\n";
+	static const struct {
+		uint64_t bytes, offset;
+		bool alias;
+		uint32_t expected;
+	} cases[] = {
+		{ 1000, 0, false, 250 }, { 1000, 4, false, 249 }, { 1000, 256, false, 186 },
+		{ 1002, 0, false, 250 }, { 1003, 996, false, 1 }, { 1000, 0, true, 250 },
+		{ 1001, 8, true, 248 },	 { 1024, 0, false, 256 }, { 4, 0, false, 1 },
+	};
+	vgpu_context *context = open_default();
+	vgpu_devptr x, length;
+	vgpu_function function;
+	vgpu_module module;
+
+	OK(vgpu_module_load(context, lengths, strlen(lengths), VGPU_FORMAT_WGSL, &module, NULL, 0));
+	OK(vgpu_function_get(context, module, "main", &function));
+	OK(vgpu_mem_alloc(context, 4, &length));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint32_t got = 0;
+
+		OK(vgpu_mem_alloc(context, cases[i].bytes, &x));
+		struct vgpu_arg args[] = { vgpu_arg_pointer(x + cases[i].offset),
+					   vgpu_arg_pointer(cases[i].alias ? x : length) };
+
+		OK(vgpu_launch(context, function, (struct vgpu_dim3){ 1, 1, 1 },
+			       (struct vgpu_dim3){ 0, 0, 0 }, args, 2, VGPU_STREAM_DEFAULT));
+		OK(vgpu_memcpy_d2h(context, &got, cases[i].alias ? x : length, sizeof(got)));
+		CHECK(got == cases[i].expected);
+		FAILS(VGPU_ERROR_OUT_OF_RANGE, vgpu_memset_d8(context, x, 1, cases[i].bytes + 1));
+		OK(vgpu_mem_free(context, x));
+	}
 	OK(vgpu_synchronize(context));
 	vgpu_close(context);
 }
@@ -336,6 +379,7 @@ static void outlives_the_device(void)
 static const struct test tests[] = {
 	{ "arguments-may-alias", arguments_may_alias },
 	{ "compile-errors-reach-the-program", compile_errors_reach_the_program },
+	{ "arrays-are-as-long-as-was-asked-for", arrays_are_as_long_as_was_asked_for },
 	{ "copies-of-any-size-and-alignment", copies_of_any_size_and_alignment },
 	{ "overlapping-device-copies", overlapping_device_copies },
 	{ "threads-with-streams-and-contexts", threads_with_streams_and_contexts },
