@@ -73,7 +73,7 @@ export function nowNs(): bigint {
 }
 
 /** Builds the guest if its source is newer; quiet. */
-function loadProgram(): string {
+export function loadProgram(): string {
   const driver = join(root, "guest-driver");
   const program = join(driver, "build/bin/vgpu-load");
   const source = join(root, "bench/programs/load.c");
@@ -175,9 +175,7 @@ export class Rig {
       logPath: join(folder, "vgpud.log"),
       extraArgs: ["--executor", options.executor, "--log-level", "warn", ...trace],
     });
-    const guests = options.vgpus.map(
-      ({ name }) => new Guest(name, program, broker.socketOf(name)),
-    );
+    const guests = options.vgpus.map(({ name }) => new Guest(name, program, broker.socketOf(name)));
     const rig = new Rig(broker, guests, folder);
     try {
       await Promise.all(guests.map((guest) => guest.ready()));
@@ -288,6 +286,10 @@ export function result(name: string, unit: string, value: number, detail?: unkno
   const line = `${name.padEnd(28)} ${String(median).padStart(10)} ${unit}\n`;
   process.stderr.write(line);
   return detail === undefined ? { name, unit, median } : { name, unit, median, detail };
+}
+
+export function sortedCopy(values: readonly number[]): number[] {
+  return [...values].sort((a, b) => a - b);
 }
 
 export async function adapterOf(rig: Rig): Promise<string> {

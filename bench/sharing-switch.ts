@@ -11,7 +11,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { median, quantileSorted } from "simple-statistics";
 import type { SharingOptions, SharingReport, SharingResult } from "./sharing.js";
 import { worth } from "./sharing-math.js";
-import { adapterOf, Guest, loopsPerMs, Rig, result, sortedCopy } from "./sharing-rig.js";
+import {
+  adapterOf,
+  Guest,
+  loadProgram,
+  loopsPerMs,
+  Rig,
+  result,
+  sortedCopy,
+} from "./sharing-rig.js";
 
 const root = new URL("..", import.meta.url).pathname;
 const GROUPS = 64;
@@ -84,9 +92,12 @@ async function slicingCost(options: SharingOptions): Promise<SharingResult[]> {
         [
           ...["--pdeathsig", "TERM", "--", process.execPath],
           ...[join(root, "dist/cli/vgpu-instance.js"), ...args],
-          ...[`--slices=${slices}`, "--log-level=warn"],
+          "--log-level=warn",
         ],
-        { stdio: ["ignore", "inherit", "inherit"] },
+        {
+          stdio: ["ignore", "inherit", "inherit"],
+          env: { ...process.env, VGPU_SLICES: String(slices) },
+        },
       );
       running.push({ stop: () => instance.kill("SIGTERM") });
       for (let waitedMs = 0; !existsSync(socket); waitedMs += 20) {
@@ -94,7 +105,7 @@ async function slicingCost(options: SharingOptions): Promise<SharingResult[]> {
           throw new Error(`an instance does not listen at ${socket}`);
         await sleep(20);
       }
-      const guest = new Guest(`slices-${slices}`, Rig.program(), socket);
+      const guest = new Guest(`slices-${slices}`, loadProgram(), socket);
       running.push({ stop: () => guest.end() });
       await guest.ready();
       guests.push(guest);
