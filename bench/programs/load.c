@@ -36,6 +36,8 @@
 #define DEPTH_MAX 2048
 #define LATENCIES_MAX 200000
 #define LINE_BYTES 1024
+/* Launches that are queued before requests are looked for again. */
+#define BURST 16
 
 static const char source[] =
 	"@group(0) @binding(0) var<storage, read_write> data: array<u32>;\n"
@@ -180,8 +182,7 @@ static bool enqueue(void)
 	launch->kind = draw();
 	launch->begin_ns = now_ns();
 	if (!launch_kernel(launch->kind) ||
-	    !fine(vgpu_event_record(load.context, launch->event, VGPU_STREAM_DEFAULT)) ||
-	    !fine(vgpu_stream_flush(load.context, VGPU_STREAM_DEFAULT)))
+	    !fine(vgpu_event_record(load.context, launch->event, VGPU_STREAM_DEFAULT)))
 		return false;
 	load.queued++;
 	return true;
@@ -238,6 +239,11 @@ static bool finish_oldest(void)
 	return true;
 }
 
+static bool oldest_done(void)
+{
+	return vgpu_event_query(load.context, load.ring[load.head].event) == VGPU_SUCCESS;
+}
+
 /* A sleep of 0.5 to 1.5 times the pause; a window that ends meanwhile is closed afterwards. */
 static void pause_between_steps(void)
 {
@@ -263,10 +269,16 @@ static bool work(void)
 		pause_between_steps();
 		return true;
 	}
-	while (load.queued < load.depth)
+	for (unsigned int i = 0; i < BURST && load.queued < load.depth; i++)
 		if (!enqueue())
 			return false;
-	return finish_oldest();
+	if (!fine(vgpu_stream_flush(load.context, VGPU_STREAM_DEFAULT)))
+		return false;
+	/* What is done is counted at once, not only when the queue is full. */
+	while (load.queued > 0 && oldest_done())
+		if (!finish_oldest())
+			return false;
+	return load.queued < load.depth || finish_oldest();
 }
 
 static bool drain(void)
