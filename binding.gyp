@@ -14,6 +14,14 @@
       "cflags_cc": ["<@(vgpu_cflags)", "-isystem<!(node -p \"require('path').dirname(require.resolve('node-addon-api'))\")"],
       "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
       "cflags!": ["-fno-exceptions"]
+    },
+    {
+      "target_name": "vgpu-launch",
+      "type": "executable",
+      "sources": ["<@(vgpu_launch_sources)"],
+      "defines": ["_GNU_SOURCE"],
+      "cflags_cc": ["<@(vgpu_cflags)"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"]
     }
   ]
 }

@@ -255,6 +255,7 @@ async function run(name: string, options: Options): Promise<void> {
   }
   if (options.record === true) {
     const file = join(root, `bench/records/${name}.ndjson`);
+    mkdirSync(dirname(file), { recursive: true });
     appendFileSync(file, `${JSON.stringify(report)}\n`);
   }
 }

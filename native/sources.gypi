@@ -11,7 +11,13 @@
       "native/support.cc",
       "native/words.cc"
     ],
+    "vgpu_launch_sources": [
+      "native/launcher-landlock.cc",
+      "native/launcher-seccomp.cc",
+      "native/launcher.cc"
+    ],
     "vgpu_headers": [
+      "native/launcher.h",
       "native/mapping.h",
       "native/sigbus.h",
       "native/support.h",

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Builds the native addon: the `install` script of package.json. It exists because npm's implicit
-// `node-gyp rebuild` (triggered by binding.gyp) downloads Node's headers; cmake-js with
+// Builds the native addon and vgpu-launch: the `install` script of package.json. It exists because
+// npm's implicit `node-gyp rebuild` (triggered by binding.gyp) downloads Node's headers; cmake-js with
 // `node-api-headers` needs none. It builds only when a source, a flag or the Node-API headers
 // changed since the last build, so calling it from every entry point is cheap.
 //
 // Usage: node scripts/build-addon.mjs [--force] [--sanitize] [--quiet]
-// Output: build/Release/vgpu_native.node (build/asan/Release/vgpu_native.node with --sanitize).
+// Output: vgpu_native.node and vgpu-launch in build/Release (build/asan/Release with --sanitize).
 
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -23,6 +23,7 @@ const sanitize = args.has("--sanitize");
 const quiet = args.has("--quiet");
 const outDir = join(root, sanitize ? "build/asan" : "build");
 const addonPath = join(outDir, "Release", "vgpu_native.node");
+const launcherPath = join(outDir, "Release", "vgpu-launch");
 const stampPath = join(outDir, "vgpu_native.stamp");
 
 function say(text) {
@@ -110,8 +111,8 @@ async function main() {
     }
   }
   const hash = sourceHash();
-  const fresh =
-    existsSync(addonPath) && existsSync(stampPath) && readFileSync(stampPath, "utf8") === hash;
+  const built = existsSync(addonPath) && existsSync(launcherPath);
+  const fresh = built && existsSync(stampPath) && readFileSync(stampPath, "utf8") === hash;
   if (fresh && !force) return say("build/Release/vgpu_native.node is up to date.");
 
   const missing = missingTools();
@@ -127,7 +128,7 @@ async function main() {
   // A build folder that was configured for another checkout or compiler is not reusable.
   if (force) rmSync(outDir, { recursive: true, force: true });
   const { code, log } = await runCmakeJs(cmakeJsEntry());
-  if (code !== 0 || !existsSync(addonPath)) {
+  if (code !== 0 || !existsSync(addonPath) || !existsSync(launcherPath)) {
     console.error(log);
     fail(`The build of the addon fails with exit status ${code}; the log is above.`);
   }

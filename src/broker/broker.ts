@@ -7,12 +7,13 @@
  *   front end ──▶ DIR/NAME.sock (kept open here) ──▶ vgpu-instance NAME ──▶ DIR/broker.sock
  *   vgpuctl   ──▶ DIR/control.sock
  */
-import { chmodSync, mkdirSync, rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { mkdirSync, rmSync } from "node:fs";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import type { Timer } from "../io/timers.js";
 import { type ArbiterEvent, SettingsError, type VgpuSettings } from "../scheduler/index.js";
 import type { Logger } from "../telemetry/log.js";
+import { type Confinement, removePrivateFolders } from "./confinement.js";
 import { InstanceProcess } from "./instance-process.js";
 import { readLines, writeLine } from "./lines.js";
 import {
@@ -23,6 +24,7 @@ import {
   fromInstance,
   type VgpuStatus,
 } from "./messages.js";
+import { type Peer, PrivateSocket } from "./private-socket.js";
 import { GpuSchedule } from "./schedule.js";
 import { parseSettings } from "./settings-text.js";
 
@@ -46,6 +48,8 @@ export interface BrokerOptions {
   readonly version: string;
   readonly instanceCommand: readonly [string, ...string[]];
   readonly extraArguments: readonly string[];
+  /** How instances are confined, or null to start them with all that we may do. */
+  readonly confinement: Confinement | null;
   readonly timer: Timer;
   readonly trace: ((event: ArbiterEvent) => void) | null;
   readonly log: Logger;
@@ -79,7 +83,10 @@ export class Broker {
   readonly #options: BrokerOptions;
   readonly #vgpus = new Map<string, Vgpu>();
   readonly #schedule: GpuSchedule;
-  readonly #servers: Server[] = [];
+  readonly #servers: PrivateSocket[] = [];
+  /** Whether the runtime directory is ours, rather than another vgpud's: we listen in it. */
+  #ownsFolder = false;
+  readonly #uid = process.getuid?.() ?? 0;
   #closed = false;
 
   constructor(options: BrokerOptions) {
@@ -99,12 +106,31 @@ export class Broker {
     return join(this.#options.runtimeDir, "broker.sock");
   }
 
-  /** Resolves when every vGPU's socket accepts connections; rejects naming a path that is taken. */
-  async start(): Promise<void> {
+  /** Returns when every vGPU's socket accepts connections; throws naming a path that is taken. */
+  start(): void {
     const { runtimeDir, controlPath, vgpus } = this.#options;
     mkdirSync(runtimeDir, { recursive: true, mode: 0o755 });
-    await this.#serve(controlPath, (socket) => this.#control(socket));
-    await this.#serve(this.#brokerPath, (socket) => this.#instance(socket));
+    const { log } = this.#options;
+    const user = this.#options.confinement?.user ?? null;
+    this.#servers.push(
+      new PrivateSocket({
+        path: controlPath,
+        owner: null,
+        refuse: (peer) => this.#refuseControl(peer),
+        connected: (socket) => this.#control(socket),
+        log,
+      }),
+    );
+    this.#servers.push(
+      new PrivateSocket({
+        path: this.#brokerPath,
+        owner: user,
+        refuse: (peer) => this.#refuseInstance(peer),
+        connected: (socket, peer) => this.#instance(socket, peer),
+        log,
+      }),
+    );
+    this.#ownsFolder = true;
     for (const config of vgpus) {
       this.#addVgpu(config);
     }
@@ -125,8 +151,7 @@ export class Broker {
     for (const server of this.#servers) {
       server.close();
     }
-    rmSync(this.#options.controlPath, { force: true });
-    rmSync(this.#brokerPath, { force: true });
+    if (this.#ownsFolder) removePrivateFolders(this.#options.runtimeDir);
   }
 
   /**
@@ -165,6 +190,8 @@ export class Broker {
       memoryLimitBytes: config.memoryLimitBytes,
       logLevel: o.logLevel,
       extraArguments: o.extraArguments,
+      confinement: o.confinement,
+      runtimeDir: o.runtimeDir,
       listenFd,
       prepare: () => this.#schedule.prepare(config.name),
       started: () => this.#schedule.started(config.name),
@@ -188,33 +215,37 @@ export class Broker {
     this.#vgpus.set(config.name, vgpu);
   }
 
-  /** A private unix socket for processes of our own user. */
-  async #serve(path: string, connected: (socket: Socket) => void): Promise<void> {
-    // Taken by a live process, this throws; a stale file is replaced.
-    this.#options.close(this.#options.listen(path));
-    rmSync(path, { force: true });
-    const server = createServer((socket) => {
-      socket.on("error", () => {});
-      connected(socket);
-    });
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      const previous = process.umask(0o177);
-      server.listen(path, () => {
-        process.umask(previous);
-        chmodSync(path, 0o600);
-        resolve();
-      });
-    });
-    this.#servers.push(server);
+  /** Operators are our own user and root. An instance may run as our user, and is none. */
+  #refuseControl({ pid, uid }: Peer): string | null {
+    if (uid !== this.#uid && uid !== 0) {
+      return `user ${uid} is neither ours (${this.#uid}) nor root`;
+    }
+    const id = this.#instanceOf(pid);
+    return id === null ? null : `it is the instance of vGPU "${id}"`;
   }
 
-  #instance(socket: Socket): void {
+  #refuseInstance({ pid, uid }: Peer): string | null {
+    const expected = this.#options.confinement?.user?.uid ?? this.#uid;
+    if (uid !== expected) {
+      return `user ${uid} is not the instances' (${expected})`;
+    }
+    return this.#instanceOf(pid) === null ? `process ${pid} is no instance of ours` : null;
+  }
+
+  /** The vGPU whose process it is. */
+  #instanceOf(pid: number): string | null {
+    for (const vgpu of this.#vgpus.values()) {
+      if (vgpu.process.pid === pid) return vgpu.config.name;
+    }
+    return null;
+  }
+
+  #instance(socket: Socket, peer: Peer): void {
     let vgpu: Vgpu | null = null;
     readLines(socket, fromInstance, {
       message: (message) => {
         if (vgpu === null) {
-          vgpu = this.#hello(socket, message);
+          vgpu = this.#hello(socket, peer, message);
           return;
         }
         this.#fromInstance(vgpu, message);
@@ -231,7 +262,7 @@ export class Broker {
     });
   }
 
-  #hello(socket: Socket, message: FromInstance): Vgpu | null {
+  #hello(socket: Socket, peer: Peer, message: FromInstance): Vgpu | null {
     const { log } = this.#options;
     if (message.type !== "hello") {
       log.warn("a connection to the broker did not begin with hello");
@@ -239,18 +270,20 @@ export class Broker {
       return null;
     }
     const vgpu = this.#vgpus.get(message.id);
-    if (vgpu === undefined || vgpu.process.pid !== message.pid) {
-      log.warn({ id: message.id, pid: message.pid }, "an instance that is none of ours is refused");
+    // The kernel's word counts, not the message's.
+    if (vgpu === undefined || vgpu.process.pid !== peer.pid) {
+      log.warn({ id: message.id, pid: peer.pid }, "an instance that is none of ours is refused");
       socket.destroy();
       return null;
     }
     vgpu.link = socket;
     vgpu.adapter = message.adapter;
     vgpu.executor = message.executor;
-    const { pid, adapter, vendorId } = message;
+    const { adapter, vendorId } = message;
+    const { pid } = peer;
     this.#schedule.attach(message.id, { pid, adapter, vendorId });
     writeLine(socket, { type: "attached" });
-    log.info({ id: message.id, pid: message.pid, adapter: message.adapter }, "the vGPU is ready");
+    log.info({ id: message.id, pid, adapter }, "the vGPU is ready");
     return vgpu;
   }
 
@@ -331,6 +364,7 @@ export class Broker {
       adapter: vgpu.adapter,
       executor: vgpu.executor,
       memoryLimitBytes: vgpu.config.memoryLimitBytes,
+      confinement: vgpu.process.confined,
       schedule: this.#scheduleOf(id),
       device: await this.#ask(vgpu),
     };

@@ -5,7 +5,17 @@
  * A process that ends is started again, at growing intervals if it keeps ending at once.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { Readable, type Writable } from "node:stream";
 import type { Logger } from "../telemetry/log.js";
+import {
+  type Confinement,
+  type ConfinementReport,
+  confinementReport,
+  freshPrivateFolder,
+  instanceEnvironment,
+  launcherArguments,
+  REPORT_FD,
+} from "./confinement.js";
 
 /** Descriptor numbers under which the process finds its listening socket and its G-VMCS. */
 const CHILD_SOCKET_FD = 3;
@@ -26,6 +36,9 @@ export interface InstanceProcessOptions {
   readonly memoryLimitBytes: number | null;
   readonly logLevel: string;
   readonly extraArguments: readonly string[];
+  readonly confinement: Confinement | null;
+  /** Where the process's private folder is made. */
+  readonly runtimeDir: string;
   /** Listening socket; stays the broker's. */
   readonly listenFd: number;
   /** Descriptors of a fresh G-VMCS for the process: controls, state, its doorbell, the broker's. */
@@ -44,6 +57,8 @@ export class InstanceProcess {
   #delayMs = RESTART_MS_MIN;
   #stopping = false;
   restarts = 0;
+  /** What the launcher reported about the process. */
+  confined: ConfinementReport | null = null;
   /** Called when the process has ended, before it is started again. */
   onExit: (() => void) | null = null;
 
@@ -62,9 +77,8 @@ export class InstanceProcess {
   start(): void {
     this.#timer = null;
     const o = this.#options;
-    const [program, ...first] = o.command;
-    const args = [
-      ...first,
+    const command = [
+      ...o.command,
       `--fd=${CHILD_SOCKET_FD}`,
       `--broker=${o.brokerPath}`,
       `--gvmcs=${CHILD_GVMCS_FDS}`,
@@ -74,14 +88,49 @@ export class InstanceProcess {
       ...(o.memoryLimitBytes === null ? [] : [`--memory-limit=${o.memoryLimitBytes}`]),
       ...o.extraArguments,
     ];
-    // The process's stdout goes to our stderr: stdout carries only what vgpud itself says.
-    const child = spawn(program, args, { stdio: ["ignore", 2, 2, o.listenFd, ...o.prepare()] });
+    const child = this.#spawn(command);
     o.started();
     this.#child = child;
     this.#startedMs = o.nowMs();
     child.once("error", (error) => this.#ended(`can't be started: ${error.message}`));
     child.once("exit", (code, signal) => {
       this.#ended(signal === null ? `ended with status ${code}` : `was ended by ${signal}`);
+    });
+  }
+
+  /** The launcher becomes the process itself, so that its id and its signals are the same. */
+  #spawn(command: readonly string[]): ChildProcess {
+    const { confinement, runtimeDir, id, listenFd, prepare } = this.#options;
+    // The process's stdout goes to our stderr: stdout carries only what vgpud itself says.
+    const stdio = ["ignore" as const, 2, 2, listenFd, ...prepare()];
+    if (confinement === null) {
+      const [program = "", ...args] = command;
+      return spawn(program, args, { stdio, env: instanceEnvironment(process.env, null) });
+    }
+    const folder = freshPrivateFolder(runtimeDir, id);
+    const env = instanceEnvironment(process.env, folder);
+    const args = [...launcherArguments(confinement, env, folder), ...command];
+    const child = spawn(confinement.launcher, args, { stdio: [...stdio, "pipe"], env });
+    this.#readReport(child);
+    return child;
+  }
+
+  #readReport(child: ChildProcess): void {
+    const { log, id } = this.#options;
+    const streams: readonly (Readable | Writable | null | undefined)[] = child.stdio;
+    const stream = streams[REPORT_FD];
+    if (!(stream instanceof Readable)) return;
+    let text = "";
+    stream.setEncoding("utf8");
+    stream.on("data", (chunk: string) => {
+      text += chunk;
+    });
+    stream.on("error", () => {});
+    stream.on("end", () => {
+      // Without one it has said on stderr why, and ends.
+      if (text === "" || this.#child !== child) return;
+      this.confined = confinementReport.parse(JSON.parse(text));
+      log[this.restarts === 0 ? "info" : "debug"]({ id, ...this.confined }, "it is confined");
     });
   }
 
@@ -117,6 +166,7 @@ export class InstanceProcess {
     const { log, nowMs } = this.#options;
     const pid = this.#child.pid;
     this.#child = null;
+    this.confined = null;
     this.onExit?.();
     if (this.#stopping) {
       return;

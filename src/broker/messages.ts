@@ -4,6 +4,7 @@
  * a line. Both ends check every line with these schemas, since an instance works for a guest.
  */
 import { z } from "zod";
+import { confinementReport } from "./confinement.js";
 
 /** Longest line that is read; a longer one closes the connection. */
 export const LINE_BYTES_MAX = 1024 * 1024;
@@ -71,6 +72,8 @@ export const vgpuStatus = z.object({
   adapter: z.string().nullable(),
   executor: z.string().nullable(),
   memoryLimitBytes: z.number().nullable(),
+  /** Null while there is no process, and where instances are not confined. */
+  confinement: confinementReport.nullable(),
   schedule: scheduleStatus,
   device: z.record(z.string(), z.unknown()).nullable(),
 });

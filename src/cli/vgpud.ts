@@ -1,15 +1,22 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 /** `vgpud`: the broker. Arguments and environment only; the work is in src/broker. */
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command, Option } from "commander";
 import { Broker, StartError } from "../broker/broker.js";
+import {
+  type Confinement,
+  ConfinementError,
+  launcherPath,
+  openConfinement,
+} from "../broker/confinement.js";
 import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
 import { SETTING_KEYS } from "../broker/settings-text.js";
 import { realClock } from "../io/clock.js";
 import { close, listen } from "../io/native.js";
 import { realTimers } from "../io/timers.js";
-import { createLogger, LOG_LEVELS, type LogLevel } from "../telemetry/log.js";
+import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from "../telemetry/log.js";
 import { TraceFile } from "../telemetry/trace.js";
 import { packageVersion, UsageError } from "./common.js";
 import { checkVgpus, parseVgpu, readConfig } from "./vgpud-options.js";
@@ -23,6 +30,8 @@ interface Options {
   readonly control?: string;
   readonly executor?: string;
   readonly trace?: string;
+  readonly user?: string;
+  readonly confine: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -56,6 +65,11 @@ function program(): Command {
         "faulty",
       ]),
     )
+    .option(
+      "--user <name>",
+      "run instances as this user: NAME, NAME:GROUP or UID:GID (only as root; default: vgpud's own)",
+    )
+    .option("--no-confine", "start instances with all rights that vgpud has (for debugging)")
     .option("--trace <file>", "write the schedule there, for Perfetto (Chrome JSON)")
     .addOption(
       new Option("--log-level <level>", "least level logged")
@@ -64,6 +78,24 @@ function program(): Command {
     )
     .allowExcessArguments(false)
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+}
+
+/** How instances are to be confined; null, with a warning, where that is off or not to be had. */
+function confinementOf(options: Options, log: Logger): Confinement | null {
+  const user = options.user ?? null;
+  if (!options.confine) {
+    if (user !== null) throw new UsageError("--user and --no-confine exclude each other");
+    log.warn("instances are not confined: --no-confine");
+    return null;
+  }
+  const launcher = launcherPath();
+  if (!existsSync(launcher)) {
+    const what = `${launcher} is not built; run: npm run setup`;
+    if (user !== null) throw new UsageError(`--user ${user}: ${what}`);
+    log.warn(`instances are not confined: ${what}`);
+    return null;
+  }
+  return openConfinement(launcher, user);
 }
 
 async function main(): Promise<void> {
@@ -90,6 +122,7 @@ async function main(): Promise<void> {
       fileURLToPath(new URL("./vgpu-instance.js", import.meta.url)),
     ],
     extraArguments: [],
+    confinement: confinementOf(options, log),
     timer: realTimers.create(),
     trace: trace === null ? null : (event) => trace.event(event),
     log,
@@ -105,8 +138,8 @@ async function main(): Promise<void> {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
-  await broker.start();
   try {
+    broker.start();
     await broker.ready(READY_MS);
   } catch (error) {
     await broker.stop();
@@ -119,6 +152,7 @@ async function main(): Promise<void> {
 main().catch((error: unknown) => {
   const known =
     error instanceof UsageError ||
+    error instanceof ConfinementError ||
     error instanceof StartError ||
     (error as NodeJS.ErrnoException).code !== undefined;
   const text =
@@ -128,5 +162,5 @@ main().catch((error: unknown) => {
         : (error.stack ?? error.message)
       : String(error);
   process.stderr.write(`vgpud: ${text}\n`);
-  process.exit(error instanceof UsageError ? 2 : 1);
+  process.exit(error instanceof UsageError || error instanceof ConfinementError ? 2 : 1);
 });

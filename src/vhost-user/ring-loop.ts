@@ -26,7 +26,7 @@ export interface PollingOptions {
  * hold up completions and compete with a software GPU for its cores.
  */
 export const DEFAULT_POLLING: PollingOptions = {
-  windowNs: 50_000,
+  windowNs: 100_000,
   busyWindowNs: 200_000,
   spinNs: 2_000,
 };
@@ -156,8 +156,9 @@ export class RingLoop {
     if (this.#closed) return;
     this.turns++;
     const { polling, busy } = this.#options;
+    // While work is in flight its end is awaited too: then only look, and let others run.
     if (this.#round()) this.#lastActivityNs = nowNs();
-    else if (this.#polling && this.#spin(polling.spinNs)) {
+    else if (this.#polling && this.#spin(busy() ? 0 : polling.spinNs)) {
       if (this.#round()) this.#lastActivityNs = nowNs();
     }
     const isBusy = busy();

@@ -23,7 +23,7 @@ const cases: readonly (readonly [string, string, readonly RegExp[]])[] = [
   ["copy-out-of-range", "OUT_OF_RANGE", [/4000|200/, /4096/]],
   ["copy-wild", "POINTER_INVALID", [/1234000/]],
   ["zero-launch", "SIZE_ZERO|LAUNCH_SIZE", [/0/]],
-  ["huge-launch", "LAUNCH_SIZE", [/4000000000/, /65535/]],
+  ["huge-launch", "LAUNCH_SIZE", [/4000000000/, /2147483647/]],
   ["wrong-block", "LAUNCH_BLOCK", [/65/, /64/]],
   ["wrong-count", "ARGUMENT_COUNT", [/3/, /2/]],
   ["wild-pointer", "POINTER_INVALID|OUT_OF_RANGE", [/./]],
