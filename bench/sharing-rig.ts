@@ -168,7 +168,8 @@ export class Rig {
   static async start(options: RigOptions): Promise<Rig> {
     const program = loadProgram();
     const folder = mkdtempSync(join(tmpdir(), "vgpu-bench-"));
-    process.env.LP_NUM_THREADS ??= "1";
+    // A software GPU then computes in one thread; with 1, two threads hand every dispatch over.
+    process.env.LP_NUM_THREADS ??= "0";
     const trace = options.trace === undefined ? [] : ["--trace", options.trace];
     const broker = await startBroker({
       vgpus: options.vgpus.map(({ name, settings }) => [name, ...settings].join(",")),
