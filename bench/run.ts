@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * `npm run bench -- SUITE [--json FILE]`: our path beside plain Dawn, interleaved in one run.
+ * `npm run bench -- SUITE [--json FILE]`: our path beside plain Dawn, interleaved in one run, or
+ * (sharing.ts) how several guests share one GPU.
  *
  * Machines are shared and noisy, so only ratios within one run mean something. Each round asks each
  * side in turn for some samples of each measurement; native is the fastest of its ways of waiting.
@@ -12,17 +13,20 @@ import { dirname, join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { median, quantileSorted } from "simple-statistics";
 import { LineProcess } from "./line-process.js";
+import { SHARING, type SharingResult } from "./sharing.js";
 import { type Measurement, SUITES } from "./suites.js";
 
 const root = new URL("..", import.meta.url).pathname;
 const WAYS = ["await", "tick", "poller"] as const;
 const START_MS = 30_000;
+const NAMES = [...Object.keys(SUITES), ...Object.keys(SHARING)];
 
 interface Options {
   readonly json?: string;
   readonly record?: boolean;
   readonly rounds: number;
   readonly executor: string;
+  readonly quick?: boolean;
 }
 
 export interface Result {
@@ -203,17 +207,36 @@ function print(results: readonly Result[]): void {
   }
 }
 
-async function run(name: string, options: Options): Promise<void> {
+/** The results of a suite about sharing, or of one beside native Dawn; these are printed here. */
+async function resultsOf(
+  name: string,
+  options: Options,
+): Promise<{ results: readonly (Result | SharingResult)[]; adapter: string }> {
+  const sharing = SHARING[name];
+  if (sharing !== undefined) {
+    const { results, adapter } = await sharing({
+      quick: options.quick === true,
+      executor: options.executor,
+    });
+    for (const { name: each, median: value, unit } of results)
+      process.stdout.write(`${each.padEnd(28)}${String(value).padStart(13)} ${unit}\n`);
+    return { results, adapter };
+  }
   const suite = SUITES[name];
   if (suite === undefined) {
-    throw new InvalidArgumentError(
-      `there is no suite "${name}": ${Object.keys(SUITES).join(", ")}`,
-    );
+    throw new InvalidArgumentError(`there is no suite "${name}": ${NAMES.join(", ")}`);
   }
-  const { results, adapter } = await measure(suite, options);
+  const measured = await measure(suite, options);
+  print(measured.results);
+  return measured;
+}
+
+async function run(name: string, options: Options): Promise<void> {
+  const { results, adapter } = await resultsOf(name, options);
   const report = {
     suite: name,
     executor: options.executor,
+    ...(options.quick === true ? { quick: true } : {}),
     adapter,
     commit: git("rev-parse", "--short", "HEAD"),
     node: process.version,
@@ -225,7 +248,6 @@ async function run(name: string, options: Options): Promise<void> {
     date: new Date().toISOString(),
     results,
   };
-  print(results);
   if (options.json !== undefined) {
     const file = resolve(process.env.INIT_CWD ?? ".", options.json);
     mkdirSync(dirname(file), { recursive: true });
@@ -247,14 +269,16 @@ function positive(text: string): number {
 }
 
 await new Command("bench")
-  .description("Measures our path beside plain Dawn, interleaved in one run.")
-  .argument("<suite>", Object.keys(SUITES).join(" or "))
+  .description("Measures our path beside plain Dawn in one run, or how guests share a GPU.")
+  .argument("<suite>", NAMES.join(", "))
   .option("--json <file>", "write the results there")
   .option("--rounds <n>", "rounds of all measurements", positive, 10)
   .option("--executor <kind>", "dawn, or null for our own overhead alone", "dawn")
+  .option("--quick", "suites about sharing: windows of seconds, for a first look")
   .option("--record", "append the results to bench/records")
   .action(run)
   .parseAsync()
+  .then(() => process.exit(0))
   .catch((error: unknown) => {
     process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(error instanceof InvalidArgumentError ? 2 : 1);

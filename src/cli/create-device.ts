@@ -89,10 +89,18 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
     },
     limits: { memoryBytesMax: options.memoryLimitBytes ?? DEFAULT_LIMITS.memoryBytesMax },
     log,
+    scheduling: { slicesMin: slicesFromEnvironment() },
     ...(lease === null ? {} : { lease }),
   });
   log.info({ adapter: first.info.adapter, executor: first.kind }, "the GPU is open");
   return device;
+}
+
+/** VGPU_SLICES: every launch in at least so many slices, so that their cost can be measured. */
+function slicesFromEnvironment(): number {
+  const slices = Number(process.env.VGPU_SLICES ?? 0);
+  if (Number.isInteger(slices) && slices >= 0) return slices;
+  throw new UsageError(`VGPU_SLICES: '${process.env.VGPU_SLICES}' is no number of slices`);
 }
 
 /** The lease of a scheduled instance: its G-VMCS, on the descriptors that the broker handed in. */

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Whether the shares hold, by what guests complete. Work is weighed by its nominal cost where all
+ * run the same kernels; where they run different ones, by what a launch costs when its guest alone
+ * saturates the GPU, measured between the rounds of the shared run.
+ */
+import type { SharingOptions, SharingReport, SharingResult } from "./sharing.js";
+import { jain, minOverMax, shareError, worth } from "./sharing-math.js";
+import { adapterOf, type Load, loopsPerMs, Rig, result } from "./sharing-rig.js";
+
+const GROUPS = 64;
+/** Nominal costs of the kernels, ms: the mix of all, and one of each for guests that differ. */
+const MIX_MS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20];
+const SHORT_MIX = [0, 1, 2, 3, 4];
+const DIFFERENT_MS = [0.25, 0.5, 1, 2, 4, 8, 16, 32];
+const UNSLICEABLE_MS = 500;
+const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
+/** Enough queued that a guest never runs out of work in its turn. */
+const DEPTH = 16;
+/** On a software GPU a switch costs some 5 % of a slice of 2 ms: see the suite `switch`. */
+const SLICE = "slice=10ms";
+/** The guest that floods has this many times as much. */
+const FLOOD = 100;
+
+interface Times {
+  readonly warmMs: number;
+  readonly windowMs: number;
+  /** Of runs that alternate with runs alone. */
+  readonly rounds: number;
+  readonly roundMs: number;
+  readonly aloneMs: number;
+}
+
+const FULL: Times = { warmMs: 5_000, windowMs: 60_000, rounds: 6, roundMs: 10_000, aloneMs: 2_000 };
+const QUICK: Times = { warmMs: 1_000, windowMs: 8_000, rounds: 2, roundMs: 4_000, aloneMs: 600 };
+
+export async function fairness(options: SharingOptions): Promise<SharingReport> {
+  const vgpus = ALL.map((index) => ({ name: `g${index}`, settings: ["policy=equal", SLICE] }));
+  const rig = await Rig.start({ vgpus, executor: options.executor });
+  try {
+    const suite = new Fairness(rig, options.quick ? QUICK : FULL);
+    return { adapter: await adapterOf(rig), results: await suite.run() };
+  } finally {
+    await rig.stop();
+  }
+}
+
+class Fairness {
+  readonly #rig: Rig;
+  readonly #times: Times;
+  #loopsPerMs = 0;
+
+  constructor(rig: Rig, times: Times) {
+    this.#rig = rig;
+    this.#times = times;
+  }
+
+  async run(): Promise<SharingResult[]> {
+    this.#loopsPerMs = await loopsPerMs(this.#rig.guest(0), GROUPS);
+    const results = await this.#equal();
+    results.push(await this.#flood(), await this.#different());
+    results.push(await this.#weights(), await this.#caps(), await this.#unsliceable());
+    return results;
+  }
+
+  async #kernels(costsMs: readonly number[]): Promise<void> {
+    for (const guest of this.#rig.guests) {
+      for (const [kind, ms] of costsMs.entries()) {
+        await guest.kernel(kind, { groups: GROUPS, loops: Math.round(ms * this.#loopsPerMs) });
+        await guest.time(kind, 3);
+      }
+    }
+  }
+
+  /** All run at the same time; the work of each in nominal milliseconds. */
+  async #together(loads: readonly Load[], costsMs: readonly number[]): Promise<number[]> {
+    const guests = loads.map((_, index) => this.#rig.guest(index));
+    await Promise.all(guests.map((guest, index) => guest.go(loads[index] as Load)));
+    const { warmMs, windowMs } = this.#times;
+    const works = await this.#rig.window(guests, warmMs, windowMs);
+    await Promise.all(guests.map((guest) => guest.stop()));
+    return works.map((work) => worth(work.counts, costsMs));
+  }
+
+  /** Rounds of each one alone, then all together: work in units of its cost alone, ms. */
+  async #weighed(loads: readonly Load[], aloneMs: number, roundMs: number): Promise<number[]> {
+    const { rounds, warmMs } = this.#times;
+    const guests = loads.map((_, index) => this.#rig.guest(index));
+    const alone = loads.map(() => 0);
+    const shared = loads.map(() => 0);
+    const sum = (counts: readonly number[]): number => counts.reduce((a, b) => a + b, 0);
+    for (let round = 0; round < rounds; round++) {
+      for (const [index, guest] of guests.entries()) {
+        await guest.go(loads[index] as Load);
+        const [work] = await this.#rig.window([guest], aloneMs / 4, aloneMs);
+        await guest.stop();
+        alone[index] = (alone[index] ?? 0) + sum(work?.counts ?? []) / aloneMs;
+      }
+      await Promise.all(guests.map((guest, index) => guest.go(loads[index] as Load)));
+      const works = await this.#rig.window(guests, warmMs, roundMs);
+      await Promise.all(guests.map((guest) => guest.stop()));
+      for (const [index, work] of works.entries()) {
+        shared[index] = (shared[index] ?? 0) + sum(work.counts);
+      }
+    }
+    return shared.map((count, index) => (count * rounds) / (alone[index] ?? 0));
+  }
+
+  async #equal(): Promise<SharingResult[]> {
+    await this.#kernels(MIX_MS);
+    const loads = ALL.map((index) => ({ mix: ALL, seed: index + 1, depth: DEPTH }));
+    const work = await this.#together(loads, MIX_MS);
+    return [
+      result("jain_equal_8", "index", jain(work), work),
+      result("min_over_max_equal_8", "ratio", minOverMax(work), work),
+    ];
+  }
+
+  async #flood(): Promise<SharingResult> {
+    const loads = ALL.map((index) => ({
+      mix: SHORT_MIX,
+      seed: index + 1,
+      depth: index === 0 ? DEPTH * FLOOD : DEPTH,
+    }));
+    const work = await this.#together(loads, MIX_MS);
+    return result("jain_flood", "index", jain(work), work);
+  }
+
+  async #weights(): Promise<SharingResult> {
+    const weights = [1, 2, 4];
+    for (const [index, weight] of weights.entries()) {
+      this.#rig.set(`g${index}`, ["policy=weighted", `weight=${weight}`]);
+    }
+    await this.#kernels(MIX_MS);
+    const loads = weights.map((_, index) => ({ mix: ALL, seed: index + 1, depth: DEPTH }));
+    const work = await this.#together(loads, MIX_MS);
+    return result("weights_1_2_4_error", "relative", shareError(work, weights), work);
+  }
+
+  async #caps(): Promise<SharingResult> {
+    const caps = [0.3, 0.7];
+    for (const [index, cap] of caps.entries()) {
+      this.#rig.set(`g${index}`, ["policy=weighted", "weight=1", `max=${cap}`]);
+    }
+    const loads = caps.map((_, index) => ({ mix: ALL, seed: index + 1, depth: DEPTH }));
+    const work = await this.#together(loads, MIX_MS);
+    for (const [index] of caps.entries()) this.#rig.set(`g${index}`, ["max=1"]);
+    return result("caps_30_70_error", "relative", shareError(work, caps), work);
+  }
+
+  async #different(): Promise<SharingResult> {
+    await this.#kernels(DIFFERENT_MS);
+    const loads = ALL.map((index) => ({ mix: [index], seed: index + 1, depth: DEPTH }));
+    const work = await this.#weighed(loads, this.#times.aloneMs, this.#times.roundMs);
+    return result("jain_mixed_8", "index", jain(work), work);
+  }
+
+  async #unsliceable(): Promise<SharingResult> {
+    const weights = [1, 2, 4];
+    for (const [index, weight] of weights.entries()) {
+      this.#rig.set(`g${index}`, ["policy=weighted", `weight=${weight}`]);
+    }
+    // One workgroup can't be divided.
+    const loops = Math.round(UNSLICEABLE_MS * this.#loopsPerMs * GROUPS);
+    await this.#rig.guest(0).kernel(0, { groups: 1, loops });
+    await this.#rig.guest(0).time(0, 1);
+    const loads = weights.map((_, index) => ({
+      mix: [index === 0 ? 0 : 3],
+      seed: index + 1,
+      depth: index === 0 ? 2 : DEPTH,
+    }));
+    const { aloneMs, roundMs } = this.#times;
+    const work = await this.#weighed(loads, 4 * aloneMs, 3 * roundMs);
+    return result("unsliceable_error", "relative", shareError(work, weights), work);
+  }
+}

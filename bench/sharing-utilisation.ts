@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * What sharing is for: eight guests, each of which alone keeps the GPU busy a quarter of the time
+ * (steps of 5 ms, then a random pause, as a training loop waits for its loader), against one guest
+ * that saturates it, and against exclusive use by turns. Runs of the three kinds alternate.
+ */
+import { median } from "simple-statistics";
+import type { SharingOptions, SharingReport } from "./sharing.js";
+import { adapterOf, type Guest, type Load, loopsPerMs, Rig, result } from "./sharing-rig.js";
+
+const GUESTS = 8;
+const GROUPS = 64;
+/** A step: five kernels of 1 ms. */
+const STEP = [0, 0, 0, 0, 0];
+const KERNEL_MS = 1;
+const DUTY = 0.25;
+const DUTY_ERROR_MAX = 0.005;
+const TRIES = 8;
+
+interface Times {
+  readonly rounds: number;
+  readonly aloneMs: number;
+  readonly togetherMs: number;
+}
+
+export async function utilisation(options: SharingOptions): Promise<SharingReport> {
+  const vgpus = Array.from({ length: GUESTS }, (_, index) => ({
+    name: `g${index}`,
+    settings: ["policy=equal"],
+  }));
+  const times = options.quick
+    ? { rounds: 2, aloneMs: 2_000, togetherMs: 4_000 }
+    : { rounds: 6, aloneMs: 10_000, togetherMs: 20_000 };
+  const rig = await Rig.start({ vgpus, executor: options.executor });
+  try {
+    return { adapter: await adapterOf(rig), results: await measure(rig, times) };
+  } finally {
+    await rig.stop();
+  }
+}
+
+/** Kernels a second that the guests complete together. */
+async function rate(
+  rig: Rig,
+  guests: readonly Guest[],
+  load: (index: number) => Load,
+  windowMs: number,
+): Promise<number> {
+  await Promise.all(guests.map((guest, index) => guest.go(load(index))));
+  const works = await rig.window(guests, 500, windowMs);
+  await Promise.all(guests.map((guest) => guest.stop()));
+  const count = works.reduce((sum, { counts }) => sum + counts.reduce((a, b) => a + b, 0), 0);
+  return count / (windowMs / 1000);
+}
+
+async function measure(rig: Rig, times: Times): Promise<SharingReport["results"]> {
+  const loops = Math.round((await loopsPerMs(rig.guest(0), GROUPS)) * KERNEL_MS);
+  for (const guest of rig.guests) {
+    await guest.kernel(0, { groups: GROUPS, loops });
+    await guest.time(0, 5);
+  }
+  const saturating = (): Load => ({ mix: STEP, seed: 1, depth: 16 });
+  const first = [rig.guest(0)];
+  let pauseUs = ((STEP.length * KERNEL_MS) / DUTY - STEP.length * KERNEL_MS) * 1000;
+  const stepping = (seed: number): Load => ({ mix: STEP, seed, depth: STEP.length, pauseUs });
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    const full = await rate(rig, first, saturating, times.aloneMs / 2);
+    const part = await rate(rig, first, () => stepping(1), times.aloneMs);
+    const error = part / full - DUTY;
+    if (Math.abs(error) < DUTY_ERROR_MAX) break;
+    // A period is the time of five kernels at this rate; the pause takes up the difference.
+    const periodUs = (STEP.length / part) * 1e6;
+    const wantedUs = (STEP.length / (full * DUTY)) * 1e6;
+    pauseUs = Math.max(1000, Math.round(pauseUs + wantedUs - periodUs));
+  }
+  const full: number[] = [];
+  const alone: number[] = [];
+  const together: number[] = [];
+  for (let round = 0; round < times.rounds; round++) {
+    full.push(await rate(rig, first, saturating, times.aloneMs));
+    const one = [rig.guest(round % GUESTS)];
+    alone.push(await rate(rig, one, () => stepping(round + 1), times.aloneMs));
+    together.push(
+      await rate(rig, rig.guests, (index) => stepping(100 * round + index), times.togetherMs),
+    );
+  }
+  const ratios = (above: readonly number[], below: readonly number[]): number =>
+    median(above.map((value, index) => value / (below[index] ?? 0)));
+  return [
+    result("duty_alone", "fraction", ratios(alone, full), { alone, full, pauseUs }),
+    result("aggregate_over_saturated", "ratio", ratios(together, full), { together, full }),
+    result("gain_over_exclusive", "ratio", ratios(together, alone), { together, alone }),
+  ];
+}

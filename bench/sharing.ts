@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The suites about sharing one GPU: what they are given, what they return, and their names. */
+import { fairness } from "./sharing-fairness.js";
+import { interference } from "./sharing-interference.js";
+import { scale } from "./sharing-scale.js";
+import { switching } from "./sharing-switch.js";
+import { utilisation } from "./sharing-utilisation.js";
+
+export interface SharingOptions {
+  /** Windows of seconds, for a first look: too short for the figures to mean much. */
+  readonly quick: boolean;
+  readonly executor: string;
+}
+
+export interface SharingResult {
+  readonly name: string;
+  readonly unit: string;
+  readonly median: number;
+  /** What the figure was made of. */
+  readonly detail?: unknown;
+}
+
+export interface SharingReport {
+  readonly adapter: string;
+  readonly results: readonly SharingResult[];
+}
+
+export type SharingSuite = (options: SharingOptions) => Promise<SharingReport>;
+
+export const SHARING: Readonly<Record<string, SharingSuite>> = {
+  fairness,
+  interference,
+  utilisation,
+  switch: switching,
+  scale,
+};
