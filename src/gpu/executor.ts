@@ -154,6 +154,8 @@ export interface Executor {
   begin(label: string): Batch;
   /** Batches submitted and not done. */
   readonly inFlight: number;
+  /** A hint: the oldest batch in flight should be done then, on the device's clock. */
+  expectDone?(timeNs: number): void;
   /** Called once when the device is lost; every batch in flight is then done with reason "lost". */
   onLost: ((message: string) => void) | null;
   close(): Promise<void>;

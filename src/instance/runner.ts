@@ -177,6 +177,7 @@ export class Runner implements ReadGate, ExecuteHost {
     } finally {
       this.#pumping = false;
     }
+    this.#expect();
     this.publisher.publish();
     this.#options.drained();
   }
@@ -197,6 +198,14 @@ export class Runner implements ReadGate, ExecuteHost {
   wakeObjectWaiters(context: Context): void {
     for (const stream of context.streams)
       if (stream.blocked === "object") this.resume(context, stream, false);
+  }
+
+  /** Near its end the oldest batch is looked at more often: the GPU may idle from then on. */
+  #expect(): void {
+    const [oldest] = this.#inFlight;
+    if (oldest === undefined) return;
+    const beganNs = Math.max(oldest.submittedNs, this.#watchdog.lastDoneNs);
+    this.#executor?.expectDone?.(beganNs + oldest.cost.estimateNs);
   }
 
   /** One long batch running and one waiting keep the GPU busy; more would only delay others. */

@@ -77,6 +77,10 @@ export class DawnExecutor implements Executor {
     return this.#core.device;
   }
 
+  expectDone(timeNs: number): void {
+    this.#core.ticker.expect(timeNs);
+  }
+
   get ticker(): Ticker {
     return this.#core.ticker;
   }

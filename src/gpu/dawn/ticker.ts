@@ -44,6 +44,8 @@ export class Ticker {
   #tick: (() => void) | null = null;
   #scheduled: "no" | "turn" | "timer" = "no";
   #activeNs = 0;
+  #expectedNs = 0;
+  #wakeNs = 0;
   /** Ticks so far, for tests and benchmarks. */
   ticks = 0;
   readonly #run = (): void => {
@@ -97,6 +99,19 @@ export class Ticker {
     }
   }
 
+  /**
+   * The oldest work is expected to end then: a sleep ends there, and what follows is as after an
+   * activity, for the GPU may be idle from then on. A new time replaces the last one.
+   */
+  expect(timeNs: number): void {
+    this.#expectedNs = timeNs;
+    if (this.#scheduled === "timer" && timeNs < this.#wakeNs) {
+      this.#timer.disarm();
+      this.#scheduled = "no";
+      this.#schedule();
+    }
+  }
+
   /** Lets Dawn process its events at once, if it has any pending. */
   tickNow(): boolean {
     const tick = this.#tick;
@@ -113,14 +128,19 @@ export class Ticker {
     if (this.#scheduled !== "no") {
       return;
     }
-    const waitedNs = this.#nowNs() - this.#activeNs;
+    const now = this.#nowNs();
+    const aheadNs = this.#expectedNs - now;
+    const sinceNs = aheadNs > 0 ? this.#activeNs : Math.max(this.#activeNs, this.#expectedNs);
+    const waitedNs = now - sinceNs;
     if (waitedNs < this.#spinNs) {
       this.#scheduled = "turn";
       this.#originalSetImmediate(this.#run);
       return;
     }
     this.#scheduled = "timer";
-    const sleepNs = Math.min(this.#sleepNsMax, Math.max(SLEEP_NS_MIN, waitedNs * SLEEP_SHARE));
+    let sleepNs = Math.min(this.#sleepNsMax, Math.max(SLEEP_NS_MIN, waitedNs * SLEEP_SHARE));
+    if (aheadNs > 0) sleepNs = Math.min(sleepNs, aheadNs);
+    this.#wakeNs = now + sleepNs;
     this.#timer.arm(Math.ceil(sleepNs), this.#run);
   }
 }

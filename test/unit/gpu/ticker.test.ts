@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { Ticker } from "../../../src/gpu/dawn/ticker.js";
+
+const MS = 1e6;
+let now = 0;
+let armed: { delayNs: number; callback: () => void } | null = null;
+let ticker: Ticker;
+
+beforeEach(() => {
+  now = 100 * MS;
+  armed = null;
+  ticker = new Ticker({
+    nowNs: () => now,
+    timer: {
+      arm: (delayNs, callback) => {
+        armed = { delayNs, callback };
+      },
+      disarm: () => {
+        armed = null;
+      },
+    },
+  });
+  ticker.activity();
+});
+
+afterEach(() => ticker.restore());
+
+/** Dawn asks for a tick, and for another one in each tick. */
+function pending(): void {
+  const tick = (): void => {
+    setImmediate(tick);
+  };
+  ticker.call(() => setImmediate(tick));
+}
+
+/** Lets the armed sleep pass; how long it was. */
+function sleep(): number {
+  if (armed === null) throw new Error("no sleep is armed");
+  const { delayNs, callback } = armed;
+  armed = null;
+  now += delayNs;
+  callback();
+  return delayNs;
+}
+
+it("sleeps for a sixteenth of what was waited, and at most a millisecond", () => {
+  now += 8 * MS;
+  pending();
+  expect(sleep()).toBe(0.5 * MS);
+  now += 80 * MS;
+  sleep();
+  expect(sleep()).toBe(1 * MS);
+});
+
+it("ends a sleep when the work is expected to end, and spins from then on", () => {
+  now += 8 * MS;
+  const expectedNs = now + 0.2 * MS;
+  ticker.expect(expectedNs);
+  pending();
+  sleep();
+  expect(now).toBe(expectedNs);
+  // From here it spins: no sleep is armed.
+  expect(armed).toBeNull();
+});
+
+it("shortens a sleep that has begun when an earlier end is told", () => {
+  now += 16 * MS;
+  pending();
+  expect(armed?.delayNs).toBe(1 * MS);
+  ticker.expect(now + 0.1 * MS);
+  expect(sleep()).toBe(0.1 * MS);
+});
+
+it("is not kept awake by an expectation that was wrong", () => {
+  now += 2 * MS;
+  ticker.expect(now);
+  now += 4.8 * MS;
+  pending();
+  expect(sleep()).toBe(0.3 * MS);
+});
