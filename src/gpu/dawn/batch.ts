@@ -29,6 +29,8 @@ const LARGE_WRITE_BYTES = 1024 * 1024;
 const READ_PART_BYTES = 2 * 1024 * 1024;
 const READ_PART_BYTES_SOFTWARE = STAGING_BYTES_MAX;
 
+/** A batch of so few operations may be done in some microseconds, and somebody waits for it. */
+const SHORT_OPERATIONS = 2;
 /** Arena space of one support kernel's parameters, alignment included. */
 const PARAMETER_SPACE_BYTES = 1024;
 
@@ -326,7 +328,10 @@ export class DawnBatch implements Batch {
     if (this.#outstanding === 0) {
       this.#outstanding++;
       const settled = (): void => this.#settle();
+      // Said before the call, which asks for the first tick.
+      core.ticker.activity(this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1);
       core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
+      return;
     }
     core.ticker.activity();
   }

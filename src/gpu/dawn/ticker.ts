@@ -29,6 +29,8 @@ export interface TickerOptions {
 }
 
 const SPIN_NS = 300_000;
+/** How long a short piece of work is awaited without a turn of the event loop. */
+const SHORT_SPIN_NS = 60_000;
 const SLEEP_NS_MIN = 30_000;
 const SLEEP_NS_MAX = 1_000_000;
 /** A wait is lengthened by at most a sixteenth by sleeping. */
@@ -44,6 +46,8 @@ export class Ticker {
   #tick: (() => void) | null = null;
   #scheduled: "no" | "turn" | "timer" = "no";
   #activeNs = 0;
+  /** Until then ticks follow one another in the microtask queue. */
+  #shortUntilNs = 0;
   #expectedNs = 0;
   #wakeNs = 0;
   /** Ticks so far, for tests and benchmarks. */
@@ -89,9 +93,13 @@ export class Ticker {
     }
   }
 
-  /** Work was submitted or an answer is expected soon: tick on every turn for a while. */
-  activity(): void {
+  /**
+   * Work was submitted or an answer is expected soon: tick on every turn for a while. Where the work
+   * is short and the only one, not even a turn of the event loop passes between two ticks at first.
+   */
+  activity(short = false): void {
     this.#activeNs = this.#nowNs();
+    if (short) this.#shortUntilNs = this.#activeNs + SHORT_SPIN_NS;
     if (this.#scheduled === "timer") {
       this.#timer.disarm();
       this.#scheduled = "no";
@@ -129,6 +137,11 @@ export class Ticker {
       return;
     }
     const now = this.#nowNs();
+    if (now < this.#shortUntilNs) {
+      this.#scheduled = "turn";
+      queueMicrotask(this.#run);
+      return;
+    }
     const aheadNs = this.#expectedNs - now;
     const sinceNs = aheadNs > 0 ? this.#activeNs : Math.max(this.#activeNs, this.#expectedNs);
     const waitedNs = now - sinceNs;
