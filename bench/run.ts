@@ -19,6 +19,8 @@ import { type Measurement, SUITES } from "./suites.js";
 const root = new URL("..", import.meta.url).pathname;
 const WAYS = ["await", "tick", "poller"] as const;
 const START_MS = 30_000;
+/** Samples left out after each change of sides: the other side has had caches and cores. */
+const SETTLE = 3;
 const NAMES = [...Object.keys(SUITES), ...Object.keys(SHARING)];
 
 interface Options {
@@ -143,15 +145,19 @@ async function rounds(
   for (let round = -1; round < count; round++) {
     for (const { measurement: m, ours: mine, native: theirs } of all) {
       // The first round warms up: pipelines, buffers, page tables.
-      const n = round < 0 ? 2 : m.samples;
+      const n = SETTLE + (round < 0 ? 2 : m.samples);
       const sample = samplesOf(await ours.ask(`run ${m.ours} n=${n}`), "vgpu-bench");
       if (round >= 0) {
-        mine.push(...sample.map((ns) => inUnit(ns, m)));
+        mine.push(...sample.slice(SETTLE).map((ns) => inUnit(ns, m)));
       }
       for (const way of WAYS) {
         const answer = await native.ask(`run ${m.native} ${way} ${n} ${m.bytes}`);
         if (round >= 0) {
-          theirs.get(way)?.push(...samplesOf(answer, "native Dawn").map((ns) => inUnit(ns, m)));
+          theirs.get(way)?.push(
+            ...samplesOf(answer, "native Dawn")
+              .slice(SETTLE)
+              .map((ns) => inUnit(ns, m)),
+          );
         }
       }
     }

@@ -19,8 +19,8 @@ export interface Measurement {
 const SIZES: readonly (readonly [string, number, number])[] = [
   ["4KiB", 4 * KIB, 60],
   ["1MiB", MIB, 30],
-  ["16MiB", 16 * MIB, 8],
-  ["64MiB", 64 * MIB, 4],
+  ["16MiB", 16 * MIB, 16],
+  ["64MiB", 64 * MIB, 8],
 ];
 
 function copies(memory: "pinned" | "pageable", suffix: string): Measurement[] {
@@ -60,7 +60,7 @@ export const SUITES: Readonly<Record<string, readonly Measurement[]>> = {
       native: "launch_async",
       bytes: 0,
       unit: "launches/s",
-      samples: 3,
+      samples: 6,
     },
   ],
   bandwidth: [...copies("pinned", ""), ...copies("pageable", "_pageable")],
