@@ -313,7 +313,7 @@ function createEmit(
   const e = new Emit(kernel, options, masks, reps, memory, uniform, limits.emittedLengthMax);
   e.special = (name) => specialRegister(e, name);
   e.constantOf = constants(kernel, graph.blocks);
-  const sums = protectedSums(kernel, graph.blocks, e.constantOf);
+  const sums = protectedSums(graph.blocks, e.constantOf);
   e.isProtected = (inst) => sums.has(inst);
   const barriers = storageBarriers(graph.blocks, masks);
   e.needsStorageBarrier = (inst) => barriers.has(inst);

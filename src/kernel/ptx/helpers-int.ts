@@ -118,13 +118,15 @@ export const INT_HELPERS: Readonly<Record<string, Helper>> = {
   addsat: {
     text: `fn addsat(a: i32, b: i32) -> i32 {
   let s = a + b;
-  return select(s, select(0x7fffffffi, -0x7fffffffi - 1i, a < 0i), (a < 0i) == (b < 0i) && (s < 0i) != (a < 0i));
+  return select(s, select(0x7fffffffi, -0x7fffffffi - 1i, a < 0i),
+    (a < 0i) == (b < 0i) && (s < 0i) != (a < 0i));
 }`,
   },
   subsat: {
     text: `fn subsat(a: i32, b: i32) -> i32 {
   let s = a - b;
-  return select(s, select(0x7fffffffi, -0x7fffffffi - 1i, a < 0i), (a < 0i) != (b < 0i) && (s < 0i) != (a < 0i));
+  return select(s, select(0x7fffffffi, -0x7fffffffi - 1i, a < 0i),
+    (a < 0i) != (b < 0i) && (s < 0i) != (a < 0i));
 }`,
   },
   shf_l: {

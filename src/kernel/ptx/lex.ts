@@ -6,8 +6,18 @@ export type TokenKind = "word" | "number" | "string" | "punct" | "end";
 
 /** `.name`, `%name`, `$name`, `name`: instruction names and special registers keep their dots. */
 const WORD = /[.%$_A-Za-z](?:[\w$.]|::)*/y;
-const NUMBER =
-  /0[fF][0-9a-fA-F]{8}|0[dD][0-9a-fA-F]{16}|0[xX][0-9a-fA-F]+U?|0[bB][01]+U?|\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\d+U?/y;
+const NUMBER = new RegExp(
+  [
+    "0[fF][0-9a-fA-F]{8}",
+    "0[dD][0-9a-fA-F]{16}",
+    "0[xX][0-9a-fA-F]+U?",
+    "0[bB][01]+U?",
+    "\\d+\\.\\d*(?:[eE][+-]?\\d+)?",
+    "\\d+[eE][+-]?\\d+",
+    "\\d+U?",
+  ].join("|"),
+  "y",
+);
 const SPACE = /[ \t\r\n\f\v\0]+/y;
 
 /** Longest word that is taken for a name. */

@@ -43,7 +43,6 @@ function addends(inst: Inst): readonly Value[] {
 }
 
 export function protectedSums(
-  kernel: FlatKernel,
   blocks: readonly Block[],
   constantOf: (value: Value) => Immediate | null,
 ): Set<Inst> {
