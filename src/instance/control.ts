@@ -123,8 +123,8 @@ function getCapabilities(host: ControlHost): ControlResult {
   const { bytes, view } = okResponse(CapabilitiesResponse.bytes);
   CapabilitiesResponse.encode(view, PAYLOAD_AT, {
     capabilities: capabilityBits(info),
-    memory_bytes: BigInt(limits.memoryBytesMax),
-    segment_bytes_max: BigInt(Math.min(info.segmentBytesMax, limits.memoryBytesMax)),
+    memory_bytes: BigInt(host.budget.limitBytes),
+    segment_bytes_max: BigInt(Math.min(info.segmentBytesMax, host.budget.limitBytes)),
     hostmem_bytes_max: BigInt(limits.hostmemBytesMax),
     contexts_max: limits.contextsMax,
     streams_max: VGPU.STREAMS_MAX,
@@ -193,7 +193,8 @@ function memoryInfo(host: ControlHost, context: Context): ControlResult {
   const { bytes, view } = okResponse(MemoryInfoResponse.bytes);
   MemoryInfoResponse.encode(view, PAYLOAD_AT, {
     total_bytes: BigInt(budget.limitBytes),
-    free_bytes: BigInt(budget.limitBytes - budget.allocatedBytes),
+    // The limit may have been set below what is allocated.
+    free_bytes: BigInt(Math.max(0, budget.limitBytes - budget.allocatedBytes)),
     context_bytes: BigInt(context.memory.allocatedBytes),
     allocation_count: BigInt(context.memory.allocationCount),
   });
