@@ -87,7 +87,7 @@ describe("vgpuctl", () => {
     await program.exit;
     const second = new Watched(testProgram("worker"), ["1", "48", "1"], environment);
     expect((await second.exit).code).toBe(4);
-    expect(second.stderr).toMatch(/^vgpu_mem_alloc\(.*MEMORY/);
+    expect(second.stderr).toMatch(/allocation of 50331648 bytes, the limit is 33554432/);
     expect(control("set", "b", "memory=1G")).toMatchObject({ status: 0, stderr: "" });
   });
 
