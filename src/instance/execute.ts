@@ -236,7 +236,7 @@ function moduleLoad(
   const { kernels } = context;
   const refused = kernels.checkNew("module", command.module);
   if (refused !== null) return refused;
-  const bytes = Buffer.byteLength(command.code);
+  const bytes = command.codeBytes;
   const label = `module ${command.module}`;
   const ready = (): void => {
     if (context.dead) return;
