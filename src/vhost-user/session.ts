@@ -197,7 +197,7 @@ export class Session implements DeviceTransport {
       case "vring-num":
         return outcome(vring.setSize(request.value));
       case "vring-base":
-        return outcome(vring.setBase(request.value));
+        return outcome(vring.setBase(request.value, this.#features));
       case "vring-addr":
         return this.#setAddresses(vring, request.addresses);
       case "get-vring-base":
