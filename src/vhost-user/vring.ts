@@ -38,6 +38,7 @@ export class Vring {
   #eventIndex = false;
   /** Size, addresses or base changed since the ring started: the next kick restarts it. */
   #changed = false;
+  #fromUsed = false;
 
   constructor(options: VringOptions) {
     this.index = options.index;
@@ -107,6 +108,20 @@ export class Vring {
   setEnabled(enabled: boolean): void {
     this.#enabled = enabled;
     this.#ring?.setActive(enabled);
+  }
+
+  /**
+   * The next start goes on where a process that is gone left the ring. Chains are given back in the
+   * order in which they were taken, so that is the used index: what it had taken and not given back
+   * is taken again.
+   */
+  goOnFromUsed(): void {
+    this.#fromUsed = true;
+  }
+
+  /** Interrupts the driver, whatever it asked for. */
+  signalDriver(): void {
+    this.#signalCall();
   }
 
   /** Takes the descriptor, or -1 for none, and starts the ring unless it runs already. */
@@ -186,6 +201,8 @@ export class Vring {
     this.#ring?.stop();
     this.#eventIndex = eventIndex;
     this.#parts = parts;
+    if (this.#fromUsed) this.#base = parts.words.usedIndex();
+    this.#fromUsed = false;
     this.#ring = new SplitRing({
       index: this.index,
       size: this.#size,
