@@ -53,15 +53,19 @@ export class PlacedRing {
   readonly #started: Started;
   #parts: SplitRingParts | PackedRingParts;
 
-  /** Starts a ring at `base`, null for a new one; or says why it can't be there. */
+  /**
+   * Starts a ring at `from`: a base, null for a new ring, "used" to go on where a process that is
+   * gone has left it. Or says why it can't be there.
+   */
   static start(
     plan: RingPlan,
     addresses: VringAddresses,
-    base: number | null,
+    from: number | null | "used",
     hooks: RingHooks,
   ): PlacedRing | string {
     const resolved = resolve(plan, addresses);
     if (typeof resolved === "string") return resolved;
+    const base = from === "used" ? usedBase(resolved) : from;
     const problem = startProblem(plan, base);
     return problem ?? new PlacedRing(plan, resolved, base, hooks);
   }
@@ -140,6 +144,11 @@ function isPacked(features: bigint): boolean {
 export function baseProblem(index: number, base: number, features: bigint): string | null {
   if (isPacked(features) || base <= SPLIT_BASE_MAX) return null;
   return `ring ${index} has base ${base}, the limit is ${SPLIT_BASE_MAX}`;
+}
+
+/** Chains are given back in the order in which they were taken, so nothing else need be known. */
+function usedBase(resolved: Resolved): number | null {
+  return resolved.format === "split" ? resolved.parts.words.usedIndex() : null;
 }
 
 function startProblem(plan: RingPlan, base: number | null): string | null {

@@ -39,6 +39,7 @@ export class Vring {
   #placed: PlacedRing | null = null;
   /** Size, addresses or base changed since the ring started: the next kick restarts it. */
   #changed = false;
+  #fromUsed = false;
 
   constructor(options: VringOptions) {
     this.index = options.index;
@@ -103,6 +104,20 @@ export class Vring {
   setEnabled(enabled: boolean): void {
     this.#enabled = enabled;
     this.ring?.setActive(enabled);
+  }
+
+  /**
+   * The next start goes on where a process that is gone left the ring. Chains are given back in the
+   * order in which they were taken, so that is the used index: what it had taken and not given back
+   * is taken again.
+   */
+  goOnFromUsed(): void {
+    this.#fromUsed = true;
+  }
+
+  /** Interrupts the driver, whatever it asked for. */
+  signalDriver(): void {
+    this.#signalCall();
   }
 
   /** Takes the descriptor, or -1 for none, and starts the ring unless it runs already. */
@@ -174,7 +189,9 @@ export class Vring {
   #start(features: bigint): string | null {
     if (this.#size === 0) return `ring ${this.index} is started without a size`;
     if (this.#addresses === null) return `ring ${this.index} is started without addresses`;
-    const placed = PlacedRing.start(this.#plan(features), this.#addresses, this.#base, {
+    const base = this.#fromUsed ? "used" : this.#base;
+    this.#fromUsed = false;
+    const placed = PlacedRing.start(this.#plan(features), this.#addresses, base, {
       signal: () => this.#signalCall(),
       broken: (reason) => this.#options.broken(this.index, reason),
     });
