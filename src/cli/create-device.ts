@@ -137,6 +137,7 @@ function openLease(options: InstanceOptions, device: () => VgpuDevice | null): G
     },
     controls: (controls) => device()?.applyControls(controls),
     drop: (reason) => device()?.drop(reason),
+    publish: () => device()?.writeState(gvmcs),
   });
   const poller = createPoller();
   poller.unref();

@@ -28,6 +28,7 @@ import { EventQueue } from "./event-queue.js";
 import { EventTotals } from "./events.js";
 import { type Failure, failure } from "./failure.js";
 import { GpuKeeper, type GpuState } from "./gpu-keeper.js";
+import { type GuestStateWriter, writeGuestState } from "./guest-state.js";
 import { type DeviceLog, LogLimiter, type OneShot } from "./host.js";
 import { type GuestViews, HostmemTotals } from "./hostmem.js";
 import { KernelStore } from "./kernel-store.js";
@@ -489,6 +490,22 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   /** All contexts fail, as after a lost GPU, and another one is opened. */
   drop(reason: string): void {
     this.#gpu.lost(reason);
+  }
+
+  /** Brings the guest state in the G-VMCS up to date. */
+  writeState(writer: GuestStateWriter): void {
+    const transport = this.#transport;
+    const queues = Array.from({ length: VGPU.QUEUE_COUNT }, (_, index) => {
+      return transport?.queue(index)?.position ?? null;
+    });
+    writeGuestState(writer, {
+      epoch: this.#epoch,
+      contexts: this.contexts.values(),
+      queues,
+      memory: transport?.memory ?? { generation: 0, regions: [] },
+      deviceBytes: this.budget.reservedBytes,
+      stagingBytes: this.runner.stagingBytes,
+    });
   }
 
   /** What the device does and holds, as plain JSON. */

@@ -27,6 +27,13 @@ export class InFlight {
     this.lastDoneNs = nowNs;
   }
 
+  /** Bytes of copies between host and device. */
+  get stagingBytes(): number {
+    let bytes = 0;
+    for (const record of this.#records) bytes += record.bytes;
+    return bytes;
+  }
+
   all(): BatchRecord[] {
     return [...this.#records];
   }

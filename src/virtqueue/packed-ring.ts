@@ -164,6 +164,11 @@ export class PackedRing extends RingBase {
     return ((used << 16) | encodePosition(next, this.size)) >>> 0;
   }
 
+  get position(): RingPosition {
+    const { base } = this;
+    return { size: this.size, available: base & 0xffff, used: base >>> 16 };
+  }
+
   /** The same ring under new views, after the memory table was replaced. */
   rebind(parts: PackedRingParts): void {
     this.#words = parts.words;

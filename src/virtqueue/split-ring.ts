@@ -99,6 +99,10 @@ export class SplitRing extends RingBase {
     return (this.#next - this.outstanding - this.#resubmit.length) & 0xffff;
   }
 
+  get position(): RingPosition {
+    return { size: this.size, available: this.base, used: this.#usedNext };
+  }
+
   /** The same ring under new views, after the memory table was replaced. */
   rebind(parts: SplitRingParts): void {
     this.#words = parts.words;

@@ -48,7 +48,7 @@ import {
 } from "../../../src/protocol/generated/wire.js";
 import { type DevicePointer, pointerFromBigInt } from "../../../src/protocol/pointer.js";
 import type { ContextJournal, DeviceTransport } from "../../../src/vhost-user/device.js";
-import type { Chain, Virtqueue } from "../../../src/virtqueue/types.js";
+import type { Chain, RingPosition, Virtqueue } from "../../../src/virtqueue/types.js";
 import { MemoryExecutor, type MemoryExecutorOptions } from "../../support/memory-executor.js";
 
 const MEMORY_BYTES = 4 * 1024 * 1024;
@@ -61,6 +61,7 @@ export const DATA_AT = 0x20_0000;
 export class FakeMemory {
   readonly bytes = new Uint8Array(MEMORY_BYTES);
   generation = 1;
+  readonly regions = [{ address: 0, bytes: MEMORY_BYTES }];
   /** Ranges that are not mapped: [start, end). */
   holes: [number, number][] = [];
   /** Views are cut at multiples of this, as at window borders. */
@@ -122,6 +123,10 @@ export class FakeQueue implements Virtqueue {
 
   flush(): void {
     this.flushes++;
+  }
+
+  get position(): RingPosition {
+    return { size: 64, available: this.#head - this.available.length, used: this.used.length };
   }
 
   enableKick(): boolean {
