@@ -89,7 +89,7 @@ function found(
     modules: of(({ kernels }) => kernels.loadedModules),
     code_bytes: of(({ kernels }) => kernels.codeBytes),
     functions: of(({ kernels }) => kernels.functionCount),
-    events: of((context) => context.events.count),
+    events: of((context) => context.events.kept),
     queued_commands: of(queuedCommands),
     queued_bytes: of(({ queuedBytes }) => queuedBytes),
     batches: of(({ batchesInFlight }) => batchesInFlight) + dead,

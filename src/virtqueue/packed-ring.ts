@@ -17,6 +17,7 @@ import { type RingChain, viewOf } from "./chain-walker.js";
 import { type DescriptorRecorder, PackedWalker } from "./packed-walker.js";
 import { RingBase, type RingOptions } from "./ring-base.js";
 import type { PackedWords } from "./ring-words.js";
+import type { RingPosition } from "./types.js";
 
 const FLAG_WRITE = 2;
 const FLAG_AVAILABLE = 0x80;

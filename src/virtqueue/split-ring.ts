@@ -10,6 +10,7 @@ import { ChainWalker, type RingChain, viewOf } from "./chain-walker.js";
 import { indexDistance, passesEvent } from "./event-index.js";
 import { RingBase, type RingOptions } from "./ring-base.js";
 import type { RingWords } from "./ring-words.js";
+import type { RingPosition } from "./types.js";
 
 const AVAILABLE_NO_INTERRUPT = 1;
 const USED_NO_NOTIFY = 1;

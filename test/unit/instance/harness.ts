@@ -3,6 +3,7 @@
  * Drives a VgpuDevice without sockets, rings or the addon: guest memory is one array, queues are
  * lists of chains, the GPU is the memory executor, and time moves only when told to.
  */
+import { afterEach, expect } from "vitest";
 import type { Executor } from "../../../src/gpu/executor.js";
 import { VgpuDevice } from "../../../src/instance/device.js";
 import { type Lease, localLease } from "../../../src/instance/lease.js";
@@ -188,6 +189,13 @@ export interface HarnessOptions {
   readonly lease?: Lease;
 }
 
+/** Devices of the test that runs: their books must agree whatever it did. */
+const devices: VgpuDevice[] = [];
+
+afterEach(() => {
+  for (const device of devices.splice(0)) expect(device.audit().problems).toEqual([]);
+});
+
 export class Harness {
   readonly memory = new FakeMemory();
   readonly words = new FakeWords(this.memory);
@@ -240,6 +248,7 @@ export class Harness {
       lease: options.lease ?? localLease(),
       log: { debug: note, info: note, warn: note },
     });
+    devices.push(this.device);
     this.attach();
   }
 
