@@ -12,7 +12,7 @@ import { PtxError, type PtxLimits } from "./error.js";
 import { FLOAT_HELPERS } from "./helpers-float.js";
 import { INT_HELPERS } from "./helpers-int.js";
 import type { Condition, FlatKernel, Inst, Value } from "./ir.js";
-import { emitMachine } from "./machine.js";
+import { emitMachine, machineHelper } from "./machine.js";
 import { MemoryHelpers } from "./memory.js";
 import { constants, protectedSums } from "./numerics.js";
 import { letRegisters, planMemory, planUniform, storageBarriers } from "./plan.js";
@@ -202,7 +202,8 @@ function helperTexts(e: Emit, memory: MemoryHelpers, printfAt: number): string[]
       grown = true;
       if (memory.add(name)) continue;
       const library = INT_HELPERS[name] ?? FLOAT_HELPERS[name];
-      const text = library?.text ?? warpHelper(name, threads) ?? OTHER_HELPERS[name] ?? null;
+      const made = warpHelper(name, threads) ?? machineHelper(name, threads);
+      const text = library?.text ?? made ?? OTHER_HELPERS[name] ?? null;
       for (const need of (library?.needs ?? "").split(" ")) if (need !== "") e.helpers.add(need);
       if (text !== null) texts.push(text);
       else if (name.startsWith("printf_")) {
@@ -220,7 +221,7 @@ const OTHER_HELPERS: Readonly<Record<string, string>> = {
 };
 
 /** Helpers that read the thread's number or the exchange area. */
-const NEEDS_LIX = /^(ballot|matching|redux_|block_sum)/;
+const NEEDS_LIX = /^(ballot|matching|redux_|block_sum|warp_ready|machine_sum)/;
 
 function declarations(e: Emit, sharedBytes: number): string[] {
   const { options, memory, uniform, kernel } = e;
