@@ -4,11 +4,13 @@ import { buildGraph, type Graph } from "./cfg.js";
 import { demandedHigh } from "./demand.js";
 import { emitInsts } from "./emit-block.js";
 import { Emit, type EmitOptions, type UniformPlan } from "./emit-context.js";
+import { compareDoubles, convertDouble } from "./emit-double.js";
 import { compareTexts } from "./emit-float.js";
 import { halfValue } from "./emit-half.js";
 import { specialRegister } from "./emit-misc.js";
 import { threadsOf, warpHelper } from "./emit-warp.js";
 import { PtxError, type PtxLimits } from "./error.js";
+import { DOUBLE_HELPERS } from "./helpers-double.js";
 import { FLOAT_HELPERS } from "./helpers-float.js";
 import { INT_HELPERS } from "./helpers-int.js";
 import type { Condition, FlatKernel, Inst, Value } from "./ir.js";
@@ -201,7 +203,7 @@ function helperTexts(e: Emit, memory: MemoryHelpers, printfAt: number): string[]
       done.add(name);
       grown = true;
       if (memory.add(name)) continue;
-      const library = INT_HELPERS[name] ?? FLOAT_HELPERS[name];
+      const library = INT_HELPERS[name] ?? FLOAT_HELPERS[name] ?? DOUBLE_HELPERS[name];
       const made = warpHelper(name, threads) ?? machineHelper(name, threads);
       const text = library?.text ?? made ?? OTHER_HELPERS[name] ?? null;
       for (const need of (library?.needs ?? "").split(" ")) if (need !== "") e.helpers.add(need);
@@ -320,13 +322,10 @@ function createEmit(
   e.needsStorageBarrier = (inst) => barriers.has(inst);
   e.formatOf = formatFinder(kernel, graph);
   e.compareOther = (op, type, a, b) => {
-    if (type.bits !== 16) throw e.fail();
+    if (type.bits === 64) return compareDoubles(e, op, a, b);
     return compareTexts(e, op, halfValue(e, a, type), halfValue(e, b, type));
   };
-  e.convertOther = (_, to, from) => {
-    if ([to, from].some((type) => type.kind === "f" && type.bits === 64)) throw e.fail();
-    return false;
-  };
+  e.convertOther = (inst, to, from) => convertDouble(e, inst, to, from);
   return e;
 }
 

@@ -86,3 +86,25 @@ extern "C" __global__ void wide(const long long *a, const long long *b, long lon
   int t = threadIdx.x;
   if (t < n) c[t] = mix(a[t], b[t]) ^ mix(b[t], a[t] % 1000003);
 }
+
+// Every operation of f64, on bits.
+extern "C" __global__ void doubles(const double *a, const double *b, double *out, float *single,
+                                   long long *whole, int n) {
+  int t = blockIdx.x * blockDim.x + threadIdx.x;
+  if (t >= n) return;
+  double x = a[t], y = b[t];
+  out[t] = x + y;
+  out[n + t] = x - y;
+  out[2 * n + t] = x * y;
+  out[3 * n + t] = x / y;
+  out[4 * n + t] = sqrt(x);
+  out[5 * n + t] = fma(x, y, 1.0);
+  out[6 * n + t] = fma(x, y, -(x * y));
+  out[7 * n + t] = rint(x);
+  out[8 * n + t] = x < y ? 1.0 : x == y ? 2.0 : x >= y ? 3.0 : 4.0;
+  out[9 * n + t] = fmin(x, y);
+  out[10 * n + t] = (double)(float)x;
+  single[t] = (float)y;
+  whole[t] = (long long)x;
+  whole[n + t] = (int)y;
+}

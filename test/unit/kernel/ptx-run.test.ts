@@ -19,6 +19,18 @@ class Memory {
     this.at += Math.ceil(data.byteLength / 256) * 256;
     return at;
   }
+
+  /** The module's variables, as loading it places them. */
+  putGlobals(): Map<string, number> {
+    const places = new Map<string, number>();
+    for (const { name, bytes, init } of module.globals) {
+      if (bytes > 4096) continue;
+      const data = new Uint8Array(Math.ceil(bytes / 4) * 4);
+      data.set(init ?? []);
+      places.set(name, this.put(data));
+    }
+    return places;
+  }
 }
 
 type Rest = Omit<PtxLaunch, "module">;
@@ -145,10 +157,7 @@ describe("PTX kernels on the GPU", () => {
     const f = ramp(128, (i) => (i - 64) / 16);
     const places = [bytes, words, new Int32Array(128), f].map((data) => memory.put(data));
     const [pb = 0, pw = 0, po = 0, pf = 0] = places;
-    const globals = new Map([
-      ["counter", memory.put(Int32Array.of(5))],
-      ["table", memory.put(Float32Array.of(1, 2, 4, 8))],
-    ]);
+    const globals = memory.putGlobals();
     const params = packParams([...places.map((ptr) => ({ ptr })), n]);
     const launch: Rest = { kernel: "mixed", grid: [2, 1, 1], block: [64, 1, 1], params, globals };
     const result = await run(memory, launch);
@@ -181,5 +190,126 @@ describe("PTX kernels on the GPU", () => {
       const [x, y] = [a[i] ?? 0n, b[i] ?? 0n];
       expect(c[i]).toBe(mix(x, y) ^ mix(y, x % 1000003n));
     }
+  });
+});
+
+/** x·y + z rounded once: exact in rationals, over 2¹¹²⁸ or finer. */
+function exactFma(x: number, y: number, z: number): number {
+  if (!Number.isFinite(x * y) && !(Number.isFinite(x) && Number.isFinite(y))) return x * y + z;
+  if (!Number.isFinite(z)) return z;
+  const big = (v: number): bigint => {
+    // v·2¹⁰⁷⁴ is an integer.
+    const high = Math.abs(v) >= 2 ** 52 ? BigInt(v) << 1074n : 0n;
+    if (high !== 0n) return high;
+    const scaled = v * 2 ** 500 * 2 ** 500;
+    return Math.abs(v) < 2 ** -52 ? BigInt(scaled * 2 ** 74) : bigOf(v);
+  };
+  const sum = big(x) * big(y) + (big(z) << 1074n);
+  return roundBig(sum, -2148);
+}
+
+function bigOf(v: number): bigint {
+  const view = new DataView(new ArrayBuffer(8));
+  view.setFloat64(0, v);
+  const bits = view.getBigUint64(0);
+  const exponent = Number((bits >> 52n) & 0x7ffn);
+  const fraction = bits & 0xfffffffffffffn;
+  const m = exponent === 0 ? fraction : fraction | (1n << 52n);
+  const value = m << BigInt(Math.max(exponent, 1) - 1);
+  return v < 0 ? -value : value;
+}
+
+/** m·2^e as the nearest f64, ties to even. */
+function roundBig(m: bigint, e: number): number {
+  const negative = m < 0n;
+  let a = negative ? -m : m;
+  if (a === 0n) return 0;
+  let shift = a.toString(2).length - 53;
+  shift = Math.max(shift, -1074 - e);
+  if (shift > 0) {
+    const rest = a & ((1n << BigInt(shift)) - 1n);
+    const half = 1n << BigInt(shift - 1);
+    a >>= BigInt(shift);
+    if (rest > half || (rest === half && (a & 1n) === 1n)) a += 1n;
+  } else shift = 0;
+  let exponent = e + shift;
+  let value = Number(a);
+  for (; exponent < -1000; exponent += 500) value *= 2 ** -500;
+  for (; exponent > 900; exponent -= 500) value *= 2 ** 500;
+  value *= 2 ** exponent;
+  return negative ? -value : value;
+}
+
+describe("f64 by software", () => {
+  const special = [0, -0, 1, -1, 0.5, 1.5, 2.5, Infinity, -Infinity, NaN, 5e-324, -3e-310, 1e308];
+  const values: number[] = [];
+  let seed = 12345n;
+  const random = (): bigint => {
+    seed = BigInt.asUintN(64, seed * 6364136223846793005n + 1442695040888963407n);
+    return seed ^ (seed >> 29n);
+  };
+  for (const x of special) for (const y of special) values.push(x, y);
+  const view = new DataView(new ArrayBuffer(8));
+  for (let i = 0; i < 400; i += 1) {
+    view.setBigUint64(0, BigInt.asUintN(64, random()));
+    const wild = view.getFloat64(0);
+    const tame = Number(random() % 100000n) / 64;
+    values.push(
+      i % 3 === 0 ? wild : tame,
+      i % 4 === 0 ? wild * (1 + 2 ** -40) : tame + i * 2 ** -30,
+    );
+  }
+  const n = values.length / 2;
+  const a = Float64Array.from({ length: n }, (_, i) => values[2 * i] ?? 0);
+  const b = Float64Array.from({ length: n }, (_, i) => values[2 * i + 1] ?? 0);
+
+  it("rounds every operation exactly", async () => {
+    const memory = new Memory();
+    const places = [a, b, new Float64Array(11 * n), new Float32Array(n), new BigInt64Array(2 * n)];
+    const [pa = 0, pb = 0, po = 0, ps = 0, pw = 0] = places.map((data) => memory.put(data));
+    const params = packParams([{ ptr: pa }, { ptr: pb }, { ptr: po }, { ptr: ps }, { ptr: pw }, n]);
+    const launch: Rest = { kernel: "doubles", grid: [9, 1, 1], block: [64, 1, 1], params };
+    const bytes = await run(memory, launch);
+    const out = new Float64Array(bytes.buffer, po, 11 * n);
+    const single = new Float32Array(bytes.buffer, ps, n);
+    const whole = new BigInt64Array(bytes.buffer, pw, 2 * n);
+    const wrong: string[] = [];
+    const clampTo = (v: number, bits: number): bigint => {
+      if (Number.isNaN(v)) return 0n;
+      const limit = 2 ** (bits - 1);
+      if (v >= limit) return 2n ** BigInt(bits - 1) - 1n;
+      return v <= -limit ? -(2n ** BigInt(bits - 1)) : BigInt(Math.trunc(v));
+    };
+    const even = (v: number): number => {
+      if (!Number.isFinite(v) || Math.abs(v) >= 2 ** 52) return v;
+      const t = v < 0 || Object.is(v, -0) ? -(2 ** 52) : 2 ** 52;
+      const r = v + t - t;
+      return r === 0 && t < 0 ? -0 : r;
+    };
+    for (let i = 0; i < n; i += 1) {
+      const [x, y] = [a[i] ?? 0, b[i] ?? 0];
+      const wanted = [
+        x + y,
+        x - y,
+        x * y,
+        x / y,
+        Math.sqrt(x),
+        exactFma(x, y, 1),
+        exactFma(x, y, -(x * y)),
+        even(x),
+        x < y ? 1 : x === y ? 2 : x >= y ? 3 : 4,
+        Number.isNaN(x) ? y : Number.isNaN(y) ? x : Math.min(x, y),
+        Math.fround(x),
+      ];
+      wanted.forEach((w, op) => {
+        const got = out[op * n + i] ?? 0;
+        const isSame = Object.is(got, w) || (op === 6 && got === w);
+        if (!isSame) wrong.push(`operation ${op} of ${x}, ${y}: ${got}, not ${w}`);
+      });
+      if (!Object.is(single[i], Math.fround(y))) wrong.push(`float of ${y}: ${single[i]}`);
+      if (whole[i] !== clampTo(x, 64)) wrong.push(`long of ${x}: ${whole[i]}`);
+      if (whole[n + i] !== clampTo(y, 32)) wrong.push(`int of ${y}: ${whole[n + i]}`);
+    }
+    expect(wrong.slice(0, 12)).toEqual([]);
   });
 });
