@@ -7,7 +7,6 @@
 import { decodeControl } from "../command/decode-control.js";
 import type { ContextCreateRequest, DecodeError } from "../command/types.js";
 import type { Executor, ExecutorInfo } from "../gpu/executor.js";
-import { crashPoint } from "../io/crash-points.js";
 import type { GuestAddress } from "../io/guest-memory.js";
 import {
   Config,
@@ -311,12 +310,9 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       if (this.#gpu.state === "opening") break;
       const chain = queue.pop();
       if (chain === null) break;
-      crashPoint("popped");
       queue.push(chain, this.#answer(chain));
-      crashPoint("pushed");
     }
     queue.flush();
-    crashPoint("signalled");
     this.runner.pump();
   }
 

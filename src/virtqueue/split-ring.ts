@@ -9,6 +9,7 @@
  * A ring whose indices make no sense is broken: it stops for good until the front end starts it
  * again, which the session is told once. It never throws for what the guest wrote.
  */
+import { crashPoint } from "../io/crash-points.js";
 import { type ChainMemory, ChainWalker, RingChain } from "./chain-walker.js";
 import { indexDistance, passesEvent } from "./event-index.js";
 import type { RingWords } from "./ring-words.js";
@@ -170,6 +171,7 @@ export class SplitRing implements Virtqueue {
     this.#outstanding++;
     this.counters.popped++;
     if (chain.fault !== null) this.counters.faults++;
+    crashPoint("popped");
     return chain;
   }
 
@@ -193,6 +195,7 @@ export class SplitRing implements Virtqueue {
     }
     chain.clear(0);
     if (this.#free.length < this.#size) this.#free.push(chain);
+    crashPoint("pushed");
   }
 
   flush(): void {
@@ -202,10 +205,12 @@ export class SplitRing implements Virtqueue {
     // The driver writes its event word, then reads our index; we do it the other way round. Both
     // sides need a full barrier between, else both could miss each other.
     this.#words.fence();
+    crashPoint("published");
     if (this.#wantsSignal()) {
       this.counters.signals++;
       this.#signal();
     }
+    crashPoint("signalled");
   }
 
   enableKick(on: boolean): boolean {
