@@ -510,6 +510,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
         batches_done: this.runner.batchesDone,
         compiling: this.#store.compiling,
       },
+      turns: this.runner.turnCounts,
       pipelines: this.#store.pipelineCount,
       code_bytes: this.#store.codeBytes,
       unsliceable: [...this.#unsliceable],

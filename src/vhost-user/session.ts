@@ -99,7 +99,9 @@ export class Session implements DeviceTransport {
   }
 
   get offeredFeatures(): bigint {
-    return TRANSPORT_FEATURES | this.#device.deviceFeatures;
+    // A packed ring does not say where a process that is gone has left it.
+    const withheld = this.journal === null ? 0n : Feature.ringPacked;
+    return (TRANSPORT_FEATURES & ~withheld) | this.#device.deviceFeatures;
   }
 
   get replyAck(): boolean {
@@ -228,7 +230,7 @@ export class Session implements DeviceTransport {
       case "vring-num":
         return outcome(vring.setSize(request.value));
       case "vring-base":
-        return outcome(vring.setBase(request.value));
+        return outcome(vring.setBase(request.value, this.#features));
       case "vring-addr":
         return this.#setAddresses(vring, request.addresses);
       case "get-vring-base":
