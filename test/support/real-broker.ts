@@ -45,6 +45,7 @@ export async function startRealBroker(
     instanceCommand: [process.execPath, program],
     extraArguments: [],
     crashAt: [],
+    answerMs: 5000,
     restartLimits: { max: 1, windowMs: 0 },
     confinement: null,
     timer: realTimers.create(),

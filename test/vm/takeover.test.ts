@@ -4,7 +4,8 @@
 // kernel module go on with the next one: contexts are lost with a typed error, new ones work, and
 // nothing has to be loaded again.
 
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Guest } from "../../scripts/lib/guest.js";
 import { testProgram } from "../support/e2e.js";
 import { openVmBench, type VmBench } from "../support/vm.js";
 
@@ -15,6 +16,14 @@ let bench: VmBench;
 
 beforeAll(async () => {
   bench = await openVmBench("takeover", ["guest"], [testProgram("survivor")]);
+});
+
+let running: Guest | null = null;
+
+afterEach(async () => {
+  running?.process.kill("SIGKILL");
+  await running?.process.exited;
+  running = null;
 });
 
 afterAll(async () => {
@@ -39,10 +48,11 @@ test.each(["poll", "interrupt"])(
         "echo idle; read line </dev/null; sleep 2",
         'vecadd >/tmp/out 2>&1; echo "vecadd status $?"',
         "dmesg | grep -E 'WARNING|BUG|Oops|virtio_vgpu.*given up' || echo clean",
-        "lsmod | grep -c virtio_vgpu",
+        "lsmod | grep -c '^virtio_vgpu '",
         "sleep 1000",
       ].join("\n"),
     });
+    running = guest;
     const before = (await bench.broker.statusOf("guest")).restarts;
     const times: number[] = [];
     for (let context = 1; context <= LOSSES; context++) {
@@ -56,6 +66,7 @@ test.each(["poll", "interrupt"])(
       guest,
       guest.waitForLine((line) => line === "idle"),
     );
+    process.stderr.write(`kill to working context, ms: ${times.join(" ")}\n`);
     // Nothing is open now: the next program finds a device that has forgotten the module's session.
     await killInstance();
     await bench.expecting(
@@ -69,8 +80,5 @@ test.each(["poll", "interrupt"])(
     expect(ends).toEqual(["survivor status 0", "vecadd status 0", "clean"]);
     expect(guest.output.at(-1)).toBe("1");
     expect((await bench.broker.statusOf("guest")).restarts).toBe(before + LOSSES + 1);
-    process.stderr.write(`kill to working context, ms: ${times.join(" ")}\n`);
-    guest.process.kill("SIGKILL");
-    await guest.process.exited;
   },
 );

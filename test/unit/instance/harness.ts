@@ -180,6 +180,7 @@ export interface HarnessOptions {
   readonly gpu?: MemoryExecutorOptions;
   readonly executor?: Executor;
   readonly reopen?: () => Promise<Executor>;
+  readonly abandon?: (message: string) => void;
   readonly lease?: Lease;
 }
 
@@ -234,6 +235,7 @@ export class Harness {
       words: this.words,
       lease: options.lease ?? localLease(),
       log: { debug: note, info: note, warn: note },
+      abandon: options.abandon ?? null,
     });
     this.attach();
   }
