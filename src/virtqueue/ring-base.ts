@@ -9,7 +9,7 @@
  */
 import { crashPoint } from "../io/crash-points.js";
 import { type ChainMemory, RingChain } from "./chain-walker.js";
-import type { Chain, DeviceRing, RingCounters, RingObserver } from "./types.js";
+import type { Chain, DeviceRing, RingCounters, RingObserver, RingPosition } from "./types.js";
 
 export interface RingOptions {
   readonly index: number;
@@ -64,6 +64,7 @@ export abstract class RingBase implements DeviceRing {
   abstract get watchOffset(): number;
   abstract watchValue(availableIndex: number): number;
   abstract get base(): number;
+  abstract get position(): RingPosition;
   abstract enableKick(on: boolean): boolean;
   /** Finds the next chain and fills it in; false when there is none, or the ring breaks. */
   protected abstract next(chain: RingChain): boolean;
