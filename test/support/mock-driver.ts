@@ -37,6 +37,8 @@ export const VU = {
   SET_OWNER: 3,
   RESET_OWNER: 4,
   SET_MEM_TABLE: 5,
+  SET_LOG_BASE: 6,
+  SET_LOG_FD: 7,
   SET_VRING_NUM: 8,
   SET_VRING_ADDR: 9,
   SET_VRING_BASE: 10,
@@ -51,12 +53,15 @@ export const VU = {
   SET_BACKEND_REQ_FD: 21,
   GET_CONFIG: 24,
   SET_CONFIG: 25,
+  GET_INFLIGHT_FD: 31,
+  SET_INFLIGHT_FD: 32,
   RESET_DEVICE: 34,
   GET_MAX_MEM_SLOTS: 36,
   ADD_MEM_REG: 37,
   REM_MEM_REG: 38,
 } as const;
 
+export const F_LOG_ALL = 1n << 26n;
 export const F_INDIRECT_DESC = 1n << 28n;
 export const F_EVENT_IDX = 1n << 29n;
 export const F_PROTOCOL = 1n << 30n;
@@ -297,11 +302,12 @@ export class MockDriver {
       descriptors: user(queue.descriptors),
       used: user(queue.used),
       available: user(queue.available),
+      log: 0,
       ...change,
     };
     return concat(
       u32s(index, fields.flags),
-      u64s(fields.descriptors, fields.used, fields.available, 0),
+      u64s(fields.descriptors, fields.used, fields.available, fields.log),
     );
   }
 
@@ -535,6 +541,7 @@ interface VringAddressFields {
   readonly descriptors: bigint;
   readonly used: bigint;
   readonly available: bigint;
+  readonly log: number | bigint;
 }
 
 /** Payload of one region, as in SET_MEM_TABLE. */
