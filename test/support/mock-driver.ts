@@ -116,7 +116,7 @@ export interface RequestOptions {
 }
 
 export class MockDriver {
-  readonly frontend: MockFrontend;
+  frontend: MockFrontend;
   readonly memory = new MockMemory();
   features = 0n;
   protocolFeatures = 0n;
@@ -143,20 +143,37 @@ export class MockDriver {
   /** A driver on a device in this process: the session runs in this event loop. */
   static inProcess(device: VirtioDevice, options: InProcessOptions = {}): MockDriver {
     const [ours, theirs] = socketpair();
-    const poller = createPoller();
     const driver = new MockDriver(ours, options);
-    driver.connection = new Connection({
-      fd: theirs,
+    driver.#serve(theirs, device, options);
+    return driver;
+  }
+
+  /**
+   * The connection ends without a word, and another device takes its place; memory and rings stay
+   * as they are. What the front end has to say is said by the caller, as at first.
+   */
+  reconnectInProcess(device: VirtioDevice, options: InProcessOptions = {}): void {
+    this.frontend.close();
+    for (const closer of this.#closers.splice(0)) closer();
+    const [ours, theirs] = socketpair();
+    this.frontend = new MockFrontend(ours);
+    for (const io of this.#io) this.#watch(io);
+    this.#serve(theirs, device, options);
+  }
+
+  #serve(fd: number, device: VirtioDevice, options: InProcessOptions): void {
+    const poller = createPoller();
+    this.connection = new Connection({
+      fd,
       device,
       poller,
       log: createLogger({ name: "mock", level: "debug", write: options.log ?? (() => {}) }),
       ...(options.polling ? { polling: options.polling } : {}),
     });
-    driver.#closers.push(() => {
-      driver.connection?.close("the mock driver ends");
+    this.#closers.push(() => {
+      this.connection?.close("the mock driver ends");
       poller.close();
     });
-    return driver;
   }
 
   /** A driver on a vgpu-instance that listens at `path`. */
@@ -243,6 +260,12 @@ export class MockDriver {
       completions: new Map(),
     };
     this.#io[index] = io;
+    this.#watch(io);
+    return queue;
+  }
+
+  /** Hears interrupts and errors of a queue. */
+  #watch(io: QueueIo): void {
     const { poller } = this.frontend;
     poller.watch(io.callFd, PollEvents.readable, () => {
       drain(io.callFd);
@@ -255,7 +278,6 @@ export class MockDriver {
       io.errors++;
       this.#wake();
     });
-    return queue;
   }
 
   /** The messages that start a laid-out ring, in the order that QEMU sends them. */
