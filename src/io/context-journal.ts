@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * What a connection's next process must know, in a memory file: written by the process that serves
- * it, read by the one that takes over. First the contexts; then, for packed rings, chains in flight. One entry of two words for each context id; the timeline's address is
- * written last and cleared first, so that an entry that has one is whole.
+ * it, read by the one that takes over. First the contexts: one entry of two words for each id; the
+ * timeline's address is written last and cleared first, so that an entry that has one is whole. Then
+ * room for the notes of packed rings, see virtqueue/packed-inflight.ts.
  *
  * The guest causes what is written here and no other guest reads it, so that a reader need only
  * check addresses as it does with those of a request.
