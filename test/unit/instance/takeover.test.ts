@@ -19,6 +19,9 @@ class FakeJournal implements ContextJournal {
   entries(): readonly ContextPages[] {
     return [...this.pages.values()];
   }
+  ring(): null {
+    return null;
+  }
 }
 
 /** A device that finds in the journal what an earlier one with two contexts left. */
