@@ -2,8 +2,9 @@
 /**
  * A trace of the schedule in the Chrome JSON format, which Perfetto reads: one track for each vGPU,
  * a slice for each VM entry up to its exit with the reason, instants for bounds, hints and aborts,
- * and counters: how many vGPUs wait for the GPU, and how many submits each has queued. Written through, so that a trace of a program that
- * was killed can be read too (the format allows a missing closing bracket).
+ * and counters: how many vGPUs wait for the GPU, and how many submits each has queued. Written
+ * through, so that a trace of a program that was killed can be read too (the format allows a missing
+ * closing bracket).
  */
 import { closeSync, openSync, writeSync } from "node:fs";
 import type { ArbiterEvent } from "../scheduler/index.js";
