@@ -6,7 +6,7 @@
  * A relayed connection is one whose other end is the broker: it hands on the front end's messages
  * one at a time, and gets one DONE for each, so that it can tell what a process that died had done.
  */
-import { crashPoint } from "../io/crash-points.js";
+import { type CrashPoint, crashPoint } from "../io/crash-points.js";
 import { close, type Poller } from "../io/native.js";
 import type { Logger } from "../telemetry/log.js";
 import type { ContextJournal, VirtioDevice } from "./device.js";
@@ -41,6 +41,8 @@ export interface ConnectionCounters {
 interface Answer {
   readonly accepted: boolean;
   readonly reply: Uint8Array | null;
+  /** Go along with the reply. */
+  readonly fds?: readonly number[];
 }
 
 export class Connection {
@@ -93,13 +95,21 @@ export class Connection {
 
   #message(message: Message): void {
     if (this.#relayed && this.#fromBroker(message)) return;
-    crashPoint("received");
+    this.#passed("received");
     const answer = this.#dispatch(message);
-    if (!this.#open) return;
-    crashPoint("applied");
-    if (this.#relayed) this.#socket.send(encodeDone(answer));
-    else if (answer.reply !== null) this.#socket.send(answer.reply);
-    crashPoint("answered");
+    if (!this.#open) {
+      for (const fd of answer.fds ?? []) close(fd);
+      return;
+    }
+    this.#passed("applied");
+    if (this.#relayed) this.#socket.send(encodeDone(answer), answer.fds);
+    else if (answer.reply !== null) this.#socket.send(answer.reply, answer.fds);
+    this.#passed("answered");
+  }
+
+  #passed(point: CrashPoint): void {
+    if (!this.session.resuming) crashPoint(point);
+    else if (point === "answered") crashPoint("retold");
   }
 
   /** Frames of the broker's own. */
@@ -133,13 +143,17 @@ export class Connection {
       for (const fd of message.fds) close(fd);
       return this.#refuse(message, rule, request.text);
     }
-    crashPoint("decoded");
+    this.#passed("decoded");
     // Whether an acknowledgement is owed is decided by what was negotiated before the message.
     const acknowledge = this.#wantsAck(message);
     const outcome = this.session.handle(request, message.fds);
     if (outcome.kind === "refused") return this.#refuse(message, rule, outcome.text);
     if (outcome.kind === "reply")
-      return { accepted: true, reply: encodeReply(message.request, outcome.payload) };
+      return {
+        accepted: true,
+        reply: encodeReply(message.request, outcome.payload),
+        fds: outcome.fds ?? [],
+      };
     return { accepted: true, reply: acknowledge ? acknowledgement(message.request, 0) : null };
   }
 
@@ -163,11 +177,17 @@ export class Connection {
     const name = rule?.name ?? `request ${message.request}`;
     this.#log.warn({ request: message.request }, `${name} is refused: ${text}`);
     const refusal = (reply: Uint8Array | null): Answer => ({ accepted: false, reply });
-    if (rule?.name === "GET_CONFIG")
-      return refusal(encodeReply(message.request, new Uint8Array(0)));
-    if (rule?.replies === true) this.close(`${name} is refused: ${text}`);
+    const replies = rule !== null && this.#replies(rule);
+    if (replies && rule.failure !== null)
+      return refusal(encodeReply(message.request, rule.failure));
+    if (replies) this.close(`${name} is refused: ${text}`);
     else if (this.#wantsAck(message)) return refusal(acknowledgement(message.request, 1));
     return refusal(null);
+  }
+
+  /** SET_LOG_BASE has a reply of its own only where its protocol feature is negotiated. */
+  #replies(rule: MessageRule): boolean {
+    return rule.replies && (rule.name !== "SET_LOG_BASE" || this.#negotiated(rule) === null);
   }
 
   #wantsAck(message: Message): boolean {
