@@ -205,8 +205,8 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   ringsChanged(suspended: boolean): void {
     this.#events.suspended = suspended;
     this.runner.publisher.setSuspended(suspended);
+    this.#tellOrphans(suspended);
     if (suspended) return;
-    this.#tellOrphans();
     this.runner.pump();
     this.#events.deliver();
   }
@@ -414,15 +414,17 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   /**
    * Tells drivers that their contexts were lost with the process that had them: without it, who
-   * waits for one of their fences would wait for ever.
+   * waits for one of their fences would wait for long. While the rings stand still the guest may be
+   * starting anew, and use the pages for something else: then only the event tells it.
    */
-  #tellOrphans(): void {
+  #tellOrphans(suspended: boolean): void {
     if (this.#orphans.length === 0) return;
+    this.#log.info({ contexts: this.#orphans.length }, "contexts of an earlier process are lost");
+    if (suspended) this.#dropOrphans();
     for (const { timelineAddress, armAddress } of this.#orphans) {
       const timeline = new Timeline(timelineAddress, armAddress, this.#parts.words);
       if (timeline.map(this.memory) === null) timeline.tellLost(this.#epoch);
     }
-    this.#log.info({ contexts: this.#orphans.length }, "contexts of an earlier process are lost");
     this.#orphans = [];
     this.#events.epochChanged();
   }
