@@ -123,7 +123,7 @@ export class Broker {
       nowNs: options.nowNs,
       timer: options.timer,
       gpuMemoryBytes: options.gpuMemoryBytes,
-      observe: options.trace ?? (() => {}),
+      observe: options.trace,
       kill: (id, reason) => {
         options.log.error({ id, reason }, "the instance is aborted");
         this.#vgpus.get(id)?.process.kill("SIGKILL");
