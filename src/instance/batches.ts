@@ -3,7 +3,7 @@
  * What the instance remembers of a batch that the executor has: whose fences and events complete
  * with it, where its reads go, and what to count.
  */
-import type { Batch } from "../gpu/executor.js";
+import type { Batch, Segment } from "../gpu/executor.js";
 import type { Context } from "./context.js";
 import { CostMeter } from "./cost.js";
 import type { DeviceEvent } from "./events.js";
@@ -30,6 +30,8 @@ export class BatchRecord {
   readonly cost = new CostMeter();
   /** Device memory that stays charged until this batch is done. */
   retiredBytes = 0;
+  /** Buffers that are destroyed then. */
+  readonly retired: Segment[] = [];
   /** Called when it is done and its cost was learned, unless the GPU was lost. */
   readonly waiters: (() => void)[] = [];
   /** A read whose target was unmapped when the data arrived. */

@@ -302,7 +302,7 @@ export class Runner implements ReadGate, ExecuteHost {
   }
 
   #encodeTurn(context: Context): void {
-    if (context.memory.hasFills && context.runnable.length > 0) this.#zeroReused(context);
+    if (context.runnable.length > 0) this.settleMemory(context);
     while (!this.#full()) {
       const stream = context.runnable.shift();
       if (stream === undefined) return;
@@ -394,9 +394,19 @@ export class Runner implements ReadGate, ExecuteHost {
     return record;
   }
 
-  /** Zeroes reused memory ahead of the context's next commands; many fills take several batches. */
-  #zeroReused(context: Context): void {
-    const { batch } = this.#openRecord(context);
+  /**
+   * Moves segments that have grown, and zeroes reused memory, ahead of the context's next commands;
+   * many fills take several batches.
+   */
+  settleMemory(context: Context): void {
+    if (!context.memory.unsettled) return;
+    const record = this.#openRecord(context);
+    const { batch } = record;
+    context.memory.takeMoves((to, from, bytes) => {
+      if (bytes > 0) batch.copy(to, 0, from, 0, bytes);
+      record.retired.push(from);
+      record.retiredBytes += from.bytes;
+    });
     context.memory.takeFills(this.scheduling.batchOperationsMax, (segment, offset, bytes) =>
       batch.fill(segment, offset, bytes, 0, 4),
     );
@@ -445,6 +455,8 @@ export class Runner implements ReadGate, ExecuteHost {
     if (record.context.lastRecord === record) record.context.lastRecord = null;
     this.#options.budget.release(record.retiredBytes);
     record.retiredBytes = 0;
+    for (const segment of record.retired) segment.destroy();
+    record.retired.length = 0;
     this.batchesDone++;
   }
 
