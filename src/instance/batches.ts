@@ -7,7 +7,9 @@ import type { Batch, Segment } from "../gpu/executor.js";
 import type { Context } from "./context.js";
 import { CostMeter } from "./cost.js";
 import type { DeviceEvent } from "./events.js";
+import type { FaultWatch } from "./faults.js";
 import type { GuestViews, Hostmem } from "./hostmem.js";
+import type { Module } from "./kernels.js";
 import type { Job } from "./streams.js";
 
 export class BatchRecord {
@@ -32,6 +34,8 @@ export class BatchRecord {
   retiredBytes = 0;
   /** Buffers that are destroyed then. */
   readonly retired: Segment[] = [];
+  /** Modules whose kernels may have faulted in it. */
+  readonly faults = new Map<Module, FaultWatch>();
   /** Called when it is done and its cost was learned, unless the GPU was lost. */
   readonly waiters: (() => void)[] = [];
   /** A read whose target was unmapped when the data arrived. */

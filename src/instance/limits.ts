@@ -43,6 +43,8 @@ export interface InstanceLimits {
   readonly pipelinesMax: number;
   /** Compilations at a time, whole instance. */
   readonly compilesMax: number;
+  /** WGSL that a kernel in PTX may become, UTF-16 code units. */
+  readonly emittedLengthMax: number;
 }
 
 const KIB = 1024;
@@ -65,7 +67,7 @@ export const DEFAULT_LIMITS: InstanceLimits = {
   allocationsMax: 256 * KIB,
   segmentBytesFirst: 8 * MIB,
   segmentBytesOwn: 16 * MIB,
-  codeBytesMax: 2 * MIB,
+  codeBytesMax: 4 * MIB,
   // A syntax tree takes a hundred times the memory of its text.
   codeBytesTotalMax: 16 * MIB,
   modulesTotalMax: 8192,
@@ -74,6 +76,7 @@ export const DEFAULT_LIMITS: InstanceLimits = {
   logBytesMax: 16 * KIB,
   pipelinesMax: 1024,
   compilesMax: 2,
+  emittedLengthMax: 4 * MIB,
 };
 
 /** How work is cut up; not seen by guests. */

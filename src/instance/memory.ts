@@ -16,7 +16,7 @@
  * sees the whole segment hits nothing. A segment of one allocation has none to spare: a context that
  * is to run PTX should say so (by its first module) before it allocates.
  */
-import { type Executor, ExecutorError, type Segment } from "../gpu/executor.js";
+import { type Executor, ExecutorError, type Segment, type StorageRange } from "../gpu/executor.js";
 import { Status, VGPU } from "../protocol/generated/wire.js";
 import { type DevicePointer, pointerText } from "../protocol/pointer.js";
 import type { MemoryBudget } from "./budget.js";
@@ -73,6 +73,7 @@ export class ContextMemory {
   /** Fills of all segments, and segments whose bytes are still in their old buffer. */
   #fillCount = 0;
   #moveCount = 0;
+  #bindings: readonly StorageRange[] | null = null;
   /** The context runs kernels in PTX: few segments are better than small ones. */
   dense = false;
   /** The allocation that the last successful {@link resolve} found: offset and end, bytes. */
@@ -213,6 +214,22 @@ export class ContextMemory {
     return this.#segments.values();
   }
 
+  /** All segments as a kernel that sees everything has them bound. */
+  bindings(): readonly StorageRange[] {
+    this.#bindings ??= [...this.#segments.values()].map(({ segment }) => ({
+      segment,
+      offset: 0,
+      bytes: segment.bytes,
+    }));
+    return this.#bindings;
+  }
+
+  /** An empty segment, for a kernel that needs one; null on success. */
+  addEmptySegment(): Failure | null {
+    const entry = this.#addSegment(VGPU.ALLOCATION_ALIGN);
+    return "kind" in entry ? entry : null;
+  }
+
   /** Whether there are moves or fills that must come before any other operation. */
   get unsettled(): boolean {
     return this.#fillCount > 0 || this.#moveCount > 0;
@@ -260,6 +277,7 @@ export class ContextMemory {
     }
     this.#options.budget.count(-this.#allocatedBytes);
     this.#segments.clear();
+    this.#bindings = null;
     this.#recent = null;
     this.#fillCount = 0;
     this.#moveCount = 0;
@@ -365,6 +383,7 @@ export class ContextMemory {
       segment.destroy();
     }
     found.segment = larger;
+    this.#bindings = null;
     allocator.grow(wanted);
     return true;
   }
@@ -396,6 +415,7 @@ export class ContextMemory {
     };
     this.#advanceNumber();
     this.#segments.set(entry.number, entry);
+    this.#bindings = null;
     return entry;
   }
 
@@ -421,6 +441,7 @@ export class ContextMemory {
 
   #returnSegment(entry: SegmentEntry): void {
     this.#segments.delete(entry.number);
+    this.#bindings = null;
     if (this.#recent === entry) this.#recent = null;
     for (const segment of [entry.segment, entry.from?.segment]) {
       segment?.destroy();

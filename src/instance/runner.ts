@@ -19,9 +19,11 @@ import type { MemoryBudget } from "./budget.js";
 import { type Context, type ContextError, Usage } from "./context.js";
 import { type ExecuteHost, executeCommand, Step } from "./execute.js";
 import { type Failure, failure } from "./failure.js";
+import { readFaults, readFaultsOf } from "./faults.js";
 import type { OneShot } from "./host.js";
 import type { GuestViews } from "./hostmem.js";
 import type { KernelStore } from "./kernel-store.js";
+import type { Module } from "./kernels.js";
 import type { Lease } from "./lease.js";
 import { batchNsOf, type SchedulingLimits } from "./limits.js";
 import { batchFailure, blamed, cutMessage, executorStatus, type FailedAt } from "./outcome.js";
@@ -287,6 +289,7 @@ export class Runner implements ReadGate, ExecuteHost {
     }
     if (context.runnable.length > 0 && !context.dead) this.#makeReady(context);
     if (record === null) return;
+    readFaults(record);
     record.submittedNs = now;
     this.#inFlight.push(record);
     this.#watchdog.started();
@@ -392,6 +395,10 @@ export class Runner implements ReadGate, ExecuteHost {
       this.#record = record;
     }
     return record;
+  }
+
+  readFaults(module: Module): void {
+    if (this.#record !== null) readFaultsOf(this.#record, module);
   }
 
   /**
