@@ -89,7 +89,10 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
     },
     limits: { memoryBytesMax: options.memoryLimitBytes ?? DEFAULT_LIMITS.memoryBytesMax },
     log,
-    scheduling: { slicesMin: slicesFromEnvironment() },
+    scheduling: {
+      slicesMin: slicesFromEnvironment(),
+      encodeAhead: process.env.VGPU_PREPARE !== "0",
+    },
     ...(lease === null ? {} : { lease }),
   });
   // From here on the broker may enter us.
@@ -127,7 +130,7 @@ function openLease(options: InstanceOptions, device: () => VgpuDevice | null): G
     ring,
     nowNs,
     timer,
-    busy: () => device()?.runner.busy ?? false,
+    busy: () => device()?.runner.wantsGpu ?? false,
     used: () => {
       const runner = device()?.runner;
       return { gpuTimeNs: runner?.usage.gpuTimeNs ?? 0, batches: runner?.batchesDone ?? 0 };

@@ -95,6 +95,8 @@ export interface SchedulingLimits {
    * several has so much for each, up to a few.
    */
   readonly watchdogNs: number;
+  /** Whether a batch is encoded when a turn is near, before it has come. */
+  readonly encodeAhead: boolean;
   /** Commands of one stream before the next stream of the context has its turn. */
   readonly streamTurnCommands: number;
   /** Chains taken from one ring in one turn of the event loop. */
@@ -108,6 +110,7 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
   batchNsMax: 10e6,
   slicesMin: 0,
   watchdogNs: 2e9,
+  encodeAhead: true,
   streamTurnCommands: 64,
   drainChainsMax: 256,
 };

@@ -63,7 +63,7 @@ class Rig {
           this.expire = null;
         },
       },
-      busy: () => this.harness.device.runner.busy,
+      busy: () => this.harness.device.runner.wantsGpu,
       used: () => {
         const { usage, batchesDone } = this.harness.device.runner;
         return { gpuTimeNs: usage.gpuTimeNs, batches: batchesDone };
