@@ -5,6 +5,7 @@
  */
 import { VGPU } from "../protocol/generated/wire.js";
 import type { BatchRecord } from "./batches.js";
+import type { MemoryBudget } from "./budget.js";
 import { EventTable, type EventTotals } from "./events.js";
 import type { Failure } from "./failure.js";
 import { HostmemTable, type HostmemTotals } from "./hostmem.js";
@@ -92,6 +93,13 @@ export class Context {
     const stream = this.streams[index];
     if (stream === undefined) throw new RangeError(`stream ${index} does not exist`);
     return stream;
+  }
+
+  /** Keeps `bytes` of returned memory charged until the batches in flight are done. */
+  retire(bytes: number, budget: MemoryBudget): void {
+    const record = this.lastRecord;
+    if (record === null || record.done) budget.release(bytes);
+    else record.retiredBytes += bytes;
   }
 
   /** Whether queued work can go on without the guest's doing. */

@@ -9,6 +9,7 @@ import type { ContextCreateRequest, DecodeError } from "../command/types.js";
 import type { Executor, ExecutorInfo } from "../gpu/executor.js";
 import { crashPoint } from "../io/crash-points.js";
 import type { GuestAddress } from "../io/guest-memory.js";
+import type { Translator } from "../kernel/translator/index.js";
 import {
   Config,
   RequestHeader,
@@ -45,6 +46,8 @@ export interface DeviceParts {
   /** Makes another GPU after a lost one; null if that is not possible. */
   readonly reopen: (() => Promise<Executor>) | null;
   readonly limits: InstanceLimits;
+  /** The compiler of PTX; null if that is not offered. */
+  readonly translator: Translator | null;
   readonly scheduling: SchedulingLimits;
   readonly nowNs: () => number;
   /** Uniform u32, not known to guests. */
@@ -100,7 +103,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#limited = new LogLimiter(parts.log, parts.nowNs);
     this.limits = parts.limits;
     this.budget = new MemoryBudget(parts.limits.memoryBytesMax);
-    this.#store = new KernelStore(parts.limits);
+    this.#store = new KernelStore(parts.limits, parts.translator);
     this.#epoch = this.#randomEpoch();
     this.#events = new EventQueue(() => this.#epoch);
     this.runner = new Runner({
@@ -131,6 +134,10 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   // ---- VirtioDevice ---------------------------------------------------------------------------
 
+  get ptx(): boolean {
+    return this.#store.ptx;
+  }
+
   get busy(): boolean {
     return this.runner.busy;
   }
@@ -146,7 +153,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       control_request_bytes_max: VGPU.CONTROL_REQUEST_BYTES_MAX,
       submit_bytes_max: VGPU.SUBMIT_BYTES_MAX,
       hostmem_entries_max: VGPU.HOSTMEM_ENTRIES_MAX,
-      capabilities: capabilityBits(this.info),
+      capabilities: capabilityBits(this.info, this.ptx),
     });
     into.set(bytes.subarray(offset, offset + into.length));
   }
@@ -264,7 +271,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       limits: this.limits,
       label: `context ${id}`,
       seed: this.#parts.randomU32(),
-      retire: (bytes) => this.runner.retireBytes(context, bytes),
+      retire: (bytes) => context.retire(bytes, this.budget),
       reclaim: () => this.#reclaim(),
     });
     const context = new Context({

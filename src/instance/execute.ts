@@ -270,9 +270,13 @@ function moduleLoad(
   const label = `module ${command.module}`;
   const ready = (): void => {
     if (context.dead) return;
-    // The context may have failed in between: then the job is gone.
-    if (stream.blocked === "compile" && stream.jobs.peek() === job)
+    if (stream.blocked === "compile" && stream.jobs.peek() === job) {
       host.resume(context, stream, false);
+    } else {
+      // The context has failed in between, and the job is gone.
+      kernels.undeclare("module", command.module, job.admission);
+      kernels.moduleChecked(module);
+    }
     host.pump();
   };
   const code = host.store.load(command, label, ready);

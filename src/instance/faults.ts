@@ -14,7 +14,7 @@ import type { BatchRecord } from "./batches.js";
 import { type Failure, failure } from "./failure.js";
 import type { PtxEntry } from "./kernel-code.js";
 import type { Module } from "./kernels.js";
-import { FAULT_BYTES, FAULT_VARIABLE, type Symbol } from "./variables.js";
+import { FAULT_BYTES, FAULT_VARIABLE, type PlacedSymbol } from "./variables.js";
 
 const CODES: readonly { readonly status: Failure["status"]; readonly text: string }[] = [
   { status: Status.INTERNAL, text: "" },
@@ -26,7 +26,7 @@ const CODES: readonly { readonly status: Failure["status"]; readonly text: strin
 
 /** The fault words of one module in one batch, and the kernels that may have written them. */
 export interface FaultWatch {
-  readonly symbol: Symbol;
+  readonly symbol: PlacedSymbol;
   readonly entries: PtxEntry[];
   readonly words: Uint8Array;
 }

@@ -4,7 +4,11 @@
  * reflected here; of PTX we keep what the translator tells, and the text stays with it.
  */
 import { ExecutorError, type Pipeline } from "../gpu/executor.js";
-import type { ModuleKernel, TranslatedModule, TranslateReason } from "../kernel/translator/index.js";
+import type {
+  ModuleKernel,
+  TranslatedModule,
+  TranslateReason,
+} from "../kernel/translator/index.js";
 import { TranslateError } from "../kernel/translator/index.js";
 import type { EntryInfo, ModuleInfo } from "../kernel/wgsl/index.js";
 import { findEntry, WgslError, whyUnsliceable } from "../kernel/wgsl/index.js";

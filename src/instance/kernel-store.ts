@@ -229,7 +229,10 @@ export class KernelStore {
     this.#runCheck(code, async () => {
       const translator = this.#translator;
       if (translator === null) throw new TranslateError("unsupported", "PTX is not offered");
-      code.info = await translator.load(code.id, source);
+      const info = await translator.load(code.id, source);
+      const missing = info.kernels.map((each) => each.unsupported).filter((each) => each !== null);
+      code.log = cutText(missing.map((each) => `${each}\n`).join(""), this.#limits.logBytesMax);
+      code.info = info;
     });
   }
 

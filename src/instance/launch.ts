@@ -250,11 +250,7 @@ function checkLargeGrid(
   return failure(Status.LAUNCH_SIZE, text, grid, info.gridMax);
 }
 
-function checkBlock(
-  command: LaunchCommand,
-  entry: WgslEntry,
-  info: ExecutorInfo,
-): Failure | null {
+function checkBlock(command: LaunchCommand, entry: WgslEntry, info: ExecutorInfo): Failure | null {
   const given = command.blockX !== 0;
   for (let axis = 0; axis < 3; axis++) {
     const value = axis === 0 ? command.blockX : axis === 1 ? command.blockY : command.blockZ;

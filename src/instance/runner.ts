@@ -410,16 +410,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
    */
   settleMemory(context: Context): void {
     if (!context.memory.unsettled) return;
-    const record = this.#openRecord(context);
-    const { batch } = record;
-    context.memory.takeMoves((to, from, bytes) => {
-      if (bytes > 0) batch.copy(to, 0, from, 0, bytes);
-      record.retired.push(from);
-      record.retiredBytes += from.bytes;
-    });
-    context.memory.takeFills(this.scheduling.batchOperationsMax, (segment, offset, bytes) =>
-      batch.fill(segment, offset, bytes, 0, 4),
-    );
+    this.#openRecord(context).settleMemory(this.scheduling.batchOperationsMax);
   }
 
   // ---- Completion -----------------------------------------------------------------------------
@@ -463,8 +454,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     if (record.context.lastRecord === record) record.context.lastRecord = null;
     this.#options.budget.release(record.retiredBytes);
     record.retiredBytes = 0;
-    for (const segment of record.retired) segment.destroy();
-    record.retired.length = 0;
+    record.dropRetired();
     this.batchesDone++;
   }
 
@@ -539,13 +529,6 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.#prepared = null;
     record.batch.discard();
     this.#finish(record);
-  }
-
-  /** Charges `bytes` until the batches of the context that are in flight are done. */
-  retireBytes(context: Context, bytes: number): void {
-    const record = context.lastRecord;
-    if (record === null || record.done) this.#options.budget.release(bytes);
-    else record.retiredBytes += bytes;
   }
 
   /** The GPU lost its state: everything in flight ends, and every context fails. */
