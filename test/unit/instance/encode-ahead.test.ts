@@ -53,7 +53,7 @@ describe("encode-ahead", () => {
     expect(turns()).toMatchObject({ turns: 1, prepared: 1 });
     harness.gpu.finishAll();
     expect(harness.slot(0, 0)).toMatchObject({ fence: 2, status: "OK" });
-    expect(harness.gpu.segments[0]?.data[0]).toBe(2);
+    expect(harness.gpu.segments[0]?.data[256]).toBe(2);
   });
 
   it("is off where it is switched off", () => {
