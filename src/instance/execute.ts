@@ -362,6 +362,17 @@ function functionCreate(
   const refused = kernels.checkNew("function", command.function);
   if (refused !== null) return refused;
   if (isComing(context, command.module, job)) return waitForObject(stream);
+  const code = kernels.module(command.module)?.code ?? null;
+  if (code instanceof PtxCode && code.isUndescribed(command.name)) {
+    stream.blocked = "compile";
+    context.compiling++;
+    host.store.describe(code, command.name, () => {
+      if (context.dead || stream.blocked !== "compile" || stream.jobs.peek() !== job) return;
+      host.resume(context, stream, false);
+      host.pump();
+    });
+    return Step.blocked;
+  }
   kernels.addFunction(command.function, command.module, command.name);
   kernels.undeclare("function", command.function, job.admission);
   host.wakeObjectWaiters(context);

@@ -74,15 +74,12 @@ export function foundFault(record: BatchRecord): Failure | null {
   return null;
 }
 
-/** Of several kernels, the one that begins last before the line; functions are none of them. */
+/** Of several kernels, the one that the line is in; they may share functions, which are in none. */
 function kernelAt(entries: readonly PtxEntry[], line: number): string {
   if (entries.length === 1) return entries[0]?.name ?? "";
-  const first = entries[0];
-  const all = first?.code.info?.kernels ?? [];
-  let found: { readonly name: string; readonly line: number } | null = null;
-  for (const each of all)
-    if (each.line <= line && (found === null || each.line > found.line)) found = each;
-  const name = found?.name;
-  if (name !== undefined && entries.some((each) => each.name === name)) return name;
+  let found: PtxEntry | null = null;
+  for (const each of entries)
+    if (each.info.line <= line && line <= each.info.lastLine) found = each;
+  if (found !== null) return found.name;
   return `(one of ${entries.map((each) => each.name).join(", ")})`;
 }

@@ -229,10 +229,24 @@ export class KernelStore {
     this.#runCheck(code, async () => {
       const translator = this.#translator;
       if (translator === null) throw new TranslateError("unsupported", "PTX is not offered");
-      const info = await translator.load(code.id, source);
-      const missing = info.kernels.map((each) => each.unsupported).filter((each) => each !== null);
-      code.log = cutText(missing.map((each) => `${each}\n`).join(""), this.#limits.logBytesMax);
-      code.info = info;
+      code.info = await translator.load(code.id, source);
+    });
+  }
+
+  /** Finds out what a kernel needs; `ready` is called once later. */
+  describe(code: PtxCode, name: string, ready: () => void): void {
+    this.#run(async () => {
+      // Two functions of one name may be made at a time.
+      if (code.isUndescribed(name)) {
+        try {
+          const translator = this.#translator;
+          if (translator === null) throw new TranslateError("unsupported", "PTX is not offered");
+          code.described(name, await translator.describe(code.id, name));
+        } catch (error) {
+          code.described(name, compileFailure(error));
+        }
+      }
+      ready();
     });
   }
 

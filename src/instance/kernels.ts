@@ -171,6 +171,7 @@ export class KernelTable {
     const module = this.#modules.get(moduleHandle) ?? null;
     const found = lookUp(module, moduleHandle, name);
     const failed = "status" in found;
+    if (failed && found.status === Status.NOT_SUPPORTED) this.#note(module, found.text);
     const added: KernelFunction = {
       handle,
       name,
@@ -184,6 +185,13 @@ export class KernelTable {
     this.#store.functions++;
     module?.functions.add(added);
     return added;
+  }
+
+  /** What a kernel lacks is told by the module's log: functions have none. */
+  #note(module: Module | null, text: string): void {
+    if (module === null || module.log.includes(text)) return;
+    if (3 * (module.log.length + text.length + 1) <= this.#limits.logBytesMax)
+      module.log += `${text}\n`;
   }
 
   destroyFunction(handle: number): Failure | null {

@@ -40,6 +40,7 @@ export const stubPtx = (module: StubModule): string => JSON.stringify(module);
 export class StubTranslator implements Translator {
   readonly loaded = new Map<number, StubModule>();
   readonly loads: (string | Uint8Array)[] = [];
+  readonly described: string[] = [];
   readonly emitted: { readonly kernel: string; readonly request: EmitRequest }[] = [];
   closed = false;
   /** While set, answers wait for {@link release}. */
@@ -55,18 +56,7 @@ export class StubTranslator implements Translator {
       version: "8.0",
       target: "sm_75",
       textLength: source.length,
-      kernels: (module.kernels ?? []).map((each) => ({
-        line: 1,
-        params: [],
-        paramBytes: 0,
-        sharedBytes: 0,
-        maxThreads: 1024,
-        block: null,
-        unsupported: null,
-        unsliceable: null,
-        mayFault: false,
-        ...each,
-      })),
+      kernels: (module.kernels ?? []).map((each) => each.name),
       variables: (module.variables ?? []).map((each) => ({
         bytes: each.init?.length ?? 4,
         align: 4,
@@ -77,11 +67,34 @@ export class StubTranslator implements Translator {
     };
   }
 
+  async describe(id: number, kernel: string): Promise<ModuleKernel> {
+    this.described.push(kernel);
+    await this.#turn();
+    return {
+      line: 1,
+      lastLine: 1,
+      params: [],
+      paramBytes: 0,
+      sharedBytes: 0,
+      maxThreads: 1024,
+      block: null,
+      unsupported: null,
+      unsliceable: null,
+      mayFault: false,
+      ...this.#kernel(id, kernel),
+    };
+  }
+
+  #kernel(id: number, name: string): StubKernel {
+    const found = this.loaded.get(id)?.kernels?.find((each) => each.name === name);
+    if (found === undefined) throw new Error(`kernel ${name} of module ${id} is unknown`);
+    return found;
+  }
+
   async emit(id: number, kernel: string, request: EmitRequest): Promise<EmittedText> {
     this.emitted.push({ kernel, request });
     await this.#turn();
-    const found = this.loaded.get(id)?.kernels?.find((each) => each.name === kernel);
-    if (found === undefined) throw new Error(`kernel ${kernel} of module ${id} is unknown`);
+    const found = this.#kernel(id, kernel);
     if (found.fails !== undefined) throw new TranslateError("unsupported", found.fails);
     const globals = found.globals ?? [];
     const pad = (bytes: number): number => Math.ceil(bytes / 16) * 16;

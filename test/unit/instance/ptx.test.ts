@@ -138,11 +138,7 @@ describe("modules in PTX", () => {
     const harness = new PtxHarness();
     const unsupported = "line 41: kernel tensor: mma.sync is not supported";
     await harness.load(0, 0, { kernels: [STORE, { name: "tensor", unsupported }] });
-    expect(harness.moduleQuery(0, 0)).toMatchObject({
-      state: ObjectState.READY,
-      function_count: 2,
-      log: `${unsupported}\n`,
-    });
+    expect(harness.moduleQuery(0, 0)).toMatchObject({ state: ObjectState.READY, log: "" });
     await harness.function(0, 0, 0, "tensor");
     await harness.function(0, 1, 0, "ptxStore");
     await harness.function(0, 2, 0, "absent");
@@ -151,6 +147,14 @@ describe("modules in PTX", () => {
       return statusName(FunctionQueryResponse.decode(view(payload), 0).status);
     });
     expect(states).toEqual(["NOT_SUPPORTED", "OK", "FUNCTION_NOT_FOUND"]);
+    await harness.function(0, 3, 0, "tensor");
+    expect(harness.moduleQuery(0, 0)).toMatchObject({
+      state: ObjectState.READY,
+      function_count: 2,
+      log: `${unsupported}\n`,
+    });
+    // What is not asked for is not looked at, and what is, once.
+    expect(harness.stub.described).toEqual(["tensor", "ptxStore"]);
     expect(harness.error(0).name).toBe("OK");
   });
 
