@@ -10,6 +10,7 @@ import { cpus, totalmem } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { measure, type Result } from "./beside.js";
+import { compare } from "./compare.js";
 import { SHARING, type SharingResult } from "./sharing.js";
 import { SUITES } from "./suites.js";
 
@@ -69,6 +70,13 @@ async function resultsOf(
   return measured;
 }
 
+function writeJson(options: Pick<Options, "json">, report: object): void {
+  if (options.json === undefined) return;
+  const file = resolve(process.env.INIT_CWD ?? ".", options.json);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+}
+
 async function run(name: string, options: Options): Promise<void> {
   const { results, adapter } = await resultsOf(name, options);
   const report = {
@@ -86,11 +94,7 @@ async function run(name: string, options: Options): Promise<void> {
     date: new Date().toISOString(),
     results,
   };
-  if (options.json !== undefined) {
-    const file = resolve(process.env.INIT_CWD ?? ".", options.json);
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
-  }
+  writeJson(options, report);
   if (options.record === true) {
     const file = join(root, `bench/records/${name}.ndjson`);
     mkdirSync(dirname(file), { recursive: true });
@@ -106,15 +110,43 @@ function positive(text: string): number {
   return value;
 }
 
-await new Command("bench")
+function compareCommits(a: string, b: string, options: Options & { suite: string }): void {
+  if (SUITES[options.suite] === undefined)
+    throw new InvalidArgumentError(
+      `suite "${options.suite}" can't be compared: ${Object.keys(SUITES).join(", ")}`,
+    );
+  const found = compare(a, b, options);
+  for (const each of found)
+    process.stdout.write(
+      `${each.name.padEnd(28)} a ${each.a}  b ${each.b}  b/a ${each.change}  z ${each.z}  ${each.verdict}\n`,
+    );
+  writeJson(options, { compared: [a, b], suite: options.suite, results: found });
+}
+
+const program = new Command("bench")
   .description("Measures our path beside plain Dawn in one run, or how guests share a GPU.")
+  .enablePositionalOptions()
+  .addHelpText("after", `\nSuites: ${NAMES.join(", ")}; "bench SUITE --help" lists their options.`);
+program
+  .command("suite", { isDefault: true, hidden: true })
   .argument("<suite>", NAMES.join(", "))
   .option("--json <file>", "write the results there")
   .option("--rounds <n>", "rounds of all measurements", positive, 10)
   .option("--executor <kind>", "dawn, or null for our own overhead alone", "dawn")
-  .option("--quick", "suites about sharing: windows of seconds, for a first look")
+  .option("--quick", "suites about sharing and startup: shorter, for a first look")
   .option("--record", "append the results to bench/records")
-  .action(run)
+  .action(run);
+program
+  .command("compare")
+  .description("tells whether two commits differ: ratios to native of rounds by turns")
+  .argument("<a>", "a commit")
+  .argument("<b>", "another")
+  .option("--suite <name>", "which suite", "latency")
+  .option("--rounds <n>", "runs of each", positive, 10)
+  .option("--executor <kind>", "dawn or null", "dawn")
+  .option("--json <file>", "write the results there")
+  .action(compareCommits);
+await program
   .parseAsync()
   .then(() => process.exit(0))
   .catch((error: unknown) => {

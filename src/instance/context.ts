@@ -95,6 +95,17 @@ export class Context {
     return stream;
   }
 
+  /** Nothing is waited for any more: what was queued is dropped. */
+  unblock(): void {
+    this.events.dropWaiters();
+    this.compiling = 0;
+    this.runnable.clear();
+    for (const stream of this.streams) {
+      stream.blocked = null;
+      stream.listed = false;
+    }
+  }
+
   /** Keeps `bytes` of returned memory charged until the batches in flight are done. */
   retire(bytes: number, budget: MemoryBudget): void {
     const record = this.lastRecord;

@@ -21,6 +21,7 @@ import {
 } from "../protocol/generated/wire.js";
 import type { ContextPages, DeviceTransport, VirtioDevice } from "../vhost-user/device.js";
 import type { Chain } from "../virtqueue/types.js";
+import { type Audit, audit } from "./audit.js";
 import { MemoryBudget } from "./budget.js";
 import { copyRequest, failureResponse, isFailure, writeResponse } from "./chain-io.js";
 import { Context, type ContextError } from "./context.js";
@@ -29,6 +30,7 @@ import { EventQueue } from "./event-queue.js";
 import { EventTotals } from "./events.js";
 import { type Failure, failure } from "./failure.js";
 import { GpuKeeper, type GpuState } from "./gpu-keeper.js";
+import { type GuestStateWriter, writeGuestState } from "./guest-state.js";
 import { type DeviceLog, LogLimiter, type OneShot } from "./host.js";
 import { type GuestViews, HostmemTotals } from "./hostmem.js";
 import { KernelStore } from "./kernel-store.js";
@@ -103,7 +105,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#limited = new LogLimiter(parts.log, parts.nowNs);
     this.limits = parts.limits;
     this.budget = new MemoryBudget(parts.limits.memoryBytesMax);
-    this.#store = new KernelStore(parts.limits, parts.translator);
+    this.#store = new KernelStore(parts.limits, parts.translator, parts.nowNs);
     this.#epoch = this.#randomEpoch();
     this.#events = new EventQueue(() => this.#epoch);
     this.runner = new Runner({
@@ -498,6 +500,34 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#gpu.lost(reason);
   }
 
+  /** Brings the guest state in the G-VMCS up to date. */
+  writeState(writer: GuestStateWriter): void {
+    const transport = this.#transport;
+    const queues = Array.from({ length: VGPU.QUEUE_COUNT }, (_, index) => {
+      return transport?.queue(index)?.position ?? null;
+    });
+    writeGuestState(writer, {
+      epoch: this.#epoch,
+      contexts: this.contexts.values(),
+      queues,
+      memory: transport?.memory ?? { generation: 0, regions: [] },
+      deviceBytes: this.budget.reservedBytes,
+      stagingBytes: this.runner.stagingBytes,
+    });
+  }
+
+  /** What is held for the guest, and whether all counts agree. */
+  audit(): Audit {
+    return audit({
+      contexts: [...this.contexts.values()],
+      budget: this.budget,
+      runner: this.runner,
+      store: this.#store,
+      hostmems: this.#hostmemTotals,
+      events: this.#eventTotals,
+    });
+  }
+
   /** What the device does and holds, as plain JSON. */
   status(): DeviceStatus {
     const gpu: GpuState = this.#gpu.state;
@@ -520,6 +550,8 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
         batches_in_flight: this.runner.inFlight,
         batches_done: this.runner.batchesDone,
         compiling: this.#store.compiling,
+        compile_ns: Math.round(this.#store.compiler.totalNs),
+        staging_bytes: this.runner.stagingBytes,
       },
       turns: this.runner.turnCounts,
       pipelines: this.#store.pipelineCount,

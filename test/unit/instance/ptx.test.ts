@@ -594,6 +594,7 @@ describe("memory of contexts that run PTX", () => {
           expect(harness.read(0, pointer, 1)[0]).toBe(tag);
           expect(harness.read(0, at(pointer, size - 1), 1)[0]).toBe(tag);
         }
+        expect(harness.device.audit().problems).toEqual([]);
         harness.gpu.finishAll();
         expect(harness.device.status().memory.reserved_bytes).toBe(harness.gpu.liveBytes);
         ok(harness.destroyContext(0));
