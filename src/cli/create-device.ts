@@ -89,9 +89,14 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
     },
     limits: { memoryBytesMax: options.memoryLimitBytes ?? DEFAULT_LIMITS.memoryBytesMax },
     log,
-    scheduling: { slicesMin: slicesFromEnvironment() },
+    scheduling: {
+      slicesMin: slicesFromEnvironment(),
+      encodeAhead: process.env.VGPU_PREPARE !== "0",
+    },
     ...(lease === null ? {} : { lease }),
   });
+  // From here on the broker may enter us.
+  lease?.load();
   log.info({ adapter: first.info.adapter, executor: first.kind }, "the GPU is open");
   return device;
 }
@@ -125,9 +130,13 @@ function openLease(options: InstanceOptions, device: () => VgpuDevice | null): G
     ring,
     nowNs,
     timer,
-    busy: () => device()?.runner.busy ?? false,
-    gpuTimeNs: () => device()?.runner.usage.gpuTimeNs ?? 0,
+    busy: () => device()?.runner.wantsGpu ?? false,
+    used: () => {
+      const runner = device()?.runner;
+      return { gpuTimeNs: runner?.usage.gpuTimeNs ?? 0, batches: runner?.batchesDone ?? 0 };
+    },
     controls: (controls) => device()?.applyControls(controls),
+    drop: (reason) => device()?.drop(reason),
   });
   const poller = createPoller();
   poller.unref();
@@ -139,7 +148,5 @@ function openLease(options: InstanceOptions, device: () => VgpuDevice | null): G
     drain(ownBell);
     lease.bell();
   });
-  gvmcs.load();
-  ring();
   return lease;
 }

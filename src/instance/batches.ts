@@ -3,11 +3,13 @@
  * What the instance remembers of a batch that the executor has: whose fences and events complete
  * with it, where its reads go, and what to count.
  */
-import type { Batch } from "../gpu/executor.js";
-import type { Context } from "./context.js";
+import type { Batch, Segment } from "../gpu/executor.js";
+import type { Context, Usage } from "./context.js";
 import { CostMeter } from "./cost.js";
 import type { DeviceEvent } from "./events.js";
+import type { FaultWatch } from "./faults.js";
 import type { GuestViews, Hostmem } from "./hostmem.js";
+import type { Module } from "./kernels.js";
 import type { Job } from "./streams.js";
 
 export class BatchRecord {
@@ -30,6 +32,10 @@ export class BatchRecord {
   readonly cost = new CostMeter();
   /** Device memory that stays charged until this batch is done. */
   retiredBytes = 0;
+  /** Buffers that are destroyed then. */
+  readonly retired: Segment[] = [];
+  /** Modules whose kernels may have faulted in it. */
+  readonly faults = new Map<Module, FaultWatch>();
   /** Called when it is done and its cost was learned, unless the GPU was lost. */
   readonly waiters: (() => void)[] = [];
   /** A read whose target was unmapped when the data arrived. */
@@ -39,6 +45,15 @@ export class BatchRecord {
     this.sequence = sequence;
     this.context = context;
     this.batch = batch;
+  }
+
+  /** Counts what it did. */
+  charge(usage: Usage, gpuTimeNs: number): void {
+    usage.gpuTimeNs += gpuTimeNs;
+    usage.launches += this.launches;
+    usage.copies += this.copies;
+    usage.bytesToDevice += this.bytesToDevice;
+    usage.bytesFromDevice += this.bytesFromDevice;
   }
 
   /** Bytes that were copied so far, for the limit. */

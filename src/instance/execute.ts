@@ -17,15 +17,18 @@ import type {
   WriteInlineCommand,
 } from "../command/types.js";
 import type { Executor } from "../gpu/executor.js";
-import { ObjectState, Status, VGPU } from "../protocol/generated/wire.js";
+import { ModuleFormat, ObjectState, Status, VGPU } from "../protocol/generated/wire.js";
 import { type BatchRecord, type ReadGate, ReadTarget } from "./batches.js";
 import type { Context } from "./context.js";
 import { type Failure, failure, unknownHandle } from "./failure.js";
 import type { Hostmem } from "./hostmem.js";
+import { PtxCode } from "./kernel-code.js";
 import type { KernelStore } from "./kernel-store.js";
+import type { Module } from "./kernels.js";
 import { launch } from "./launch.js";
 import type { SchedulingLimits } from "./limits.js";
 import type { Job, Stream } from "./streams.js";
+import { type InitialBytes, placeVariables } from "./variables.js";
 
 /** What became of a command. */
 export const Step = {
@@ -52,6 +55,10 @@ export interface ExecuteHost extends ReadGate {
   open(context: Context, stream: Stream, job: Job): BatchRecord;
   resume(context: Context, stream: Stream, advance: boolean): void;
   wakeObjectWaiters(context: Context): void;
+  /** Moves and zeroes memory that was just allocated, ahead of what comes next. */
+  settleMemory(context: Context): void;
+  /** The module goes: looks for faults of its kernels in the batch that is being made. */
+  readFaults(module: Module): void;
   pump(): void;
   /** A kernel would be sliced if it could be: tells the operator. */
   unsliceable(context: Context, kernel: string, reason: string): void;
@@ -85,13 +92,31 @@ export function executeCommand(
     case "moduleLoad":
       return moduleLoad(host, context, stream, job, command);
     case "moduleUnload":
-      return moduleUnload(context, stream, job, command);
+      return moduleUnload(host, context, stream, job, command);
     case "functionCreate":
       return functionCreate(host, context, stream, job, command);
     case "functionDestroy":
       return functionDestroy(context, stream, job, command);
     case "nop":
       return Step.done;
+  }
+}
+
+/**
+ * Whether a command may be encoded before the GPU is ours: all that it does waits for the submission
+ * of its batch. Copies between host and device do not: they go in parts, and straight to the queue.
+ */
+export function encodesAhead(command: DeviceCommand): boolean {
+  switch (command.kind) {
+    case "launch":
+    case "fill":
+    case "copyDevice":
+    case "eventRecord":
+    case "eventWait":
+    case "nop":
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -234,24 +259,23 @@ function moduleLoad(
   command: ModuleLoadCommand,
 ): Step | Failure {
   const { kernels } = context;
+  // The code is checked, and this is its second time here: see below.
+  const loading = kernels.module(command.module);
+  if (loading !== undefined && loading.loader === job)
+    return finishLoad(host, context, stream, job, loading);
   const refused = kernels.checkNew("module", command.module);
   if (refused !== null) return refused;
-  const bytes = Buffer.byteLength(command.code);
+  if (command.format !== ModuleFormat.WGSL) context.memory.dense = true;
+  const bytes = command.codeBytes;
   const label = `module ${command.module}`;
   const ready = (): void => {
     if (context.dead) return;
-    kernels.moduleChecked(module);
-    settled();
     // The context may have failed in between: then the job is gone.
     if (stream.blocked === "compile" && stream.jobs.peek() === job)
-      host.resume(context, stream, true);
+      host.resume(context, stream, false);
     host.pump();
   };
-  const settled = (): void => {
-    kernels.undeclare("module", command.module, job.admission);
-    host.wakeObjectWaiters(context);
-  };
-  const code = host.store.load(command.code, bytes, label, ready);
+  const code = host.store.load(command, label, ready);
   const failed = code.kind === "error" ? code : null;
   const module = kernels.addModule(
     command.module,
@@ -260,22 +284,66 @@ function moduleLoad(
     failed,
   );
   if (code.kind !== "error" && !code.checked) {
+    module.loader = job;
     stream.blocked = "compile";
     context.compiling++;
     return Step.blocked;
   }
-  if (failed === null) kernels.moduleChecked(module);
-  settled();
+  return finishLoad(host, context, stream, job, module);
+}
+
+/** The module's code is checked, or was refused: gives its variables their place. */
+function finishLoad(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  module: Module,
+): Step {
+  const { kernels, memory } = context;
+  const { code } = module;
+  module.loader = null;
+  kernels.undeclare("module", module.handle, job.admission);
+  kernels.moduleChecked(module);
+  if (code instanceof PtxCode && code.info !== null) {
+    const label = `module ${module.handle}`;
+    const placed = placeVariables(memory, code.info, code.checkedAccess, label);
+    if ("kind" in placed) {
+      kernels.moduleRefused(module, placed);
+    } else {
+      module.variables = placed.variables;
+      host.settleMemory(context);
+      if (placed.initial !== null) writeInitial(host, context, stream, job, placed.initial);
+    }
+  }
+  host.wakeObjectWaiters(context);
   return Step.done;
 }
 
+function writeInitial(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  { pointer, bytes }: InitialBytes,
+): void {
+  const entry = context.memory.resolve(pointer.segment, pointer.offset, bytes.length);
+  if (entry === null) throw new Error("the variables of a module have no memory");
+  const record = host.open(context, stream, job);
+  record.batch.write(entry.segment, pointer.offset, [bytes]);
+  record.bytesToDevice += bytes.length;
+}
+
 function moduleUnload(
+  host: ExecuteHost,
   context: Context,
   stream: Stream,
   job: Job,
   command: ModuleUnloadCommand,
 ): Step | Failure {
   if (isComing(context, command.module, job)) return waitForObject(stream);
+  const module = context.kernels.module(command.module);
+  if (module !== undefined) host.readFaults(module);
   return context.kernels.unloadModule(command.module) ?? Step.done;
 }
 

@@ -9,8 +9,11 @@
  */
 import { ObjectState, Status } from "../protocol/generated/wire.js";
 import { type Failure, failure, unknownHandle } from "./failure.js";
-import type { KernelEntry, KernelStore, ModuleCode } from "./kernel-store.js";
+import type { Entry, ModuleCode } from "./kernel-code.js";
+import type { KernelStore } from "./kernel-store.js";
 import type { InstanceLimits } from "./limits.js";
+import type { Job } from "./streams.js";
+import type { PlacedVariables } from "./variables.js";
 
 export interface Module {
   readonly handle: number;
@@ -20,6 +23,10 @@ export interface Module {
   state: ObjectState;
   status: Status;
   log: string;
+  /** The job whose command loads it, until its code was checked. */
+  loader: Job | null;
+  /** PTX: its variables, once they have their place in the context's memory. */
+  variables: PlacedVariables | null;
   readonly functions: Set<KernelFunction>;
 }
 
@@ -31,7 +38,7 @@ export interface KernelFunction {
   readonly status: Status;
   /** Why it failed, for the launch that names it. */
   readonly text: string;
-  readonly entry: KernelEntry | null;
+  readonly entry: Entry | null;
 }
 
 type ObjectKind = "module" | "function";
@@ -124,6 +131,8 @@ export class KernelTable {
       state: refused === null ? ObjectState.PENDING : ObjectState.FAILED,
       status: refused === null ? Status.OK : refused.status,
       log: refused === null ? "" : refused.text,
+      loader: null,
+      variables: null,
       functions: new Set(),
     };
     this.#modules.set(handle, module);
@@ -134,9 +143,17 @@ export class KernelTable {
   moduleChecked(module: Module): void {
     const { code } = module;
     if (code === null) return;
-    module.state = code.info === null ? ObjectState.FAILED : ObjectState.READY;
+    module.state = code.valid ? ObjectState.READY : ObjectState.FAILED;
     module.status = code.status;
     module.log = code.log;
+  }
+
+  /** Its variables have no place: the code is right, but the module can't be used. */
+  moduleRefused(module: Module, why: Failure): void {
+    this.#dropModule(module);
+    module.state = ObjectState.FAILED;
+    module.status = why.status;
+    module.log = why.text;
   }
 
   unloadModule(handle: number): Failure | null {
@@ -188,14 +205,15 @@ export class KernelTable {
   }
 
   #dropModule(module: Module): void {
+    module.variables?.free();
     if (module.code !== null) this.#store.release(module.code, module.codeBytes);
     module.code = null;
   }
 }
 
-function lookUp(module: Module | null, handle: number, name: string): KernelEntry | Failure {
+function lookUp(module: Module | null, handle: number, name: string): Entry | Failure {
   if (module === null) return unknownHandle("module", handle);
-  if (module.code === null || module.code.info === null) {
+  if (module.code === null || !module.code.valid) {
     const status = module.status === Status.OK ? Status.MODULE_INVALID : module.status;
     return failure(status, `module ${handle} has failed, it has no function ${name}`, 0, 0, handle);
   }

@@ -43,6 +43,8 @@ export interface InstanceLimits {
   readonly pipelinesMax: number;
   /** Compilations at a time, whole instance. */
   readonly compilesMax: number;
+  /** WGSL that a kernel in PTX may become, UTF-16 code units. */
+  readonly emittedLengthMax: number;
 }
 
 const KIB = 1024;
@@ -65,7 +67,7 @@ export const DEFAULT_LIMITS: InstanceLimits = {
   allocationsMax: 256 * KIB,
   segmentBytesFirst: 8 * MIB,
   segmentBytesOwn: 16 * MIB,
-  codeBytesMax: 2 * MIB,
+  codeBytesMax: 4 * MIB,
   // A syntax tree takes a hundred times the memory of its text.
   codeBytesTotalMax: 16 * MIB,
   modulesTotalMax: 8192,
@@ -74,6 +76,7 @@ export const DEFAULT_LIMITS: InstanceLimits = {
   logBytesMax: 16 * KIB,
   pipelinesMax: 1024,
   compilesMax: 2,
+  emittedLengthMax: 4 * MIB,
 };
 
 /** How work is cut up; not seen by guests. */
@@ -92,6 +95,8 @@ export interface SchedulingLimits {
    * several has so much for each, up to a few.
    */
   readonly watchdogNs: number;
+  /** Whether a batch is encoded when a turn is near, before it has come. */
+  readonly encodeAhead: boolean;
   /** Commands of one stream before the next stream of the context has its turn. */
   readonly streamTurnCommands: number;
   /** Chains taken from one ring in one turn of the event loop. */
@@ -105,9 +110,21 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
   batchNsMax: 10e6,
   slicesMin: 0,
   watchdogNs: 2e9,
+  encodeAhead: true,
   streamTurnCommands: 64,
   drainChainsMax: 256,
 };
+
+/** The shortest batch: below, what a batch costs beside its work counts. */
+const BATCH_NS_MIN = 1e6;
+
+/**
+ * Expected GPU time of a batch of one that takes turns of `sliceNs`. Two are in flight, one of them
+ * running: so an entry that had no end is over within a slice when another guest wants the GPU.
+ */
+export function batchNsOf(sliceNs: number, batchNsMax: number): number {
+  return Math.min(batchNsMax, Math.max(BATCH_NS_MIN, sliceNs / 2));
+}
 
 /** Largest grid dimension: CUDA's for x. Larger than the GPU's own, for launches can be sliced. */
 export const GRID_MAX = 2 ** 31 - 1;

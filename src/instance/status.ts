@@ -5,6 +5,7 @@ import { Status, statusName } from "../protocol/generated/wire.js";
 import type { Context, Usage } from "./context.js";
 import { type CursorStatus, contextCursors } from "./cursor.js";
 import type { GpuState } from "./gpu-keeper.js";
+import type { TurnCounts } from "./turns.js";
 
 export interface UsageStatus {
   readonly gpu_time_ns: number;
@@ -63,6 +64,8 @@ export interface DeviceStatus {
     readonly batches_done: number;
     readonly compiling: number;
   };
+  /** How turns on the GPU began. */
+  readonly turns: TurnCounts;
   readonly pipelines: number;
   readonly code_bytes: number;
   /** Kernels whose launches run whole however long they are, the last ones noticed. */

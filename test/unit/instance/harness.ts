@@ -47,7 +47,7 @@ import {
   VGPU,
 } from "../../../src/protocol/generated/wire.js";
 import { type DevicePointer, pointerFromBigInt } from "../../../src/protocol/pointer.js";
-import type { DeviceTransport } from "../../../src/vhost-user/device.js";
+import type { ContextJournal, DeviceTransport } from "../../../src/vhost-user/device.js";
 import type { Chain, Virtqueue } from "../../../src/virtqueue/types.js";
 import { MemoryExecutor, type MemoryExecutorOptions } from "../../support/memory-executor.js";
 
@@ -238,11 +238,15 @@ export class Harness {
     this.attach();
   }
 
+  /** What outlives the device, if the test gave one. */
+  journal: ContextJournal | null = null;
+
   attach(): void {
     const transport: DeviceTransport = {
       memory: this.memory as unknown as GuestMemory,
       queue: (index) => this.queues[index] ?? null,
       features: 0n,
+      journal: this.journal,
       notifyConfigChange: () => false,
     };
     this.device.attach(transport);
