@@ -25,6 +25,9 @@ import { createLogger } from "../telemetry/log.js";
 import { UsageError } from "./common.js";
 import type { ExecutorKind, InstanceOptions } from "./instance-options.js";
 
+/** Time between two checks of the books. */
+const CHECK_NS = 50e6;
+
 /** Opens the executor; its module is loaded only then. Rejects with ExecutorError. */
 export async function openExecutor(kind: ExecutorKind): Promise<Executor> {
   switch (kind) {
@@ -95,10 +98,24 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
     },
     ...(lease === null ? {} : { lease }),
   });
+  if (process.env.VGPU_CHECK === "1") checkNowAndThen(device);
   // From here on the broker may enter us.
   lease?.load();
+  process.on("uncaughtExceptionMonitor", () => lease?.abort());
   log.info({ adapter: first.info.adapter, executor: first.kind }, "the GPU is open");
   return device;
+}
+
+/** VGPU_CHECK: ends the process when its books do not agree; for tests and for finding mistakes. */
+function checkNowAndThen(device: VgpuDevice): void {
+  const timer = realTimers.create();
+  timer.unref();
+  const check = (): void => {
+    const { problems } = device.audit();
+    if (problems.length > 0) throw new Error(`the books do not agree: ${problems.join("; ")}`);
+    timer.arm(CHECK_NS, check);
+  };
+  timer.arm(CHECK_NS, check);
 }
 
 /** VGPU_SLICES: every launch in at least so many slices, so that their cost can be measured. */
@@ -137,6 +154,7 @@ function openLease(options: InstanceOptions, device: () => VgpuDevice | null): G
     },
     controls: (controls) => device()?.applyControls(controls),
     drop: (reason) => device()?.drop(reason),
+    publish: () => device()?.writeState(gvmcs),
   });
   const poller = createPoller();
   poller.unref();

@@ -5,6 +5,7 @@
  */
 import { VGPU } from "../protocol/generated/wire.js";
 import type { BatchRecord } from "./batches.js";
+import type { MemoryBudget } from "./budget.js";
 import { EventTable, type EventTotals } from "./events.js";
 import type { Failure } from "./failure.js";
 import { HostmemTable, type HostmemTotals } from "./hostmem.js";
@@ -92,6 +93,24 @@ export class Context {
     const stream = this.streams[index];
     if (stream === undefined) throw new RangeError(`stream ${index} does not exist`);
     return stream;
+  }
+
+  /** Nothing is waited for any more: what was queued is dropped. */
+  unblock(): void {
+    this.events.dropWaiters();
+    this.compiling = 0;
+    this.runnable.clear();
+    for (const stream of this.streams) {
+      stream.blocked = null;
+      stream.listed = false;
+    }
+  }
+
+  /** Keeps `bytes` of returned memory charged until the batches in flight are done. */
+  retire(bytes: number, budget: MemoryBudget): void {
+    const record = this.lastRecord;
+    if (record === null || record.done) budget.release(bytes);
+    else record.retiredBytes += bytes;
   }
 
   /** Whether queued work can go on without the guest's doing. */

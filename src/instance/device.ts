@@ -9,6 +9,7 @@ import type { ContextCreateRequest, DecodeError } from "../command/types.js";
 import type { Executor, ExecutorInfo } from "../gpu/executor.js";
 import { crashPoint } from "../io/crash-points.js";
 import type { GuestAddress } from "../io/guest-memory.js";
+import type { Translator } from "../kernel/translator/index.js";
 import {
   Config,
   RequestHeader,
@@ -20,6 +21,7 @@ import {
 } from "../protocol/generated/wire.js";
 import type { ContextPages, DeviceTransport, VirtioDevice } from "../vhost-user/device.js";
 import type { Chain } from "../virtqueue/types.js";
+import { type Audit, audit } from "./audit.js";
 import { MemoryBudget } from "./budget.js";
 import { copyRequest, failureResponse, isFailure, writeResponse } from "./chain-io.js";
 import { Context, type ContextError } from "./context.js";
@@ -28,6 +30,7 @@ import { EventQueue } from "./event-queue.js";
 import { EventTotals } from "./events.js";
 import { type Failure, failure } from "./failure.js";
 import { GpuKeeper, type GpuState } from "./gpu-keeper.js";
+import { type GuestStateWriter, writeGuestState } from "./guest-state.js";
 import { type DeviceLog, LogLimiter, type OneShot } from "./host.js";
 import { type GuestViews, HostmemTotals } from "./hostmem.js";
 import { KernelStore } from "./kernel-store.js";
@@ -45,6 +48,8 @@ export interface DeviceParts {
   /** Makes another GPU after a lost one; null if that is not possible. */
   readonly reopen: (() => Promise<Executor>) | null;
   readonly limits: InstanceLimits;
+  /** The compiler of PTX; null if that is not offered. */
+  readonly translator: Translator | null;
   readonly scheduling: SchedulingLimits;
   readonly nowNs: () => number;
   /** Uniform u32, not known to guests. */
@@ -100,7 +105,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#limited = new LogLimiter(parts.log, parts.nowNs);
     this.limits = parts.limits;
     this.budget = new MemoryBudget(parts.limits.memoryBytesMax);
-    this.#store = new KernelStore(parts.limits);
+    this.#store = new KernelStore(parts.limits, parts.translator, parts.nowNs);
     this.#epoch = this.#randomEpoch();
     this.#events = new EventQueue(() => this.#epoch);
     this.runner = new Runner({
@@ -131,6 +136,10 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   // ---- VirtioDevice ---------------------------------------------------------------------------
 
+  get ptx(): boolean {
+    return this.#store.ptx;
+  }
+
   get busy(): boolean {
     return this.runner.busy;
   }
@@ -146,7 +155,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       control_request_bytes_max: VGPU.CONTROL_REQUEST_BYTES_MAX,
       submit_bytes_max: VGPU.SUBMIT_BYTES_MAX,
       hostmem_entries_max: VGPU.HOSTMEM_ENTRIES_MAX,
-      capabilities: capabilityBits(this.info),
+      capabilities: capabilityBits(this.info, this.ptx),
     });
     into.set(bytes.subarray(offset, offset + into.length));
   }
@@ -264,7 +273,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       limits: this.limits,
       label: `context ${id}`,
       seed: this.#parts.randomU32(),
-      retire: (bytes) => this.runner.retireBytes(context, bytes),
+      retire: (bytes) => context.retire(bytes, this.budget),
       reclaim: () => this.#reclaim(),
     });
     const context = new Context({
@@ -491,6 +500,34 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#gpu.lost(reason);
   }
 
+  /** Brings the guest state in the G-VMCS up to date. */
+  writeState(writer: GuestStateWriter): void {
+    const transport = this.#transport;
+    const queues = Array.from({ length: VGPU.QUEUE_COUNT }, (_, index) => {
+      return transport?.queue(index)?.position ?? null;
+    });
+    writeGuestState(writer, {
+      epoch: this.#epoch,
+      contexts: this.contexts.values(),
+      queues,
+      memory: transport?.memory ?? { generation: 0, regions: [] },
+      deviceBytes: this.budget.reservedBytes,
+      stagingBytes: this.runner.stagingBytes,
+    });
+  }
+
+  /** What is held for the guest, and whether all counts agree. */
+  audit(): Audit {
+    return audit({
+      contexts: [...this.contexts.values()],
+      budget: this.budget,
+      runner: this.runner,
+      store: this.#store,
+      hostmems: this.#hostmemTotals,
+      events: this.#eventTotals,
+    });
+  }
+
   /** What the device does and holds, as plain JSON. */
   status(): DeviceStatus {
     const gpu: GpuState = this.#gpu.state;
@@ -513,6 +550,8 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
         batches_in_flight: this.runner.inFlight,
         batches_done: this.runner.batchesDone,
         compiling: this.#store.compiling,
+        compile_ns: Math.round(this.#store.compiler.totalNs),
+        staging_bytes: this.runner.stagingBytes,
       },
       turns: this.runner.turnCounts,
       pipelines: this.#store.pipelineCount,

@@ -270,9 +270,13 @@ function moduleLoad(
   const label = `module ${command.module}`;
   const ready = (): void => {
     if (context.dead) return;
-    // The context may have failed in between: then the job is gone.
-    if (stream.blocked === "compile" && stream.jobs.peek() === job)
+    if (stream.blocked === "compile" && stream.jobs.peek() === job) {
       host.resume(context, stream, false);
+    } else {
+      // The context has failed in between, and the job is gone.
+      kernels.undeclare("module", command.module, job.admission);
+      kernels.moduleChecked(module);
+    }
     host.pump();
   };
   const code = host.store.load(command, label, ready);
@@ -358,6 +362,17 @@ function functionCreate(
   const refused = kernels.checkNew("function", command.function);
   if (refused !== null) return refused;
   if (isComing(context, command.module, job)) return waitForObject(stream);
+  const code = kernels.module(command.module)?.code ?? null;
+  if (code instanceof PtxCode && code.isUndescribed(command.name)) {
+    stream.blocked = "compile";
+    context.compiling++;
+    host.store.describe(code, command.name, () => {
+      if (context.dead || stream.blocked !== "compile" || stream.jobs.peek() !== job) return;
+      host.resume(context, stream, false);
+      host.pump();
+    });
+    return Step.blocked;
+  }
   kernels.addFunction(command.function, command.module, command.name);
   kernels.undeclare("function", command.function, job.admission);
   host.wakeObjectWaiters(context);

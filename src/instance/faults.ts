@@ -14,7 +14,7 @@ import type { BatchRecord } from "./batches.js";
 import { type Failure, failure } from "./failure.js";
 import type { PtxEntry } from "./kernel-code.js";
 import type { Module } from "./kernels.js";
-import { FAULT_BYTES, FAULT_VARIABLE, type Symbol } from "./variables.js";
+import { FAULT_BYTES, FAULT_VARIABLE, type PlacedSymbol } from "./variables.js";
 
 const CODES: readonly { readonly status: Failure["status"]; readonly text: string }[] = [
   { status: Status.INTERNAL, text: "" },
@@ -26,7 +26,7 @@ const CODES: readonly { readonly status: Failure["status"]; readonly text: strin
 
 /** The fault words of one module in one batch, and the kernels that may have written them. */
 export interface FaultWatch {
-  readonly symbol: Symbol;
+  readonly symbol: PlacedSymbol;
   readonly entries: PtxEntry[];
   readonly words: Uint8Array;
 }
@@ -74,15 +74,12 @@ export function foundFault(record: BatchRecord): Failure | null {
   return null;
 }
 
-/** Of several kernels, the one that begins last before the line; functions are none of them. */
+/** Of several kernels, the one that the line is in; they may share functions, which are in none. */
 function kernelAt(entries: readonly PtxEntry[], line: number): string {
   if (entries.length === 1) return entries[0]?.name ?? "";
-  const first = entries[0];
-  const all = first?.code.info?.kernels ?? [];
-  let found: { readonly name: string; readonly line: number } | null = null;
-  for (const each of all)
-    if (each.line <= line && (found === null || each.line > found.line)) found = each;
-  const name = found?.name;
-  if (name !== undefined && entries.some((each) => each.name === name)) return name;
+  let found: PtxEntry | null = null;
+  for (const each of entries)
+    if (each.info.line <= line && line <= each.info.lastLine) found = each;
+  if (found !== null) return found.name;
   return `(one of ${entries.map((each) => each.name).join(", ")})`;
 }

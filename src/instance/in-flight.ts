@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The batches that the GPU has, in order, and how long it will be busy with them. */
+import { VGPU } from "../protocol/generated/wire.js";
 import type { BatchRecord } from "./batches.js";
 import type { SchedulingLimits } from "./limits.js";
+
+/** Parts of copies end at the granularity of allocations, wherever they begin. */
+const STAGING_BYTES_MIN = 2 * VGPU.ALLOCATION_ALIGN;
 
 export class InFlight {
   readonly #records: BatchRecord[] = [];
@@ -25,6 +29,13 @@ export class InFlight {
     if (index < 0) return;
     this.#records.splice(index, 1);
     this.lastDoneNs = nowNs;
+  }
+
+  /** Bytes of copies between host and device. */
+  get stagingBytes(): number {
+    let bytes = 0;
+    for (const record of this.#records) bytes += record.bytes;
+    return bytes;
   }
 
   all(): BatchRecord[] {
@@ -56,9 +67,13 @@ export class InFlight {
     return Math.max(0, this.expectedNs - Math.max(0, ranNs));
   }
 
-  /** One long batch running and one waiting keep the GPU busy; more would only delay others. */
-  hasRoom({ batchesInFlightMax, batchNsMax }: SchedulingLimits): boolean {
+  /** Whether another batch may be made, by how many there are and what they copy. */
+  hasRoom({ batchesInFlightMax, batchNsMax, stagingBytesMax }: SchedulingLimits): boolean {
     if (this.length >= batchesInFlightMax) return false;
+    const { stagingBytes } = this;
+    // A rest that holds no part of a copy is no room.
+    if (stagingBytes > 0 && stagingBytesMax - stagingBytes < STAGING_BYTES_MIN) return false;
+    // One long batch running and one waiting keep the GPU busy; more would only delay others.
     return this.length < 2 || this.expectedNs < 1.5 * batchNsMax;
   }
 }

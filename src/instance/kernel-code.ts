@@ -4,7 +4,11 @@
  * reflected here; of PTX we keep what the translator tells, and the text stays with it.
  */
 import { ExecutorError, type Pipeline } from "../gpu/executor.js";
-import type { ModuleKernel, TranslatedModule, TranslateReason } from "../kernel/translator/index.js";
+import type {
+  ModuleKernel,
+  TranslatedModule,
+  TranslateReason,
+} from "../kernel/translator/index.js";
 import { TranslateError } from "../kernel/translator/index.js";
 import type { EntryInfo, ModuleInfo } from "../kernel/wgsl/index.js";
 import { findEntry, WgslError, whyUnsliceable } from "../kernel/wgsl/index.js";
@@ -88,12 +92,24 @@ export class PtxCode extends Code {
   /** Whether its kernels detect bad addresses. */
   readonly checkedAccess: boolean;
   info: TranslatedModule | null = null;
-  readonly #entries = new Map<string, PtxEntry>();
+  readonly #entries = new Map<string, PtxEntry | Failure>();
 
   constructor(key: string, length: number, id: number, checkedAccess: boolean) {
     super(key, length);
     this.id = id;
     this.checkedAccess = checkedAccess;
+  }
+
+  /** Whether the kernel exists and the translator was not asked about it yet. */
+  isUndescribed(name: string): boolean {
+    return !this.#entries.has(name) && this.info?.kernels.includes(name) === true;
+  }
+
+  /** What the translator said of a kernel. */
+  described(name: string, kernel: ModuleKernel | Failure): void {
+    if ("kind" in kernel) this.#entries.set(name, kernel);
+    else if (kernel.unsupported === null) this.#entries.set(name, new PtxEntry(this, kernel));
+    else this.#entries.set(name, failure(Status.NOT_SUPPORTED, kernel.unsupported));
   }
 
   get valid(): boolean {
@@ -104,20 +120,13 @@ export class PtxCode extends Code {
     return this.info?.kernels.length ?? 0;
   }
 
-  entries(): Iterable<Entry> {
-    return this.#entries.values();
+  *entries(): Iterable<Entry> {
+    for (const entry of this.#entries.values()) if (entry instanceof PtxEntry) yield entry;
   }
 
   entry(name: string): Entry | Failure {
     const known = this.#entries.get(name);
-    if (known !== undefined) return known;
-    const kernel = this.info?.kernels.find((each) => each.name === name);
-    if (kernel === undefined)
-      return failure(Status.FUNCTION_NOT_FOUND, `the module has no kernel ${name}`);
-    if (kernel.unsupported !== null) return failure(Status.NOT_SUPPORTED, kernel.unsupported);
-    const made = new PtxEntry(this, kernel);
-    this.#entries.set(name, made);
-    return made;
+    return known ?? failure(Status.FUNCTION_NOT_FOUND, `the module has no kernel ${name}`);
   }
 }
 

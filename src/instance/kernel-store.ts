@@ -15,10 +15,12 @@ import type { EmitRequest, Translator } from "../kernel/translator/index.js";
 import { TranslateError } from "../kernel/translator/index.js";
 import { reflectModule, rewriteKernel, SLICE_LAYOUT } from "../kernel/wgsl/index.js";
 import { ModuleFormat, Status } from "../protocol/generated/wire.js";
+import { CompileBudget } from "./compile-budget.js";
 import { KernelCost } from "./cost.js";
 import { type Failure, failure } from "./failure.js";
 import {
   compileFailure,
+  type Entry,
   type ModuleCode,
   PtxCode,
   type PtxEntry,
@@ -38,6 +40,9 @@ export class KernelStore {
   /** Null if modules in PTX are not offered. */
   readonly #translator: Translator | null;
   #translations = 0;
+  readonly #nowNs: () => number;
+  /** Compiler time of the guest. */
+  readonly compiler: CompileBudget;
   readonly #codes = new Map<string, ModuleCode>();
   /** Codes without references, the oldest first. */
   readonly #idle = new Set<ModuleCode>();
@@ -53,9 +58,11 @@ export class KernelStore {
   /** Functions that exist, over all contexts. */
   functions = 0;
 
-  constructor(limits: InstanceLimits, translator: Translator | null) {
+  constructor(limits: InstanceLimits, translator: Translator | null, nowNs: () => number) {
     this.#limits = limits;
     this.#translator = translator;
+    this.#nowNs = nowNs;
+    this.compiler = new CompileBudget(limits, nowNs);
   }
 
   /** Whether modules in PTX are offered. */
@@ -104,6 +111,7 @@ export class KernelStore {
       return failure(Status.QUOTA, text, total, codeBytesTotalMax);
     }
     const code = this.#code(command, label);
+    if (code.kind === "error") return code;
     code.references++;
     this.#idle.delete(code);
     this.codeBytes += bytes;
@@ -129,12 +137,14 @@ export class KernelStore {
   }
 
   /** The code that a command brings: known, or new and about to be checked. */
-  #code(command: ModuleLoadCommand, label: string): ModuleCode {
+  #code(command: ModuleLoadCommand, label: string): ModuleCode | Failure {
     const { format, checked } = command;
     const source = format === ModuleFormat.FATBIN ? command.image : command.code;
     const key = format === ModuleFormat.WGSL ? command.code : ptxKey(source, checked);
     const known = this.#codes.get(key);
     if (known !== undefined) return known;
+    const refused = this.compiler.refuse(label);
+    if (refused !== null) return refused;
     const code =
       format === ModuleFormat.WGSL
         ? new WgslCode(command.code)
@@ -150,6 +160,8 @@ export class KernelStore {
   ptxVariant(entry: PtxEntry, key: string, costKey: string, request: () => EmitRequest): Variant {
     let variant = entry.variants.get(key);
     if (variant === undefined) {
+      const refused = this.compiler.refuse(entry.name);
+      if (refused !== null) return refusedVariant(entry, key, refused);
       let cost = entry.cost.get(costKey);
       if (cost === undefined) {
         cost = new KernelCost();
@@ -175,6 +187,8 @@ export class KernelStore {
     const key = sliceEntry ? wholeKey + SLICED : wholeKey;
     let variant = entry.variants.get(key);
     if (variant === undefined) {
+      const refused = this.compiler.refuse(entry.name);
+      if (refused !== null) return refusedVariant(entry, key, refused);
       const other = sliceEntry ? wholeKey : wholeKey + SLICED;
       variant = new Variant(entry, key, entry.variants.get(other)?.cost);
       entry.variants.set(key, variant);
@@ -230,6 +244,23 @@ export class KernelStore {
       const translator = this.#translator;
       if (translator === null) throw new TranslateError("unsupported", "PTX is not offered");
       code.info = await translator.load(code.id, source);
+    });
+  }
+
+  /** Finds out what a kernel needs; `ready` is called once later. */
+  describe(code: PtxCode, name: string, ready: () => void): void {
+    this.#run(async () => {
+      // Two functions of one name may be made at a time.
+      if (code.isUndescribed(name)) {
+        try {
+          const translator = this.#translator;
+          if (translator === null) throw new TranslateError("unsupported", "PTX is not offered");
+          code.described(name, await translator.describe(code.id, name));
+        } catch (error) {
+          code.described(name, compileFailure(error));
+        }
+      }
+      ready();
     });
   }
 
@@ -326,12 +357,21 @@ export class KernelStore {
       return;
     }
     this.#running++;
+    const beganNs = this.#nowNs();
     void compile().finally(() => {
+      this.compiler.charge(Math.max(0, this.#nowNs() - beganNs));
       this.#running--;
       const next = this.#waiting.shift();
       if (next !== undefined) this.#run(next);
     });
   }
+}
+
+/** One that is not kept: the next launch asks again. */
+function refusedVariant(entry: Entry, key: string, why: Failure): Variant {
+  const variant = new Variant(entry, key);
+  variant.failed = why;
+  return variant;
 }
 
 /** Equal for equal modules in PTX: they are too long to be keys themselves. */

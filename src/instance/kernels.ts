@@ -7,6 +7,7 @@
  * was executed. A command of another stream that names a declared object waits for it; one that
  * names nothing fails. Only creations admitted earlier count, so that nothing waits for itself.
  */
+import type { DeviceCommand } from "../command/types.js";
 import { ObjectState, Status } from "../protocol/generated/wire.js";
 import { type Failure, failure, unknownHandle } from "./failure.js";
 import type { Entry, ModuleCode } from "./kernel-code.js";
@@ -67,12 +68,34 @@ export class KernelTable {
     return this.#functions.size;
   }
 
+  /** Modules with code, and its bytes. */
+  get loadedModules(): number {
+    let count = 0;
+    for (const { code } of this.#modules.values()) if (code !== null) count++;
+    return count;
+  }
+
+  get codeBytes(): number {
+    let bytes = 0;
+    for (const each of this.#modules.values()) if (each.code !== null) bytes += each.codeBytes;
+    return bytes;
+  }
+
   module(handle: number): Module | undefined {
     return this.#modules.get(handle);
   }
 
   function(handle: number): KernelFunction | undefined {
     return this.#functions.get(handle);
+  }
+
+  /** Declares what these commands create. */
+  declareAll(commands: readonly DeviceCommand[], admission: number): void {
+    for (const command of commands) {
+      if (command.kind === "moduleLoad") this.declare("module", command.module, admission);
+      else if (command.kind === "functionCreate")
+        this.declare("function", command.function, admission);
+    }
   }
 
   declare(kind: ObjectKind, handle: number, admission: number): void {
@@ -171,6 +194,7 @@ export class KernelTable {
     const module = this.#modules.get(moduleHandle) ?? null;
     const found = lookUp(module, moduleHandle, name);
     const failed = "status" in found;
+    if (failed && found.status === Status.NOT_SUPPORTED) this.#note(module, found.text);
     const added: KernelFunction = {
       handle,
       name,
@@ -184,6 +208,13 @@ export class KernelTable {
     this.#store.functions++;
     module?.functions.add(added);
     return added;
+  }
+
+  /** What a kernel lacks is told by the module's log: functions have none. */
+  #note(module: Module | null, text: string): void {
+    if (module === null || module.log.includes(text)) return;
+    if (3 * (module.log.length + text.length + 1) <= this.#limits.logBytesMax)
+      module.log += `${text}\n`;
   }
 
   destroyFunction(handle: number): Failure | null {

@@ -107,11 +107,7 @@ function checkBlock(
   return failure(Status.LAUNCH_SIZE, text, threads, max);
 }
 
-function checkShared(
-  command: LaunchCommand,
-  entry: PtxEntry,
-  info: ExecutorInfo,
-): Failure | null {
+function checkShared(command: LaunchCommand, entry: PtxEntry, info: ExecutorInfo): Failure | null {
   const bytes = entry.info.sharedBytes + command.sharedBytes;
   if (bytes <= info.sharedBytesMax) return null;
   const text =
@@ -190,7 +186,10 @@ function packUniform(
   for (const name of variant.globals) {
     const symbol = kernel.module?.variables?.symbols.get(name);
     if (symbol === undefined)
-      return failure(Status.INTERNAL, `${entry.name} uses the variable ${name}, which has no place`);
+      return failure(
+        Status.INTERNAL,
+        `${entry.name} uses the variable ${name}, which has no place`,
+      );
     view.setUint32(at, symbol.offset, true);
     view.setUint32(at + 4, symbol.segment, true);
     at += 8;

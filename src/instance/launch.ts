@@ -73,7 +73,8 @@ export function launch(
   const variant = findVariant(host, entry, command, plan.key, true);
   if (variant.failed !== null) {
     const { failed } = variant;
-    if (mustSlice || failed.status === Status.DEVICE_LOST) return launchFailure(entry, failed);
+    const passing = failed.status === Status.DEVICE_LOST || failed.status === Status.QUOTA;
+    if (mustSlice || passing) return launchFailure(entry, failed);
     entry.unsliceable = failed.text;
     return launch(host, context, stream, job, command);
   }
@@ -250,11 +251,7 @@ function checkLargeGrid(
   return failure(Status.LAUNCH_SIZE, text, grid, info.gridMax);
 }
 
-function checkBlock(
-  command: LaunchCommand,
-  entry: WgslEntry,
-  info: ExecutorInfo,
-): Failure | null {
+function checkBlock(command: LaunchCommand, entry: WgslEntry, info: ExecutorInfo): Failure | null {
   const given = command.blockX !== 0;
   for (let axis = 0; axis < 3; axis++) {
     const value = axis === 0 ? command.blockX : axis === 1 ? command.blockY : command.blockZ;

@@ -43,6 +43,10 @@ export interface InstanceLimits {
   readonly pipelinesMax: number;
   /** Compilations at a time, whole instance. */
   readonly compilesMax: number;
+  /** Compiler time of the instance that may be used at once, ns. */
+  readonly compileNsMax: number;
+  /** Part of the time that passes by which it is given back. */
+  readonly compileShare: number;
   /** WGSL that a kernel in PTX may become, UTF-16 code units. */
   readonly emittedLengthMax: number;
 }
@@ -76,6 +80,8 @@ export const DEFAULT_LIMITS: InstanceLimits = {
   logBytesMax: 16 * KIB,
   pipelinesMax: 1024,
   compilesMax: 2,
+  compileNsMax: 120e9,
+  compileShare: 0.5,
   emittedLengthMax: 4 * MIB,
 };
 
@@ -86,6 +92,11 @@ export interface SchedulingLimits {
   /** Operations and copied bytes of one batch: a lease can change hands between two batches. */
   readonly batchOperationsMax: number;
   readonly batchBytesMax: number;
+  /**
+   * Bytes that pass between host and device in all batches in flight: bounds staging memory. Copies
+   * that do not fit wait for those before them, at no cost but time.
+   */
+  readonly stagingBytesMax: number;
   /** Expected GPU time of one batch. A single long launch may take longer. */
   readonly batchNsMax: number;
   /** Slices of a launch at least, 0 to cut by cost; for measuring what slicing costs. */
@@ -107,6 +118,7 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
   batchesInFlightMax: 3,
   batchOperationsMax: 512,
   batchBytesMax: 32 * MIB,
+  stagingBytesMax: 96 * MIB,
   batchNsMax: 10e6,
   slicesMin: 0,
   watchdogNs: 2e9,

@@ -99,7 +99,8 @@ export class ContextMemory {
   /** Bytes of this context's segments. */
   get reservedBytes(): number {
     let bytes = 0;
-    for (const entry of this.#segments.values()) bytes += entry.segment.bytes;
+    for (const { segment, from } of this.#segments.values())
+      bytes += segment.bytes + (from?.segment.bytes ?? 0);
     return bytes;
   }
 

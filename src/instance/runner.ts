@@ -135,6 +135,17 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     return this.#pumping;
   }
 
+  /** Bytes of copies between host and device that are in flight. */
+  get stagingBytes(): number {
+    return this.#inFlight.stagingBytes;
+  }
+
+  /** Batches in flight, and the one that is encoded ahead. */
+  records(): BatchRecord[] {
+    const ahead = this.#prepared;
+    return ahead === null ? this.#inFlight.all() : [...this.#inFlight.all(), ahead];
+  }
+
   get turnCounts(): TurnCounts {
     return this.#turns.counts;
   }
@@ -167,12 +178,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   ): void {
     const job = new Job(stream, fence, bytes, context.admissions++, commands);
     stream.lastFence = fence;
-    for (const command of commands) {
-      if (command.kind === "moduleLoad")
-        context.kernels.declare("module", command.module, job.admission);
-      else if (command.kind === "functionCreate")
-        context.kernels.declare("function", command.function, job.admission);
-    }
+    context.kernels.declareAll(commands, job.admission);
     context.queuedCommands += commands.length;
     context.queuedBytes += bytes;
     this.queuedBytes += bytes;
@@ -217,8 +223,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
    */
   prepare(): void {
     if (!this.scheduling.encodeAhead || this.#pumping || this.#turns.holding) return;
-    if (this.#prepared !== null || this.#inFlight.length > 0 || this.publisher.suspended) return;
-    if (this.#executor === null) return;
+    if (this.#prepared !== null || this.publisher.suspended || this.#executor === null) return;
     this.#pumping = true;
     this.#ahead = true;
     this.budgetNs = this.scheduling.batchNsMax;
@@ -250,8 +255,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
 
   /** Near its end the oldest batch is looked at more often: the GPU may idle from then on. */
   #expect(): void {
-    const doneNs = this.#inFlight.nextDoneNs;
-    if (doneNs !== null) this.#executor?.expectDone?.(doneNs);
+    const { nextDoneNs } = this.#inFlight;
+    if (nextDoneNs !== null) this.#executor?.expectDone?.(nextDoneNs);
   }
 
   /** Sets the next batch's budget; false if nothing more fits before the lease's deadline. */
@@ -358,7 +363,9 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   }
 
   get roomBytes(): number {
-    return this.scheduling.batchBytesMax - (this.#record?.bytes ?? 0);
+    const { batchBytesMax, stagingBytesMax } = this.scheduling;
+    const roomBytes = Math.min(batchBytesMax, stagingBytesMax - this.stagingBytes);
+    return roomBytes - (this.#record?.bytes ?? 0);
   }
 
   #full(): boolean {
@@ -410,16 +417,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
    */
   settleMemory(context: Context): void {
     if (!context.memory.unsettled) return;
-    const record = this.#openRecord(context);
-    const { batch } = record;
-    context.memory.takeMoves((to, from, bytes) => {
-      if (bytes > 0) batch.copy(to, 0, from, 0, bytes);
-      record.retired.push(from);
-      record.retiredBytes += from.bytes;
-    });
-    context.memory.takeFills(this.scheduling.batchOperationsMax, (segment, offset, bytes) =>
-      batch.fill(segment, offset, bytes, 0, 4),
-    );
+    this.#openRecord(context).settleMemory(this.scheduling.batchOperationsMax);
   }
 
   // ---- Completion -----------------------------------------------------------------------------
@@ -463,8 +461,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     if (record.context.lastRecord === record) record.context.lastRecord = null;
     this.#options.budget.release(record.retiredBytes);
     record.retiredBytes = 0;
-    for (const segment of record.retired) segment.destroy();
-    record.retired.length = 0;
+    record.dropRetired();
     this.batchesDone++;
   }
 
@@ -541,17 +538,9 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.#finish(record);
   }
 
-  /** Charges `bytes` until the batches of the context that are in flight are done. */
-  retireBytes(context: Context, bytes: number): void {
-    const record = context.lastRecord;
-    if (record === null || record.done) this.#options.budget.release(bytes);
-    else record.retiredBytes += bytes;
-  }
-
   /** The GPU lost its state: everything in flight ends, and every context fails. */
   deviceLost(contexts: Iterable<Context>, message: string): void {
-    const flight = this.#inFlight.all();
-    if (this.#prepared !== null) flight.push(this.#prepared);
+    const flight = this.records();
     this.#prepared = null;
     for (const record of flight) this.#finish(record);
     const now = this.nowNs();
@@ -580,15 +569,9 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   }
 
   #unblockAll(context: Context): void {
-    context.events.dropWaiters();
-    context.compiling = 0;
-    context.runnable.clear();
+    context.unblock();
     if (context.ready) this.#ready.remove(context);
     context.ready = false;
-    for (const stream of context.streams) {
-      stream.blocked = null;
-      stream.listed = false;
-    }
   }
 
   // ---- Turns ----------------------------------------------------------------------------------

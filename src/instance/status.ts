@@ -63,6 +63,9 @@ export interface DeviceStatus {
     readonly batches_in_flight: number;
     readonly batches_done: number;
     readonly compiling: number;
+    /** Time of the compiler, of all compilations. */
+    readonly compile_ns: number;
+    readonly staging_bytes: number;
   };
   /** How turns on the GPU began. */
   readonly turns: TurnCounts;

@@ -18,19 +18,19 @@ const ALIGN_MAX = VGPU.ALLOCATION_ALIGN;
 export const FAULT_VARIABLE = "__vgpu_fault";
 export const FAULT_BYTES = 16;
 
-export interface Symbol extends DevicePointer {
+export interface PlacedSymbol extends DevicePointer {
   readonly bytes: number;
 }
 
 export class PlacedVariables {
-  readonly symbols: ReadonlyMap<string, Symbol>;
+  readonly symbols: ReadonlyMap<string, PlacedSymbol>;
   readonly #memory: ContextMemory;
   #at: DevicePointer | null;
 
   constructor(
     memory: ContextMemory,
     at: DevicePointer | null,
-    symbols: ReadonlyMap<string, Symbol>,
+    symbols: ReadonlyMap<string, PlacedSymbol>,
   ) {
     this.#memory = memory;
     this.#at = at;
@@ -77,7 +77,7 @@ export function placeVariables(
     const full = grant.status === Status.ALLOCATION_TOO_LARGE || grant.status === Status.QUOTA;
     return { ...grant, status: full ? Status.OUT_OF_MEMORY : grant.status, text };
   }
-  const symbols = new Map<string, Symbol>();
+  const symbols = new Map<string, PlacedSymbol>();
   for (const [name, { offset, bytes }] of layout.places)
     symbols.set(name, { segment: grant.segment, offset: grant.offset + offset, bytes });
   const variables = new PlacedVariables(memory, grant, symbols);
@@ -113,7 +113,7 @@ function layOut(list: readonly ModuleVariable[], checked: boolean): Layout {
 function initialBytes(
   list: readonly ModuleVariable[],
   layout: Layout,
-  symbols: ReadonlyMap<string, Symbol>,
+  symbols: ReadonlyMap<string, PlacedSymbol>,
 ): Uint8Array | Failure {
   const bytes = new Uint8Array(layout.initBytes);
   const view = new DataView(bytes.buffer);

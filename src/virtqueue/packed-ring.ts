@@ -17,6 +17,7 @@ import { type RingChain, viewOf } from "./chain-walker.js";
 import { type DescriptorRecorder, PackedWalker } from "./packed-walker.js";
 import { RingBase, type RingOptions } from "./ring-base.js";
 import type { PackedWords } from "./ring-words.js";
+import type { RingPosition } from "./types.js";
 
 const FLAG_WRITE = 2;
 const FLAG_AVAILABLE = 0x80;
@@ -162,6 +163,11 @@ export class PackedRing extends RingBase {
     const next = (this.#next - this.#held) & this.#positionMask;
     const used = encodePosition(this.#used, this.size);
     return ((used << 16) | encodePosition(next, this.size)) >>> 0;
+  }
+
+  get position(): RingPosition {
+    const { base } = this;
+    return { size: this.size, available: base & 0xffff, used: base >>> 16 };
   }
 
   /** The same ring under new views, after the memory table was replaced. */

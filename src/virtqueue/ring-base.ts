@@ -8,7 +8,7 @@
  * again, which the session is told once. It never throws for what the guest wrote.
  */
 import { type ChainMemory, RingChain } from "./chain-walker.js";
-import type { Chain, DeviceRing, RingCounters, RingObserver } from "./types.js";
+import type { Chain, DeviceRing, RingCounters, RingObserver, RingPosition } from "./types.js";
 
 export interface RingOptions {
   readonly index: number;
@@ -63,6 +63,7 @@ export abstract class RingBase implements DeviceRing {
   abstract get watchOffset(): number;
   abstract watchValue(availableIndex: number): number;
   abstract get base(): number;
+  abstract get position(): RingPosition;
   abstract enableKick(on: boolean): boolean;
   /** Finds the next chain and fills it in; false when there is none, or the ring breaks. */
   protected abstract next(chain: RingChain): boolean;

@@ -10,6 +10,7 @@ import { ChainWalker, type RingChain, viewOf } from "./chain-walker.js";
 import { indexDistance, passesEvent } from "./event-index.js";
 import { RingBase, type RingOptions } from "./ring-base.js";
 import type { RingWords } from "./ring-words.js";
+import type { RingPosition } from "./types.js";
 
 const AVAILABLE_NO_INTERRUPT = 1;
 const USED_NO_NOTIFY = 1;
@@ -97,6 +98,10 @@ export class SplitRing extends RingBase {
 
   get base(): number {
     return (this.#next - this.outstanding - this.#resubmit.length) & 0xffff;
+  }
+
+  get position(): RingPosition {
+    return { size: this.size, available: this.base, used: this.#usedNext };
   }
 
   /** The same ring under new views, after the memory table was replaced. */

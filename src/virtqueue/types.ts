@@ -23,10 +23,20 @@ export interface Chain {
   readonly fault: string | null;
 }
 
+/** How far device and driver have come, each index as the format counts (16 bits). */
+export interface RingPosition {
+  readonly size: number;
+  /** Where the device goes on to take chains; those not given back are taken again. */
+  readonly available: number;
+  /** Where it gives the next one back. */
+  readonly used: number;
+}
+
 /** A running ring. All calls come from one thread and do not block. */
 export interface Virtqueue {
   /** Queue number, as in VIRTIO. */
   readonly index: number;
+  readonly position: RingPosition;
   /** Takes the next available chain, or null when there is none (or the ring is broken). */
   pop(): Chain | null;
   /** Gives a popped chain back with the count of bytes written; visible after {@link flush}. */

@@ -23,8 +23,9 @@ export interface ModuleVariable {
 /** An entry point of a module. Sizes in bytes. */
 export interface ModuleKernel {
   readonly name: string;
-  /** Line in the PTX from which on it is. */
+  /** Lines of the PTX that it is on. */
   readonly line: number;
+  readonly lastLine: number;
   readonly params: readonly {
     readonly offset: number;
     readonly bytes: number;
@@ -46,7 +47,8 @@ export interface ModuleKernel {
 export interface TranslatedModule {
   readonly version: string;
   readonly target: string;
-  readonly kernels: readonly ModuleKernel[];
+  /** Names of its entry points. What they need is found out when it is asked: describe(). */
+  readonly kernels: readonly string[];
   readonly variables: readonly ModuleVariable[];
   /** Length of the PTX. */
   readonly textLength: number;
@@ -97,7 +99,8 @@ export class TranslateError extends Error {
 export interface Translator {
   /** Reads PTX text, or a fat binary, under a number that the caller chose. */
   load(id: number, source: string | Uint8Array): Promise<TranslatedModule>;
-  /** A kernel of a module that was loaded. */
+  /** What a kernel of a module needs. A kernel that can't be translated is an answer, no error. */
+  describe(id: number, kernel: string): Promise<ModuleKernel>;
   emit(id: number, kernel: string, request: EmitRequest): Promise<EmittedText>;
   /** The module is not needed any more. */
   forget(id: number): void;

@@ -3,6 +3,7 @@
  * Drives a VgpuDevice without sockets, rings or the addon: guest memory is one array, queues are
  * lists of chains, the GPU is the memory executor, and time moves only when told to.
  */
+import { afterEach, expect } from "vitest";
 import type { Executor } from "../../../src/gpu/executor.js";
 import { VgpuDevice } from "../../../src/instance/device.js";
 import { type Lease, localLease } from "../../../src/instance/lease.js";
@@ -14,9 +15,11 @@ import {
 } from "../../../src/instance/limits.js";
 import type { OrderedWords } from "../../../src/instance/timeline.js";
 import type { GuestMemory } from "../../../src/io/guest-memory.js";
+import type { Translator } from "../../../src/kernel/translator/index.js";
 import {
   CommandWriter,
   hostmemRegisterBytes,
+  moduleSymbolBytes,
   requestBytes,
   structBytes,
   submitBytes,
@@ -48,7 +51,7 @@ import {
 } from "../../../src/protocol/generated/wire.js";
 import { type DevicePointer, pointerFromBigInt } from "../../../src/protocol/pointer.js";
 import type { ContextJournal, DeviceTransport } from "../../../src/vhost-user/device.js";
-import type { Chain, Virtqueue } from "../../../src/virtqueue/types.js";
+import type { Chain, RingPosition, Virtqueue } from "../../../src/virtqueue/types.js";
 import { MemoryExecutor, type MemoryExecutorOptions } from "../../support/memory-executor.js";
 
 const MEMORY_BYTES = 4 * 1024 * 1024;
@@ -61,6 +64,7 @@ export const DATA_AT = 0x20_0000;
 export class FakeMemory {
   readonly bytes = new Uint8Array(MEMORY_BYTES);
   generation = 1;
+  readonly regions = [{ address: 0, bytes: MEMORY_BYTES }];
   /** Ranges that are not mapped: [start, end). */
   holes: [number, number][] = [];
   /** Views are cut at multiples of this, as at window borders. */
@@ -124,6 +128,10 @@ export class FakeQueue implements Virtqueue {
     this.flushes++;
   }
 
+  get position(): RingPosition {
+    return { size: 64, available: this.#head - this.available.length, used: this.used.length };
+  }
+
   enableKick(): boolean {
     return this.available.length > 0;
   }
@@ -179,9 +187,17 @@ export interface HarnessOptions {
   readonly scheduling?: Partial<SchedulingLimits>;
   readonly gpu?: MemoryExecutorOptions;
   readonly executor?: Executor;
+  readonly translator?: Translator;
   readonly reopen?: () => Promise<Executor>;
   readonly lease?: Lease;
 }
+
+/** Devices of the test that runs: their books must agree whatever it did. */
+const devices: VgpuDevice[] = [];
+
+afterEach(() => {
+  for (const device of devices.splice(0)) expect(device.audit().problems).toEqual([]);
+});
 
 export class Harness {
   readonly memory = new FakeMemory();
@@ -207,6 +223,7 @@ export class Harness {
       executor: options.executor ?? this.gpu,
       reopen: options.reopen ?? null,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
+      translator: options.translator ?? null,
       scheduling: { ...DEFAULT_SCHEDULING, ...options.scheduling },
       nowNs: () => this.timeNs++,
       randomU32: () => {
@@ -235,6 +252,7 @@ export class Harness {
       lease: options.lease ?? localLease(),
       log: { debug: note, info: note, warn: note },
     });
+    devices.push(this.device);
     this.attach();
   }
 
@@ -345,6 +363,10 @@ export class Harness {
     const response = ok(this.control(requestBytes(Request.MODULE_QUERY, context, payload), room));
     const log = new TextDecoder().decode(response.payload.subarray(ModuleQueryResponse.bytes));
     return { ...ModuleQueryResponse.decode(view(response.payload), 0), log };
+  }
+
+  symbol(context: number, module: number, name: string): Response {
+    return this.control(moduleSymbolBytes(context, module, name));
   }
 
   functionQuery(context: number, id: number, room?: number): Response {
