@@ -19,7 +19,7 @@ static CUresult kernel_parameters(const struct cudaKernelNodeParams *from,
 		.sharedMemBytes = from->sharedMemBytes, .kernelParams = from->kernelParams,
 		.extra = from->extra,
 	};
-	return function_of(from->func, &out->func);
+	return symbol_function(from->func, &out->func);
 }
 
 cudaError_t cudaGraphAddKernelNode(cudaGraphNode_t *node, cudaGraph_t graph,

@@ -46,11 +46,11 @@ int runtime_device(void);
 /* ---- register.c ------------------------------------------------------------------ */
 
 /* A kernel by its address in the program, or a handle that is one already. */
-CUresult kernel_of(const void *address, CUkernel *kernel);
+CUresult symbol_kernel(const void *address, CUkernel *kernel);
 /* The same as a function of the current context; kernels and functions are taken too. */
-CUresult function_of(const void *address, CUfunction *function);
+CUresult symbol_function(const void *address, CUfunction *function);
 /* A variable by its address in the program. */
-CUresult variable_of(const void *address, CUdeviceptr *pointer, size_t *bytes);
+CUresult symbol_variable(const void *address, CUdeviceptr *pointer, size_t *bytes);
 /* The address in the program of a kernel of that name, or NULL. */
 const void *address_of_kernel(const char *name);
 /* What cudaMemcpyKind says about the two sides; errors: INVALID direction. */

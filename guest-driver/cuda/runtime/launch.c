@@ -82,7 +82,7 @@ static cudaError_t launch(const void *address, dim3 grid, dim3 block, void **par
 	CUresult error = runtime_begin();
 
 	if (error == CUDA_SUCCESS)
-		error = function_of(address, &function);
+		error = symbol_function(address, &function);
 	if (error != CUDA_SUCCESS)
 		return runtime_done(error);
 	if (shared_bytes > UINT32_MAX)
@@ -104,7 +104,7 @@ cudaError_t __cudaGetKernel(cudaKernel_t *kernel, const void *address)
 	CUresult error = runtime_init();
 
 	if (error == CUDA_SUCCESS)
-		error = kernel_of(address, kernel);
+		error = symbol_kernel(address, kernel);
 	return runtime_done(error);
 }
 
@@ -133,7 +133,7 @@ cudaError_t cudaLaunchCooperativeKernel(const void *address, dim3 grid, dim3 blo
 	CUresult error = runtime_begin();
 
 	if (error == CUDA_SUCCESS)
-		error = function_of(address, &function);
+		error = symbol_function(address, &function);
 	if (error == CUDA_SUCCESS)
 		error = cuLaunchCooperativeKernel(function, grid.x, grid.y, grid.z, block.x,
 						  block.y, block.z, (unsigned int)shared_bytes,
@@ -151,7 +151,7 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *from, const void *addr
 	if (!from)
 		return runtime_fail(cudaErrorInvalidValue);
 	if (error == CUDA_SUCCESS)
-		error = function_of(address, &function);
+		error = symbol_function(address, &function);
 	if (error != CUDA_SUCCESS)
 		return runtime_done(error);
 	config = (CUlaunchConfig){
@@ -172,7 +172,7 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *from, const void *addr
 		CUfunction function = NULL; \
 		CUresult error_ = runtime_begin(); \
 		if (error_ == CUDA_SUCCESS) \
-			error_ = function_of(address, &function); \
+			error_ = symbol_function(address, &function); \
 		if (error_ == CUDA_SUCCESS) \
 			error_ = (call); \
 		return runtime_done(error_); \
@@ -187,7 +187,7 @@ cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *out, const void *ad
 	if (!out)
 		return runtime_fail(cudaErrorInvalidValue);
 	if (error == CUDA_SUCCESS)
-		error = function_of(address, &function);
+		error = symbol_function(address, &function);
 	if (error != CUDA_SUCCESS)
 		return runtime_done(error);
 	memset(out, 0, sizeof(*out));
@@ -244,14 +244,14 @@ cudaError_t cudaGetFuncBySymbol(cudaFunction_t *out, const void *address)
 {
 	CUresult error = runtime_begin();
 
-	return runtime_done(error == CUDA_SUCCESS ? function_of(address, out) : error);
+	return runtime_done(error == CUDA_SUCCESS ? symbol_function(address, out) : error);
 }
 
 cudaError_t cudaGetKernel(cudaKernel_t *kernel, const void *address)
 {
 	CUresult error = runtime_init();
 
-	return runtime_done(error == CUDA_SUCCESS ? kernel_of(address, kernel) : error);
+	return runtime_done(error == CUDA_SUCCESS ? symbol_kernel(address, kernel) : error);
 }
 
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *address,

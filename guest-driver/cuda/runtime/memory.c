@@ -414,7 +414,7 @@ static CUresult symbol_at(const void *symbol, size_t offset, size_t bytes, void 
 {
 	CUdeviceptr base;
 	size_t size;
-	CUresult error = variable_of(symbol, &base, &size);
+	CUresult error = symbol_variable(symbol, &base, &size);
 
 	if (error != CUDA_SUCCESS)
 		return error;
@@ -475,7 +475,7 @@ cudaError_t cudaGetSymbolSize(size_t *bytes, const void *symbol)
 
 	if (!bytes)
 		return runtime_fail(cudaErrorInvalidValue);
-	return runtime_done(error == CUDA_SUCCESS ? variable_of(symbol, &base, bytes) : error);
+	return runtime_done(error == CUDA_SUCCESS ? symbol_variable(symbol, &base, bytes) : error);
 }
 
 /* ---- Sets ---------------------------------------------------------------------------------------------------- */

@@ -228,7 +228,7 @@ static CUresult fatbin_library(struct fatbin *fatbin, CUlibrary *library)
 	return fatbin->error;
 }
 
-CUresult kernel_of(const void *address, CUkernel *kernel)
+CUresult symbol_kernel(const void *address, CUkernel *kernel)
 {
 	struct entry *entry;
 	const char *name;
@@ -255,10 +255,10 @@ CUresult kernel_of(const void *address, CUkernel *kernel)
 	return CUDA_SUCCESS;
 }
 
-CUresult function_of(const void *address, CUfunction *function)
+CUresult symbol_function(const void *address, CUfunction *function)
 {
 	CUkernel kernel;
-	CUresult error = kernel_of(address, &kernel);
+	CUresult error = symbol_kernel(address, &kernel);
 
 	if (error == CUDA_SUCCESS)
 		error = cuKernelGetFunction(function, kernel);
@@ -276,7 +276,7 @@ CUresult function_of(const void *address, CUfunction *function)
 	return error;
 }
 
-CUresult variable_of(const void *address, CUdeviceptr *pointer, size_t *bytes)
+CUresult symbol_variable(const void *address, CUdeviceptr *pointer, size_t *bytes)
 {
 	struct entry *entry, copy = { 0 };
 	CUlibrary library;
