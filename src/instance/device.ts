@@ -567,6 +567,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   async close(): Promise<void> {
     this.detach();
     this.#parts.watchdog.disarm();
+    this.#store.close();
     await this.#gpu.close();
   }
 }

@@ -239,6 +239,7 @@ const TRANSLATE_STATUS: Readonly<Record<TranslateReason, Failure["status"]>> = {
   invalid: Status.MODULE_INVALID,
   unsupported: Status.NOT_SUPPORTED,
   limit: Status.QUOTA,
+  internal: Status.INTERNAL,
 };
 
 /** A compilation's error as the guest gets it; an error of our own is passed on. */

@@ -79,6 +79,10 @@ export class KernelStore {
     return this.#running + this.#waiting.length;
   }
 
+  close(): void {
+    this.#translator?.close();
+  }
+
   /** A new GPU: pipelines of the old one are worthless. */
   setExecutor(executor: Executor | null): void {
     this.#executor = executor;

@@ -83,7 +83,9 @@ export type TranslateReason =
   | "invalid"
   | "unsupported"
   /** It takes longer, or more memory, than it may. */
-  | "limit";
+  | "limit"
+  /** A mistake of ours, which costs the module and not the device. */
+  | "internal";
 
 export class TranslateError extends Error {
   constructor(
