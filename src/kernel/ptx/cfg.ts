@@ -7,6 +7,7 @@
 import { PtxError } from "./error.js";
 import type { Block, Condition, FlatKernel, Inst, Terminator, Value } from "./ir.js";
 import { successors, unsupported } from "./ir.js";
+import { isSync } from "./sync.js";
 
 /** Most steps of the graph passes for one kernel; real ones need a few per block. */
 const STEPS_MAX = 50_000_000;
@@ -67,9 +68,20 @@ class Builder {
         this.end({ kind: "jump", to: block });
         this.current = block;
       } else if (ENDS.has(item.op)) this.terminate(item);
+      else if (item.guard !== null && isSync(item)) this.guarded(item);
       else this.drafts[this.current]?.insts.push(item);
     }
     this.end({ kind: "jump", to: this.exit });
+  }
+
+  /** Threads meet at the instruction, so a guard is control flow there. */
+  private guarded(inst: Inst): void {
+    const [taken, next] = [this.open(), this.open()];
+    this.end(this.branchOrJump(inst.guard, taken, next));
+    this.drafts[taken]?.insts.push({ ...inst, guard: null });
+    this.current = taken;
+    this.end({ kind: "jump", to: next });
+    this.current = next;
   }
 
   private target(value: Value | undefined, inst: Inst): number {
@@ -324,24 +336,31 @@ export function buildGraph(kernel: FlatKernel): Graph {
   return analyse(builder.drafts, meter);
 }
 
-/** The graph whose blocks end where `splits` says, each such instruction first in a block. */
+/** The same graph with every instruction that `isAlone` names in a block of its own. */
 export function splitBlocks(
   graph: Graph,
   kernel: FlatKernel,
-  splits: (inst: Inst) => boolean,
+  isAlone: (inst: Inst) => boolean,
 ): Graph {
   const drafts: Draft[] = graph.blocks.map(() => ({ insts: [], term: null }));
   for (const block of graph.blocks) {
-    let draft = drafts[block.id];
+    let at = block.id;
+    const follow = (): void => {
+      const next = drafts.push({ insts: [], term: null }) - 1;
+      const draft = drafts[at];
+      if (draft !== undefined) draft.term = { kind: "jump", to: next };
+      at = next;
+    };
     for (const inst of block.insts) {
-      if (splits(inst)) {
-        const next = drafts.push({ insts: [], term: null }) - 1;
-        if (draft !== undefined) draft.term = { kind: "jump", to: next };
-        draft = drafts[next];
-      }
-      draft?.insts.push(inst);
+      const alone = isAlone(inst);
+      if (alone) follow();
+      drafts[at]?.insts.push(inst);
+      if (alone) follow();
     }
-    if (draft !== undefined) draft.term = block.term;
+    const last = drafts[at];
+    if (last !== undefined) last.term = block.term;
   }
-  return analyse(drafts, new Meter(kernel.line));
+  const meter = new Meter(kernel.line);
+  thread(drafts, meter);
+  return analyse(drafts, meter);
 }

@@ -4,15 +4,17 @@ import { buildGraph, type Graph } from "./cfg.js";
 import { demandedHigh } from "./demand.js";
 import { emitInsts } from "./emit-block.js";
 import { Emit, type EmitOptions, type UniformPlan } from "./emit-context.js";
+import { compareDoubles, convertDouble } from "./emit-double.js";
 import { compareTexts } from "./emit-float.js";
 import { halfValue } from "./emit-half.js";
 import { specialRegister } from "./emit-misc.js";
 import { threadsOf, warpHelper } from "./emit-warp.js";
 import { PtxError, type PtxLimits } from "./error.js";
+import { DOUBLE_HELPERS } from "./helpers-double.js";
 import { FLOAT_HELPERS } from "./helpers-float.js";
 import { INT_HELPERS } from "./helpers-int.js";
 import type { Condition, FlatKernel, Inst, Value } from "./ir.js";
-import { emitMachine } from "./machine.js";
+import { emitMachine, machineHelper } from "./machine.js";
 import { MemoryHelpers } from "./memory.js";
 import { constants, protectedSums } from "./numerics.js";
 import { letRegisters, planMemory, planUniform, storageBarriers } from "./plan.js";
@@ -201,8 +203,9 @@ function helperTexts(e: Emit, memory: MemoryHelpers, printfAt: number): string[]
       done.add(name);
       grown = true;
       if (memory.add(name)) continue;
-      const library = INT_HELPERS[name] ?? FLOAT_HELPERS[name];
-      const text = library?.text ?? warpHelper(name, threads) ?? OTHER_HELPERS[name] ?? null;
+      const library = INT_HELPERS[name] ?? FLOAT_HELPERS[name] ?? DOUBLE_HELPERS[name];
+      const made = warpHelper(name, threads) ?? machineHelper(name, threads);
+      const text = library?.text ?? made ?? OTHER_HELPERS[name] ?? null;
       for (const need of (library?.needs ?? "").split(" ")) if (need !== "") e.helpers.add(need);
       if (text !== null) texts.push(text);
       else if (name.startsWith("printf_")) {
@@ -220,7 +223,7 @@ const OTHER_HELPERS: Readonly<Record<string, string>> = {
 };
 
 /** Helpers that read the thread's number or the exchange area. */
-const NEEDS_LIX = /^(ballot|matching|redux_|block_sum)/;
+const NEEDS_LIX = /^(ballot|matching|redux_|block_sum|warp_ready|machine_sum)/;
 
 function declarations(e: Emit, sharedBytes: number): string[] {
   const { options, memory, uniform, kernel } = e;
@@ -319,13 +322,10 @@ function createEmit(
   e.needsStorageBarrier = (inst) => barriers.has(inst);
   e.formatOf = formatFinder(kernel, graph);
   e.compareOther = (op, type, a, b) => {
-    if (type.bits !== 16) throw e.fail();
+    if (type.bits === 64) return compareDoubles(e, op, a, b);
     return compareTexts(e, op, halfValue(e, a, type), halfValue(e, b, type));
   };
-  e.convertOther = (_, to, from) => {
-    if ([to, from].some((type) => type.kind === "f" && type.bits === 64)) throw e.fail();
-    return false;
-  };
+  e.convertOther = (inst, to, from) => convertDouble(e, inst, to, from);
   return e;
 }
 

@@ -3,6 +3,7 @@
 import { ATOMIC_HANDLERS } from "./emit-atomic.js";
 import type { Emit, Handler } from "./emit-context.js";
 import { CONVERT_HANDLERS } from "./emit-convert.js";
+import { DOUBLE_HANDLERS } from "./emit-double.js";
 import { F32_HANDLERS, SELECT_HANDLERS } from "./emit-float.js";
 import { HALF_HANDLERS } from "./emit-half.js";
 import { INT_HANDLERS } from "./emit-int.js";
@@ -33,7 +34,7 @@ function handlerOf(inst: Inst): Handler | undefined {
   if (type.kind === "bf" || (type.kind === "f" && type.bits === 16)) {
     return own(HALF_HANDLERS, inst.op);
   }
-  if (type.kind === "f") return type.bits === 32 ? own(F32_HANDLERS, inst.op) : undefined;
+  if (type.kind === "f") return own(type.bits === 32 ? F32_HANDLERS : DOUBLE_HANDLERS, inst.op);
   if ((inst.op === "mul" || inst.op === "mad") && hasMod(inst, "wide")) {
     if (type.bits === 64) return undefined;
     return type.bits === 32 ? mulWide : own(INT_HANDLERS, inst.op);

@@ -9,10 +9,10 @@ import type { Place } from "./emit-memory.js";
 import { PtxError } from "./error.js";
 import type { FlatKernel, Inst, Value } from "./ir.js";
 import { unsupported } from "./ir.js";
-import { f32Bits, f64Value } from "./parse-variable.js";
+import { f32Bits, f64Value, numberBits } from "./parse-variable.js";
 import type { Representation } from "./representation.js";
 import type { SpaceMasks } from "./spaces.js";
-import type { Type } from "./types.js";
+import { F64, type Type } from "./types.js";
 
 export interface EmitOptions {
   /** Segments of the context, each a storage binding. */
@@ -235,6 +235,15 @@ export class Emit {
       default:
         throw this.fail("has an operand that is not supported");
     }
+  }
+
+  /** An f64 operand; constants of f32 are widened. */
+  double(value: Value): string {
+    if (value.kind === "imm" && value.float === 32) {
+      const bits = numberBits({ value: value.value, float: 32 }, F64);
+      return this.w({ ...value, value: bits, float: 64 });
+    }
+    return this.w(value);
   }
 
   wideSpecial(name: string): string {

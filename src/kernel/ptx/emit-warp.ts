@@ -14,12 +14,11 @@ export function threadsOf(e: Emit): number {
 }
 
 /** Starts an exchange: everybody's word is readable at `wx[ph + lane's index]` afterwards. */
-function exchange(e: Emit, text: string): string {
+function exchange(e: Emit, text: string): void {
   e.use("exchange");
   e.line(`ph = ${threadsOf(e)}u - ph;`);
   e.line(`wx[ph + lix] = ${text};`);
   e.line("workgroupBarrier();");
-  return "wx";
 }
 
 /** Lanes of this thread's warp that exist. */
@@ -47,68 +46,110 @@ export function shuffleIndex(e: Emit, lane: string): string {
   return threads % 32 === 0 ? index : `min(${index}, ${threads - 1}u)`;
 }
 
-const shfl: Handler = (e, inst) => {
-  if (inst.types[0]?.bits !== 32) throw e.fail();
-  const value = e.u(arg(e, inst, 0));
-  const { lane, ok } = shuffleSource(e, inst);
-  const area = exchange(e, value);
-  const [dst, flag] = inst.dst;
-  e.setU(dst, `${area}[ph + ${shuffleIndex(e, lane)}]`);
-  if (flag !== undefined) e.setP(flag, ok);
+/** An operation in two steps: the word that each lane gives, and what it makes of all words. */
+export interface WarpOperation {
+  word(e: Emit, inst: Inst): string;
+  finish(e: Emit, inst: Inst): void;
+  /** The lanes that take part, as an expression. */
+  members(e: Emit, inst: Inst): string;
+}
+
+const memberOperand =
+  (index: number) =>
+  (e: Emit, inst: Inst): string => {
+    const mask = inst.src[index];
+    return mask === undefined ? existing(e) : `(${e.u(mask)} & ${existing(e)})`;
+  };
+
+const shfl: WarpOperation = {
+  members: memberOperand(3),
+  word: (e, inst) => {
+    if (inst.types[0]?.bits !== 32) throw e.fail();
+    return e.u(arg(e, inst, 0));
+  },
+  finish: (e, inst) => {
+    const { lane, ok } = shuffleSource(e, inst);
+    const value = e.bind(`wx[ph + ${shuffleIndex(e, lane)}]`);
+    const [dst, flag] = inst.dst;
+    e.setU(dst, value);
+    if (flag !== undefined) e.setP(flag, ok);
+  },
 };
 
 /** Votes need one bit of each lane: the word of each is read by everybody. */
-const vote: Handler = (e, inst) => {
-  const p = e.p(arg(e, inst, 0));
-  const mask = inst.src[1] === undefined ? existing(e) : `${e.u(arg(e, inst, 1))}`;
-  const members = e.bind(`${mask} & ${existing(e)}`);
-  const bits = e.bind(`${ballot(e, p)} & ${members}`);
-  const dst = inst.dst[0];
-  if (hasMod(inst, "ballot")) e.setU(dst, bits);
-  else if (hasMod(inst, "all")) e.setP(dst, `${bits} == ${members}`);
-  else if (hasMod(inst, "any")) e.setP(dst, `${bits} != 0u`);
-  else if (hasMod(inst, "uni")) e.setP(dst, `${bits} == ${members} || ${bits} == 0u`);
-  else throw e.fail();
+const vote: WarpOperation = {
+  members: memberOperand(1),
+  word: (e, inst) => `select(0u, 1u, ${e.p(arg(e, inst, 0))})`,
+  finish: (e, inst) => {
+    const members = e.bind(vote.members(e, inst));
+    const bits = e.bind(`${e.use("ballot")}() & ${members}`);
+    const dst = inst.dst[0];
+    if (hasMod(inst, "ballot")) e.setU(dst, bits);
+    else if (hasMod(inst, "all")) e.setP(dst, `${bits} == ${members}`);
+    else if (hasMod(inst, "any")) e.setP(dst, `${bits} != 0u`);
+    else if (hasMod(inst, "uni")) e.setP(dst, `${bits} == ${members} || ${bits} == 0u`);
+    else throw e.fail();
+  },
 };
 
-function ballot(e: Emit, p: string): string {
-  exchange(e, `select(0u, 1u, ${p})`);
-  return `${e.use("ballot")}()`;
+function setMatch(e: Emit, inst: Inst, same: string, mask: string): void {
+  if (hasMod(inst, "any")) {
+    e.setU(inst.dst[0], same);
+    return;
+  }
+  e.setU(inst.dst[0], `select(0u, ${mask}, ${same} == ${mask})`);
+  if (inst.dst[1] !== undefined) e.setP(inst.dst[1], `${same} == ${mask}`);
 }
 
-const match: Handler = (e, inst) => {
-  const isWide = inst.types[0]?.bits === 64;
-  const value = arg(e, inst, 0);
-  const mask = e.bind(`${e.u(arg(e, inst, 1))} & ${existing(e)}`);
-  let same: string;
-  if (isWide) {
-    const whole = e.bind(e.w(value));
-    exchange(e, `${whole}.x`);
-    const low = e.bind(`${e.use("matching")}(${whole}.x)`);
-    exchange(e, `${whole}.y`);
-    same = e.bind(`${low} & matching(${whole}.y) & ${mask}`);
-  } else {
-    const own = e.bind(e.u(value));
-    exchange(e, own);
-    same = e.bind(`${e.use("matching")}(${own}) & ${mask}`);
-  }
-  if (hasMod(inst, "any")) e.setU(inst.dst[0], same);
-  else {
-    e.setU(inst.dst[0], `select(0u, ${mask}, ${same} == ${mask})`);
-    if (inst.dst[1] !== undefined) e.setP(inst.dst[1], `${same} == ${mask}`);
-  }
+const match: WarpOperation = {
+  members: memberOperand(1),
+  word: (e, inst) => {
+    if (inst.types[0]?.bits !== 32) throw e.fail();
+    return e.u(arg(e, inst, 0));
+  },
+  finish: (e, inst) => {
+    const mask = e.bind(match.members(e, inst));
+    const same = e.bind(`${e.use("matching")}(${e.u(arg(e, inst, 0))}) & ${mask}`);
+    setMatch(e, inst, same, mask);
+  },
 };
 
-const redux: Handler = (e, inst) => {
-  const type = typeOf(e, inst);
-  const op = inst.mods.find((mod) => ["add", "min", "max", "and", "or", "xor"].includes(mod));
-  if (op === undefined || type.kind === "f") throw e.fail();
-  const mask = e.bind(`${e.u(arg(e, inst, 1))} & ${existing(e)}`);
-  const value = e.u(arg(e, inst, 0));
-  exchange(e, value);
-  const sign = op === "min" || op === "max" ? (type.kind === "s" ? "_s" : "_u") : "";
-  e.setU(inst.dst[0], `${e.use(`redux_${op}${sign}`)}(${mask})`);
+/** 64 bits take two exchanges. */
+function matchWide(e: Emit, inst: Inst): void {
+  const mask = e.bind(match.members(e, inst));
+  const whole = e.bind(e.w(arg(e, inst, 0)));
+  exchange(e, `${whole}.x`);
+  const low = e.bind(`${e.use("matching")}(${whole}.x)`);
+  exchange(e, `${whole}.y`);
+  setMatch(e, inst, e.bind(`${low} & matching(${whole}.y) & ${mask}`), mask);
+}
+
+const redux: WarpOperation = {
+  members: memberOperand(1),
+  word: (e, inst) => e.u(arg(e, inst, 0)),
+  finish: (e, inst) => {
+    const type = typeOf(e, inst);
+    const op = inst.mods.find((mod) => ["add", "min", "max", "and", "or", "xor"].includes(mod));
+    if (op === undefined || type.kind === "f") throw e.fail();
+    const sign = op === "min" || op === "max" ? (type.kind === "s" ? "_s" : "_u") : "";
+    const helper = e.use(`redux_${op}${sign}`);
+    e.setU(inst.dst[0], `${helper}(${redux.members(e, inst)})`);
+  },
 };
+
+export const WARP_OPERATIONS: Readonly<Record<string, WarpOperation>> = {
+  shfl,
+  vote,
+  match,
+  redux,
+};
+
+function together(operation: WarpOperation): Handler {
+  return (e, inst) => {
+    exchange(e, operation.word(e, inst));
+    operation.finish(e, inst);
+  };
+}
 
 const barrier: Handler = (e, inst) => {
   if (hasMod(inst, "red")) {
@@ -120,26 +161,37 @@ const barrier: Handler = (e, inst) => {
   if (e.needsStorageBarrier(inst)) e.line("storageBarrier();");
 };
 
+/** Writes the result of a reducing barrier from the number of threads whose predicate held. */
+export function setReduced(e: Emit, inst: Inst, count: string, threads: string): void {
+  if (hasMod(inst, "popc")) e.setU(inst.dst[0], count);
+  else if (hasMod(inst, "and")) e.setP(inst.dst[0], `${count} == ${threads}`);
+  else e.setP(inst.dst[0], `${count} != 0u`);
+}
+
 /** bar.red: the predicate of all threads, by an exchange that everybody sums up. */
 function barrierReduce(e: Emit, inst: Inst): void {
-  const p = inst.src.at(-1);
-  if (p === undefined) throw e.fail();
-  exchange(e, `select(0u, 1u, ${e.p(p)})`);
+  exchange(e, barrierWord(e, inst));
   if (e.needsStorageBarrier(inst)) e.line("storageBarrier();");
   // Through a uniform load, so that loops with barriers may depend on it.
   e.use("uniform");
   e.line(`wu = ${e.use("block_sum")}();`);
-  const count = e.bind("workgroupUniformLoad(&wu)");
-  if (hasMod(inst, "popc")) e.setU(inst.dst[0], count);
-  else if (hasMod(inst, "and")) e.setP(inst.dst[0], `${count} == ${threadsOf(e)}u`);
-  else e.setP(inst.dst[0], `${count} != 0u`);
+  setReduced(e, inst, e.bind("workgroupUniformLoad(&wu)"), `${threadsOf(e)}u`);
+}
+
+export function barrierWord(e: Emit, inst: Inst): string {
+  const p = inst.src.at(-1);
+  if (p === undefined) throw e.fail();
+  return `select(0u, 1u, ${e.p(p)})`;
 }
 
 export const WARP_HANDLERS: Readonly<Record<string, Handler>> = {
-  shfl,
-  vote,
-  match,
-  redux,
+  shfl: together(shfl),
+  vote: together(vote),
+  match: (e, inst) => {
+    if (inst.types[0]?.bits === 64) matchWide(e, inst);
+    else together(match)(e, inst);
+  },
+  redux: together(redux),
   bar: barrier,
   barrier,
   activemask: (e, inst) => {

@@ -51,6 +51,7 @@ export const PRED = TYPES.get("pred") as Type;
 export const U32 = TYPES.get("u32") as Type;
 export const B32 = TYPES.get("b32") as Type;
 export const B64 = TYPES.get("b64") as Type;
+export const F64 = TYPES.get("f64") as Type;
 export const B8 = TYPES.get("b8") as Type;
 
 /** Bits of the whole value, both lanes of a pair together. */
