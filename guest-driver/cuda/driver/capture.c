@@ -31,7 +31,8 @@ static CUresult ends_set(struct CUgraphNode_st ***ends, size_t *count,
 
 	if (!copy)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	memcpy(copy, from, from_count * sizeof(*copy));
+	if (from_count)
+		memcpy(copy, from, from_count * sizeof(*copy));
 	free(*ends);
 	*ends = copy;
 	*count = from_count;
@@ -47,7 +48,8 @@ static CUresult ends_join(struct CUstream_st *stream, const struct CUevent_st *e
 	all = calloc(count + event->capture_end_count + 1, sizeof(*all));
 	if (!all)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	memcpy(all, stream->capture_ends, count * sizeof(*all));
+	if (count)
+		memcpy(all, stream->capture_ends, count * sizeof(*all));
 	for (size_t i = 0; i < event->capture_end_count; i++) {
 		bool known = false;
 

@@ -351,10 +351,13 @@ EXPORT CUresult cuGraphInstantiateWithFlags(CUgraphExec *out, CUgraph graph,
 	if (flags & CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	error = graph_clone(graph, &copy);
-	if (error == CUDA_SUCCESS)
-		error = graph_sort(copy);
 	if (error != CUDA_SUCCESS)
 		return error;
+	error = graph_sort(copy);
+	if (error != CUDA_SUCCESS) {
+		graph_end(copy);
+		return error;
+	}
 	exec = object_new(KIND_EXEC, sizeof(*exec));
 	if (!exec) {
 		graph_end(copy);

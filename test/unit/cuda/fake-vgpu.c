@@ -494,7 +494,10 @@ enum vgpu_result vgpu_module_load(vgpu_context *c, const void *code, size_t byte
 		if (c->modules[i].used)
 			continue;
 		free(c->modules[i].text);
-		c->modules[i].text = strndup(code, bytes);
+		/* Text begins behind the headers of a container and its first entry. */
+		c->modules[i].text = format == VGPU_FORMAT_FATBIN ?
+					     strndup((const char *)code + 32, bytes - 32) :
+					     strndup(code, bytes);
 		if (strstr(c->modules[i].text, "trouble")) {
 			snprintf(log, log_bytes, "line 3: trouble");
 			return fail(VGPU_ERROR_MODULE_INVALID, "line 3: trouble");

@@ -539,7 +539,8 @@ static void managed(void)
 	CUdeviceptr pointer, other;
 	CUfunction scale;
 	unsigned int n = 100000;
-	float factor = 2, *data;
+	float factor = 2;
+	volatile float *data;
 	void *parameters[] = { &pointer, &factor, &n };
 	unsigned int is_managed;
 	int copies;
@@ -547,7 +548,7 @@ static void managed(void)
 	make_context();
 	scale = get_function("scale");
 	OK(cuMemAllocManaged(&pointer, n * 4, CU_MEM_ATTACH_GLOBAL));
-	data = (float *)(uintptr_t)pointer;
+	data = (volatile float *)(uintptr_t)pointer;
 	OK(cuPointerGetAttribute(&is_managed, CU_POINTER_ATTRIBUTE_IS_MANAGED, pointer));
 	CHECK(is_managed);
 	for (unsigned int i = 0; i < n; i++)

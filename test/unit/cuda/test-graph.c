@@ -47,6 +47,7 @@ static void replay(void)
 	OK(cuStreamSynchronize(stream));
 	CHECK(word(3) == 1 && word(4) == 1 && word(6) == 0);
 	OK(cuMemsetD32(memory, 0, 8));
+	OK(cuCtxSynchronize());
 	OK(cuGraphLaunch(exec, stream));
 	OK(cuStreamSynchronize(stream));
 	CHECK(word(5) == 1);
