@@ -1044,6 +1044,9 @@ CUresult CUDAAPI cuCtxAttach(CUcontext *, unsigned int);
 CUresult CUDAAPI cuCtxDetach(CUcontext);
 CUresult CUDAAPI cuCtxEnablePeerAccess(CUcontext, unsigned int);
 CUresult CUDAAPI cuCtxDisablePeerAccess(CUcontext);
+/* A profiler would be told; there is none. */
+CUresult CUDAAPI cuProfilerStart(void);
+CUresult CUDAAPI cuProfilerStop(void);
 
 /* Modules: PTX text or fat binaries with PTX; machine code for NVIDIA's GPUs is refused. */
 CUresult CUDAAPI cuModuleLoad(CUmodule *, const char *);

@@ -273,3 +273,16 @@ cudaError_t cudaGetDriverEntryPoint(const char *name, void **function, unsigned 
 {
 	return cudaGetDriverEntryPointByVersion(name, function, CUDART_VERSION, flags, status);
 }
+
+/* They tell a profiler when to look; there is none. */
+cudaError_t cudaProfilerStart(void);
+cudaError_t cudaProfilerStart(void)
+{
+	return runtime_done(cuProfilerStart());
+}
+
+cudaError_t cudaProfilerStop(void);
+cudaError_t cudaProfilerStop(void)
+{
+	return runtime_done(cuProfilerStop());
+}
