@@ -70,7 +70,7 @@ struct vgpu {
 	int64_t clock;
 };
 
-struct fake_statistics fake;
+volatile struct fake_statistics fake;
 static char text[256] = "";
 
 static enum vgpu_result fail(enum vgpu_result result, const char *why)

@@ -9,6 +9,7 @@ struct fake_statistics {
 	unsigned int format;
 };
 
-extern struct fake_statistics fake;
+/* Changed by handlers of signals too. */
+extern volatile struct fake_statistics fake;
 
 #endif
