@@ -12,9 +12,9 @@
  * context that runs PTX (`dense`) a segment grows in place while it can: it moves into a larger
  * buffer, under the same number, by a copy that goes ahead of the next operations too.
  *
- * The first bytes of a shared segment are never handed out, so that a null pointer of a kernel that
- * sees the whole segment hits nothing. A segment of one allocation has none to spare: a context that
- * is to run PTX should say so (by its first module) before it allocates.
+ * The first bytes of its segments are never handed out, so that a null pointer of a kernel that sees
+ * the whole segment hits nothing. Segments from before it said that it runs PTX (by its first module)
+ * have none to spare.
  */
 import { type Executor, ExecutorError, type Segment, type StorageRange } from "../gpu/executor.js";
 import { Status, VGPU } from "../protocol/generated/wire.js";
@@ -320,14 +320,16 @@ export class ContextMemory {
   #addSegment(need: number): SegmentEntry | Failure {
     const { budget, executor, limits } = this.#options;
     const own = need >= limits.segmentBytesOwn && !this.dense;
-    const least = own ? need : Math.min(need + RESERVED_BYTES, largestAllocation(executor));
-    let wanted = own ? least : Math.max(least, this.#growth());
+    const spare = this.dense ? RESERVED_BYTES : 0;
+    const largest = largestAllocation(executor);
+    const least = Math.min(need + spare, largest);
+    let wanted = own ? least : Math.min(Math.max(need, this.#growth()) + spare, largest);
     let reserved = false;
     for (;;) {
       if (budget.reserve(wanted)) {
         reserved = true;
         const segment = this.#createSegment(wanted);
-        if (segment !== null && !("kind" in segment)) return this.#enter(segment, own, need);
+        if (segment !== null && !("kind" in segment)) return this.#enter(segment, own, Math.min(spare, wanted - need));
         budget.release(wanted);
         if (segment !== null) return segment;
       }
@@ -401,10 +403,9 @@ export class ContextMemory {
     }
   }
 
-  #enter(segment: Segment, own: boolean, need: number): SegmentEntry {
+  #enter(segment: Segment, own: boolean, reserved: number): SegmentEntry {
     while (this.#segments.has(this.#nextNumber)) this.#advanceNumber();
     const { seed } = this.#options;
-    const reserved = segment.bytes - need >= RESERVED_BYTES ? RESERVED_BYTES : 0;
     const entry = {
       number: this.#nextNumber,
       segment,

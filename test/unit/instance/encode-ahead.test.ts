@@ -49,11 +49,11 @@ describe("encode-ahead", () => {
     expect(harness.gpu.history).toEqual([]);
     expect(harness.slot(0, 0).fence).toBe(0);
     lease.grant();
-    expect(harness.gpu.history).toEqual([["fill 256 4 1"], ["fill 256 4 2"]]);
+    expect(harness.gpu.history).toEqual([["fill 0 4 1"], ["fill 0 4 2"]]);
     expect(turns()).toMatchObject({ turns: 1, prepared: 1 });
     harness.gpu.finishAll();
     expect(harness.slot(0, 0)).toMatchObject({ fence: 2, status: "OK" });
-    expect(harness.gpu.segments[0]?.data[256]).toBe(2);
+    expect(harness.gpu.segments[0]?.data[0]).toBe(2);
   });
 
   it("is off where it is switched off", () => {
@@ -96,7 +96,7 @@ describe("encode-ahead", () => {
     ok(harness.submit(1, 0, (w) => w.fill(b, 4, 2, 4)));
     lease.grant();
     harness.gpu.finishAll();
-    expect(harness.gpu.history).toEqual([["fill 256 4 2"]]);
+    expect(harness.gpu.history).toEqual([["fill 0 4 2"]]);
     expect(harness.slot(1, 0)).toMatchObject({ fence: 1, status: "OK" });
     ok(harness.destroyContext(1));
     expect(harness.device.budget.reservedBytes).toBe(0);

@@ -169,7 +169,7 @@ describe("device memory", () => {
     const harness = new Harness({ gpu: { memoryBytes: 8 * MIB + 512 } }).ready();
     harness.alloc(0, MIB);
     // A grown segment fails, an exact one fits.
-    const limits = harness.alloc(0, 7 * MIB - 256);
+    const limits = harness.alloc(0, 7 * MIB);
     expect(limits.segment).toBe(VGPU.SEGMENT_FIRST);
     harness.alloc(0, 512);
     expect(harness.tryAlloc(0, 256)).toMatchObject({ status: "OUT_OF_MEMORY", value: 256n });
@@ -194,8 +194,8 @@ describe("device memory", () => {
     harness.gpu.finishAll();
     const bytes = harness.memory.bytes.subarray(DATA_AT, DATA_AT + 2048);
     expect(bytes.every((each) => each === 0)).toBe(true);
-    expect(harness.gpu.history[1]).toEqual(["fill 512 1024 0", "read 512 2048"]);
-    expect(harness.gpu.segments[0]?.data[256]).toBe(0x77);
+    expect(harness.gpu.history[1]).toEqual(["fill 256 1024 0", "read 256 2048"]);
+    expect(harness.gpu.segments[0]?.data[0]).toBe(0x77);
   });
 
   it("ends an allocation where the guest asked, though more is reserved", () => {
