@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import { describeExit, type ManagedProcess, runToEnd, startProcess, tail } from "./processes.js";
 import {
-  guestModule,
   guestLibraries,
+  guestModule,
   type Program,
   programPath,
   programReport,

@@ -37,7 +37,10 @@ export interface HostGuestResult {
 }
 
 export async function runOnHost(options: HostGuestOptions): Promise<HostGuestResult> {
-  requireBuilt([...guestLibraries, ...options.programs.map((program) => programPath(program.name))]);
+  requireBuilt([
+    ...guestLibraries,
+    ...options.programs.map((program) => programPath(program.name)),
+  ]);
   const endMs = performance.now() + options.deadlineMs;
   const results: ProgramResult[] = [];
   const failures: string[] = [];
