@@ -8,6 +8,7 @@ import { decodeControl } from "../command/decode-control.js";
 import type { ContextCreateRequest, DecodeError } from "../command/types.js";
 import type { Executor, ExecutorInfo } from "../gpu/executor.js";
 import type { GuestAddress } from "../io/guest-memory.js";
+import type { Translator } from "../kernel/translator/index.js";
 import {
   Config,
   RequestHeader,
@@ -46,6 +47,8 @@ export interface DeviceParts {
   /** Makes another GPU after a lost one; null if that is not possible. */
   readonly reopen: (() => Promise<Executor>) | null;
   readonly limits: InstanceLimits;
+  /** The compiler of PTX; null if that is not offered. */
+  readonly translator: Translator | null;
   readonly scheduling: SchedulingLimits;
   readonly nowNs: () => number;
   /** Uniform u32, not known to guests. */
@@ -103,7 +106,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#limited = new LogLimiter(parts.log, parts.nowNs);
     this.limits = parts.limits;
     this.budget = new MemoryBudget(parts.limits.memoryBytesMax);
-    this.#store = new KernelStore(parts.limits, parts.nowNs);
+    this.#store = new KernelStore(parts.limits, parts.translator, parts.nowNs);
     this.#epoch = this.#randomEpoch();
     this.#events = new EventQueue(() => this.#epoch);
     this.runner = new Runner({
@@ -136,6 +139,10 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   // ---- VirtioDevice ---------------------------------------------------------------------------
 
+  get ptx(): boolean {
+    return this.#store.ptx;
+  }
+
   get busy(): boolean {
     return this.runner.busy;
   }
@@ -151,7 +158,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       control_request_bytes_max: VGPU.CONTROL_REQUEST_BYTES_MAX,
       submit_bytes_max: VGPU.SUBMIT_BYTES_MAX,
       hostmem_entries_max: VGPU.HOSTMEM_ENTRIES_MAX,
-      capabilities: capabilityBits(this.info),
+      capabilities: capabilityBits(this.info, this.ptx),
     });
     into.set(bytes.subarray(offset, offset + into.length));
   }
@@ -272,7 +279,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       limits: this.limits,
       label: `context ${id}`,
       seed: this.#parts.randomU32(),
-      retire: (bytes) => this.runner.retireBytes(context, bytes),
+      retire: (bytes) => context.retire(bytes, this.budget),
       reclaim: () => this.#reclaim(),
     });
     const context = new Context({
@@ -564,6 +571,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   async close(): Promise<void> {
     this.detach();
     this.#parts.watchdog.disarm();
+    this.#store.close();
     await this.#gpu.close();
   }
 }
