@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+/** All suites, in the order in which they run: what later ones rest on comes first. */
+import "./session-messages.js";
+import "./session-descriptors.js";
+import "./session-rings.js";
+import "./session-memory.js";
