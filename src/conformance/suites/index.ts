@@ -4,3 +4,6 @@ import "./session-messages.js";
 import "./session-descriptors.js";
 import "./session-rings.js";
 import "./session-memory.js";
+import "./rings.js";
+import "./rings-broken.js";
+import "./requests.js";
