@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Requests with more than this (none of user space's) would need the heap. */
-#define CONTROL_PAYLOAD_MAX 64u
+#define CONTROL_PAYLOAD_MAX (64u + VGPU_NAME_BYTES_MAX)
 
 enum vgpu_result control_exchange(struct vgpu *context, uint32_t type, const void *payload,
 				  uint32_t payload_bytes, void *response, uint32_t response_bytes,

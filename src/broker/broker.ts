@@ -10,6 +10,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Timer } from "../io/timers.js";
 import { type ArbiterEvent, SettingsError, type VgpuSettings } from "../scheduler/index.js";
 import type { Logger } from "../telemetry/log.js";
@@ -20,6 +21,7 @@ import {
   type ControlReply,
   type ControlRequest,
   controlRequest,
+  deviceMemory,
   type FromInstance,
   fromInstance,
   type VgpuStatus,
@@ -30,13 +32,14 @@ import { parseSettings } from "./settings-text.js";
 
 /** How long an instance may take to answer a status question. */
 const STATUS_MS = 2_000;
+/** How long an instance has to bring its part of the G-VMCS up to date before it is shown. */
+const REFRESH_MS = 30;
 
 export interface VgpuConfig {
   readonly name: string;
   readonly socketPath: string;
-  readonly memoryLimitBytes: number | null;
-  /** Scheduling settings that differ from the defaults. */
-  readonly settings: Partial<VgpuSettings>;
+  /** Its memory, and scheduling settings that differ from the defaults. */
+  readonly settings: Partial<VgpuSettings> & Pick<VgpuSettings, "memoryBytesMax">;
 }
 
 export interface BrokerOptions {
@@ -44,6 +47,8 @@ export interface BrokerOptions {
   readonly runtimeDir: string;
   readonly controlPath: string;
   readonly executor: string;
+  /** Device memory that may be promised to all vGPUs together, bytes; null: not limited. */
+  readonly gpuMemoryBytes: number | null;
   readonly logLevel: string;
   readonly version: string;
   readonly instanceCommand: readonly [string, ...string[]];
@@ -70,6 +75,16 @@ interface Vgpu {
   readonly questions: Map<number, (status: Record<string, unknown> | null) => void>;
 }
 
+/** What an operator should know of a change that was accepted. */
+function noteOf({ id, memoryLimitBytes: limit, device }: VgpuStatus): { note?: string } {
+  const memory = deviceMemory.safeParse(device?.memory);
+  if (!memory.success || limit === null || memory.data.reserved_bytes <= limit) return {};
+  const note =
+    `vGPU ${id} holds ${memory.data.reserved_bytes} bytes of device memory, more than its limit of ` +
+    `${limit}: it keeps them, and gets no more until it has given enough back`;
+  return { note };
+}
+
 /** A vGPU that can't be started at all. */
 export class StartError extends Error {
   override readonly name = "StartError";
@@ -94,6 +109,7 @@ export class Broker {
     this.#schedule = new GpuSchedule({
       nowNs: options.nowNs,
       timer: options.timer,
+      gpuMemoryBytes: options.gpuMemoryBytes,
       observe: options.trace ?? (() => {}),
       kill: (id, reason) => {
         options.log.error({ id, reason }, "the instance is aborted");
@@ -179,15 +195,14 @@ export class Broker {
 
   #addVgpu(config: VgpuConfig): void {
     const o = this.#options;
-    const settings = { memoryBytesMax: config.memoryLimitBytes ?? 0, ...config.settings };
-    this.#schedule.add(config.name, settings);
+    this.#schedule.add(config.name, config.settings);
     const listenFd = o.listen(config.socketPath);
     const process = new InstanceProcess({
       id: config.name,
       command: o.instanceCommand,
       brokerPath: this.#brokerPath,
       executor: o.executor,
-      memoryLimitBytes: config.memoryLimitBytes,
+      memoryLimitBytes: config.settings.memoryBytesMax,
       logLevel: o.logLevel,
       extraArguments: o.extraArguments,
       confinement: o.confinement,
@@ -330,25 +345,40 @@ export class Broker {
       const names = [...this.#vgpus.keys()].join(", ");
       return { ok: false, error: `there is no vGPU "${id}"; there are ${names}` };
     }
-    if (request.command === "gvmcs") {
-      const decoded = this.#schedule.decoded(id);
-      return decoded === null
-        ? { ok: false, error: `vGPU "${id}" has no process at present, and so no G-VMCS` }
-        : { ok: true, ...decoded };
+    switch (request.command) {
+      case "gvmcs": {
+        this.#schedule.refresh(id);
+        await sleep(REFRESH_MS);
+        const decoded = this.#schedule.decoded(id);
+        return decoded === null
+          ? { ok: false, error: `vGPU "${id}" has no process at present, and so no G-VMCS` }
+          : { ok: true, ...decoded };
+      }
+      case "reset":
+        this.#options.log.info({ id }, "the vGPU is reset");
+        this.#schedule.reset(id);
+        return this.#status();
+      case "set":
+        return this.#set(id, request.settings);
     }
+  }
+
+  async #set(id: string, settings: readonly string[]): Promise<ControlReply> {
     try {
-      this.#schedule.set(id, parseSettings(request.settings));
+      this.#schedule.set(id, parseSettings(settings));
     } catch (error) {
       if (error instanceof SettingsError) {
         return { ok: false, error: error.message };
       }
       throw error;
     }
-    this.#options.log.info({ id, settings: request.settings }, "settings are changed");
-    return this.#status();
+    this.#options.log.info({ id, settings }, "settings are changed");
+    const status = await this.#status();
+    const changed = status.vgpus.find((vgpu) => vgpu.id === id);
+    return changed === undefined ? status : { ...status, ...noteOf(changed) };
   }
 
-  async #status(): Promise<ControlReply> {
+  async #status(): Promise<Extract<ControlReply, { vgpus: unknown }>> {
     const vgpus = await Promise.all([...this.#vgpus.values()].map((vgpu) => this.#statusOf(vgpu)));
     return { ok: true, version: this.#options.version, pid: process.pid, vgpus };
   }
@@ -363,7 +393,7 @@ export class Broker {
       restarts: vgpu.process.restarts,
       adapter: vgpu.adapter,
       executor: vgpu.executor,
-      memoryLimitBytes: vgpu.config.memoryLimitBytes,
+      memoryLimitBytes: this.#schedule.memoryBytesMax(id),
       confinement: vgpu.process.confined,
       schedule: this.#scheduleOf(id),
       device: await this.#ask(vgpu),

@@ -92,6 +92,8 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
     scheduling: { slicesMin: slicesFromEnvironment() },
     ...(lease === null ? {} : { lease }),
   });
+  // From here on the broker may enter us.
+  lease?.load();
   log.info({ adapter: first.info.adapter, executor: first.kind }, "the GPU is open");
   return device;
 }
@@ -126,8 +128,12 @@ function openLease(options: InstanceOptions, device: () => VgpuDevice | null): G
     nowNs,
     timer,
     busy: () => device()?.runner.busy ?? false,
-    gpuTimeNs: () => device()?.runner.usage.gpuTimeNs ?? 0,
+    used: () => {
+      const runner = device()?.runner;
+      return { gpuTimeNs: runner?.usage.gpuTimeNs ?? 0, batches: runner?.batchesDone ?? 0 };
+    },
     controls: (controls) => device()?.applyControls(controls),
+    drop: (reason) => device()?.drop(reason),
   });
   const poller = createPoller();
   poller.unref();
@@ -139,7 +145,5 @@ function openLease(options: InstanceOptions, device: () => VgpuDevice | null): G
     drain(ownBell);
     lease.bell();
   });
-  gvmcs.load();
-  ring();
   return lease;
 }

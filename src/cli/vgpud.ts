@@ -16,10 +16,11 @@ import { SETTING_KEYS } from "../broker/settings-text.js";
 import { realClock } from "../io/clock.js";
 import { close, listen } from "../io/native.js";
 import { realTimers } from "../io/timers.js";
+import { SettingsError } from "../scheduler/index.js";
 import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from "../telemetry/log.js";
 import { TraceFile } from "../telemetry/trace.js";
 import { packageVersion, UsageError } from "./common.js";
-import { checkVgpus, parseVgpu, readConfig } from "./vgpud-options.js";
+import { checkVgpus, parseGpuMemory, parseVgpu, readConfig } from "./vgpud-options.js";
 
 const READY_MS = 60_000;
 
@@ -29,6 +30,7 @@ interface Options {
   readonly runtimeDir: string;
   readonly control?: string;
   readonly executor?: string;
+  readonly gpuMemory?: string;
   readonly trace?: string;
   readonly user?: string;
   readonly confine: boolean;
@@ -64,6 +66,10 @@ function program(): Command {
         "null",
         "faulty",
       ]),
+    )
+    .option(
+      "--gpu-memory <size>",
+      "device memory to give out: what vGPUs are promised beyond it is refused (default: no limit)",
     )
     .option(
       "--user <name>",
@@ -115,6 +121,10 @@ async function main(): Promise<void> {
     runtimeDir,
     controlPath,
     executor: options.executor ?? file?.executor ?? "dawn",
+    gpuMemoryBytes:
+      options.gpuMemory === undefined
+        ? (file?.gpuMemoryBytes ?? null)
+        : parseGpuMemory(options.gpuMemory, "--gpu-memory"),
     logLevel: options.logLevel,
     version: packageVersion(),
     instanceCommand: [
@@ -150,11 +160,12 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const known =
+  const usage =
     error instanceof UsageError ||
     error instanceof ConfinementError ||
-    error instanceof StartError ||
-    (error as NodeJS.ErrnoException).code !== undefined;
+    error instanceof SettingsError;
+  const known =
+    usage || error instanceof StartError || (error as NodeJS.ErrnoException).code !== undefined;
   const text =
     error instanceof Error
       ? known
@@ -162,5 +173,5 @@ main().catch((error: unknown) => {
         : (error.stack ?? error.message)
       : String(error);
   process.stderr.write(`vgpud: ${text}\n`);
-  process.exit(error instanceof UsageError || error instanceof ConfinementError ? 2 : 1);
+  process.exit(usage ? 2 : 1);
 });

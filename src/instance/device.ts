@@ -56,6 +56,14 @@ export interface DeviceParts {
   readonly log: DeviceLog;
 }
 
+/** Execution controls that concern the device. */
+export interface OperatorControls {
+  /** 0: not limited. */
+  readonly memory_bytes_max: number;
+  readonly slice_ns: number;
+  readonly watchdog_ns: number;
+}
+
 export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   readonly deviceFeatures = 0n;
   readonly queueCount = VGPU.QUEUE_COUNT;
@@ -381,6 +389,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     for (const context of [...this.contexts.values()]) this.destroyContext(context);
     this.#events.clear();
     if (this.#session !== null) this.#limited.info({}, "the session ends");
+    this.#parts.lease.end?.({ kind: "reset" });
     this.#session = null;
     this.#submitPaused = false;
   }
@@ -432,13 +441,22 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   // ---- For vgpuctl and the process ------------------------------------------------------------
 
-  /** What the device does and holds, as plain JSON. */
-  /** What the operator set, at the next entry: the memory limit. */
-  applyControls(controls: { readonly memory_bytes_max: number }): void {
-    const { memory_bytes_max: bytes } = controls;
+  /**
+   * What the operator set. A memory limit below what is reserved takes nothing away: nothing more is
+   * given until enough came back.
+   */
+  applyControls(controls: OperatorControls): void {
+    const { memory_bytes_max: bytes, slice_ns: sliceNs, watchdog_ns: watchdogNs } = controls;
     this.budget.limitBytes = bytes === 0 ? this.limits.memoryBytesMax : bytes;
+    this.runner.setControls({ sliceNs, watchdogNs });
   }
 
+  /** All contexts fail, as after a lost GPU, and another one is opened. */
+  drop(reason: string): void {
+    this.#gpu.lost(reason);
+  }
+
+  /** What the device does and holds, as plain JSON. */
   status(): DeviceStatus {
     const gpu: GpuState = this.#gpu.state;
     return {

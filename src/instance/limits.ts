@@ -109,6 +109,17 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
   drainChainsMax: 256,
 };
 
+/** The shortest batch: below, what a batch costs beside its work counts. */
+const BATCH_NS_MIN = 1e6;
+
+/**
+ * Expected GPU time of a batch of one that takes turns of `sliceNs`. Two are in flight, one of them
+ * running: so an entry that had no end is over within a slice when another guest wants the GPU.
+ */
+export function batchNsOf(sliceNs: number, batchNsMax: number): number {
+  return Math.min(batchNsMax, Math.max(BATCH_NS_MIN, sliceNs / 2));
+}
+
 /** Largest grid dimension: CUDA's for x. Larger than the GPU's own, for launches can be sliced. */
 export const GRID_MAX = 2 ** 31 - 1;
 

@@ -23,7 +23,7 @@ import type { OneShot } from "./host.js";
 import type { GuestViews } from "./hostmem.js";
 import type { KernelStore } from "./kernel-store.js";
 import type { Lease } from "./lease.js";
-import type { SchedulingLimits } from "./limits.js";
+import { batchNsOf, type SchedulingLimits } from "./limits.js";
 import { batchFailure, blamed, cutMessage, executorStatus, type FailedAt } from "./outcome.js";
 import { Publisher, type PublisherOptions } from "./publisher.js";
 import { Fifo, Job, type Stream } from "./streams.js";
@@ -54,7 +54,7 @@ const NO_COMMANDS: readonly DeviceCommand[] = [];
 
 export class Runner implements ReadGate, ExecuteHost {
   readonly store: KernelStore;
-  readonly scheduling: SchedulingLimits;
+  scheduling: SchedulingLimits;
   readonly publisher: Publisher;
   /** Of all contexts, those that exist no more included. */
   readonly usage = new Usage();
@@ -71,6 +71,8 @@ export class Runner implements ReadGate, ExecuteHost {
   #sequence = 0;
   #pumping = false;
   #leaseRequested = false;
+  /** The lease's turn is over, and it was not given back yet. */
+  #revoked = false;
   /** GPU time that the batch being made may take. */
   budgetNs: number;
 
@@ -82,13 +84,16 @@ export class Runner implements ReadGate, ExecuteHost {
     this.store = options.store;
     this.publisher = new Publisher(options);
     this.#watchdog = new Watchdog({
-      limitNs: options.scheduling.watchdogNs,
+      limitNs: () => this.scheduling.watchdogNs,
       nowNs: options.nowNs,
       timer: options.watchdog,
       oldest: () => this.#inFlight[0],
       hung: (record, ageNs, text) => this.#hung(record, ageNs, text),
     });
-    this.#lease.onRevoke = () => this.#leaseRevoked();
+    this.#lease.onRevoke = () => {
+      this.#revoked = true;
+      this.#giveBack();
+    };
   }
 
   get executor(): Executor | null {
@@ -117,6 +122,13 @@ export class Runner implements ReadGate, ExecuteHost {
 
   nowNs(): number {
     return this.#options.nowNs();
+  }
+
+  /** What an operator may change live; it holds for what is encoded from now on. */
+  setControls(controls: { readonly sliceNs: number; readonly watchdogNs: number }): void {
+    const { scheduling } = this.#options;
+    const batchNsMax = batchNsOf(controls.sliceNs, scheduling.batchNsMax);
+    this.scheduling = { ...scheduling, batchNsMax, watchdogNs: controls.watchdogNs };
   }
 
   setExecutor(executor: Executor | null): void {
@@ -177,6 +189,7 @@ export class Runner implements ReadGate, ExecuteHost {
     } finally {
       this.#pumping = false;
     }
+    this.#giveBack();
     this.#expect();
     this.publisher.publish();
     this.#options.drained();
@@ -249,8 +262,14 @@ export class Runner implements ReadGate, ExecuteHost {
     return this.#lease.held;
   }
 
-  #leaseRevoked(): void {
-    if (this.#inFlight.length === 0) this.#lease.release();
+  /** Releases a revoked lease when nothing is in flight, and asks for the next one. */
+  #giveBack(): void {
+    // A batch that is being made belongs to this turn: pump comes back here.
+    if (!this.#revoked || this.#pumping) return;
+    if (this.#inFlight.length === 0) {
+      this.#revoked = false;
+      this.#lease.release();
+    }
     if (this.#ready.length > 0) this.#leaseHeld();
   }
 
@@ -412,7 +431,6 @@ export class Runner implements ReadGate, ExecuteHost {
     }
     for (const wake of record.waiters) wake();
     this.publisher.publish();
-    if (!this.#lease.held && this.#inFlight.length === 0) this.#lease.release();
     this.pump();
     if (!this.busy) this.#lease.idle?.();
   }
@@ -472,6 +490,10 @@ export class Runner implements ReadGate, ExecuteHost {
   failContext(context: Context, why: Failure, where: FailedAt | null): void {
     if (context.error !== null || context.dead) return;
     context.error = { ...why, stream: where?.stream ?? 0, fence: where?.fence ?? 0 };
+    const outOfMemory = why.status === Status.OUT_OF_MEMORY;
+    // A lost device ends the turn when all its contexts have failed.
+    if (why.status !== Status.DEVICE_LOST)
+      this.#lease.end?.({ kind: outOfMemory ? "out-of-memory" : "context-failed" });
     this.#options.failed(context, context.error);
     context.headerDirty = true;
     this.publisher.mark(context);
@@ -498,8 +520,6 @@ export class Runner implements ReadGate, ExecuteHost {
     context.events.clear();
     context.hostmems.clear();
     context.timeline.unmap();
-    if (context.ready) this.#ready.remove(context);
-    context.ready = false;
     this.publisher.forget(context);
   }
 
@@ -529,9 +549,11 @@ export class Runner implements ReadGate, ExecuteHost {
       context.headerDirty = true;
       this.publisher.mark(context);
     }
+    this.#lease.end?.({ kind: "device-lost" });
   }
 
   #hung(record: BatchRecord, ageNs: number, text: string): void {
+    this.#lease.end?.({ kind: "watchdog", context: record.context.id });
     const why = failure(Status.TIMEOUT, text, ageNs, this.scheduling.watchdogNs);
     if (!record.context.dead) this.failContext(record.context, why, blamed(record));
     this.#options.lost(text);
@@ -541,6 +563,8 @@ export class Runner implements ReadGate, ExecuteHost {
     context.events.dropWaiters();
     context.compiling = 0;
     context.runnable.clear();
+    if (context.ready) this.#ready.remove(context);
+    context.ready = false;
     for (const stream of context.streams) {
       stream.blocked = null;
       stream.listed = false;

@@ -10,7 +10,7 @@ import type { OneShot } from "./host.js";
 
 export interface WatchdogOptions {
   /** Longest time of a launch; 0 waits for ever. */
-  readonly limitNs: number;
+  readonly limitNs: () => number;
   readonly nowNs: () => number;
   readonly timer: OneShot;
   readonly oldest: () => BatchRecord | undefined;
@@ -37,7 +37,8 @@ export class Watchdog {
 
   /** A batch was submitted. */
   started(): void {
-    if (!this.#armed && this.#options.limitNs > 0) this.#arm(this.#options.limitNs);
+    const limitNs = this.#options.limitNs();
+    if (!this.#armed && limitNs > 0) this.#arm(limitNs);
   }
 
   /** A batch is done: the next one's time begins. */
@@ -54,9 +55,10 @@ export class Watchdog {
 
   #look(): void {
     this.#armed = false;
-    const { limitNs, nowNs, oldest, hung } = this.#options;
+    const { nowNs, oldest, hung } = this.#options;
+    const limitNs = this.#options.limitNs();
     const record = oldest();
-    if (record === undefined) return;
+    if (record === undefined || limitNs === 0) return;
     const now = nowNs();
     const ageNs = now - Math.max(record.submittedNs, this.lastDoneNs);
     const batchNs = limitNs * Math.min(LAUNCHES_MAX, Math.max(1, record.kernels));

@@ -40,11 +40,14 @@ function brokerOf(script: string): { broker: Broker; report: () => Promise<strin
   );
   const broker = new Broker({
     vgpus: ["a", "b"].map((name) => ({
-      ...{ name, socketPath: join(folder, `${name}.sock`), memoryLimitBytes: null, settings: {} },
+      name,
+      socketPath: join(folder, `${name}.sock`),
+      settings: { memoryBytesMax: 2 ** 30 },
     })),
     runtimeDir: folder,
     controlPath: join(folder, "control.sock"),
     executor: "null",
+    gpuMemoryBytes: null,
     logLevel: "silent",
     version: "0",
     instanceCommand: [process.execPath, program],
