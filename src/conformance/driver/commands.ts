@@ -81,9 +81,14 @@ export class Commands {
     return this.raw(Command.NOP);
   }
 
-  moduleLoad(module: number, code: string | Uint8Array, format: number = ModuleFormat.WGSL): this {
+  moduleLoad(
+    module: number,
+    code: string | Uint8Array,
+    format: number = ModuleFormat.WGSL,
+    flags = 0,
+  ): this {
     const data = typeof code === "string" ? utf8.encode(code) : code;
-    const head = struct(CommandModuleLoad, { module, format, code_bytes: data.length });
+    const head = struct(CommandModuleLoad, { module, format, code_bytes: data.length, flags });
     return this.raw(Command.MODULE_LOAD, concat(head, data));
   }
 

@@ -52,7 +52,11 @@ export function viewOf(bytes: Uint8Array): DataView {
 }
 
 /** A request: header, then payload. */
-export function request(type: number, context: number, payload: Uint8Array = new Uint8Array(0)): Uint8Array {
+export function request(
+  type: number,
+  context: number,
+  payload: Uint8Array = new Uint8Array(0),
+): Uint8Array {
   return concat(struct(RequestHeader, { type, flags: 0, context }), payload);
 }
 
@@ -64,7 +68,10 @@ export class Device {
   }
 
   /** Sends a request's bytes and takes its response apart. */
-  async send(bytes: Uint8Array | readonly Uint8Array[], options: CallOptions = {}): Promise<Response> {
+  async send(
+    bytes: Uint8Array | readonly Uint8Array[],
+    options: CallOptions = {},
+  ): Promise<Response> {
     const { memory } = this.frontEnd;
     const release = memory.main.mark();
     const parts = bytes instanceof Uint8Array ? [bytes] : bytes;
@@ -285,7 +292,8 @@ export class Context {
 
   async errorText(): Promise<string> {
     const view = await this.ask(Request.ERROR_QUERY);
-    return new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset + 32, 224))
+    return new TextDecoder()
+      .decode(new Uint8Array(view.buffer, view.byteOffset + 32, 224))
       .replace(/\0.*$/s, "");
   }
 

@@ -161,7 +161,10 @@ export class FrontEnd {
   }
 
   async setTable(regions: readonly Region[]): Promise<void> {
-    const payload = concat(words(regions.length, 0), ...regions.map((each) => words(...each.fields)));
+    const payload = concat(
+      words(regions.length, 0),
+      ...regions.map((each) => words(...each.fields)),
+    );
     const fds = regions.map(({ fd }) => fd);
     await this.set(Vhost.SET_MEM_TABLE, payload, fds);
   }

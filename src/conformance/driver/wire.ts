@@ -221,7 +221,9 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
 
 /** Little-endian words one after the other. */
 export function words(...list: readonly (number | bigint)[]): Uint8Array {
-  const bytes = new Uint8Array(list.reduce<number>((sum, v) => sum + (typeof v === "bigint" ? 8 : 4), 0));
+  const bytes = new Uint8Array(
+    list.reduce<number>((sum, v) => sum + (typeof v === "bigint" ? 8 : 4), 0),
+  );
   const view = new DataView(bytes.buffer);
   let at = 0;
   for (const value of list) {

@@ -51,7 +51,9 @@ export function sameBytes(actual: Uint8Array, expected: Uint8Array, what: string
 export function allBytes(actual: Uint8Array, value: number, what: string): void {
   for (let at = 0; at < actual.length; at++) {
     if (actual[at] !== value)
-      throw new Violation(`byte ${at} of ${what} is ${hex(actual[at])}, and has to be ${hex(value)}`);
+      throw new Violation(
+        `byte ${at} of ${what} is ${hex(actual[at])}, and has to be ${hex(value)}`,
+      );
   }
 }
 

@@ -10,6 +10,8 @@ import type { TestContext } from "./context.js";
 export type Need =
   /** Kernels and copies compute: not with an executor that computes nothing. */
   | "results"
+  /** Capability bits. */
+  | "ptx"
   /** The back end's process is known (--pid). */
   | "pid"
   /** A feature bit or protocol feature that the back end may leave out. */

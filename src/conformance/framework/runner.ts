@@ -5,10 +5,10 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { nowNs } from "../../io/native.js";
-import { statusName } from "../../protocol/generated/wire.js";
+import { Capability } from "../../protocol/generated/wire.js";
 import { Commands } from "../driver/commands.js";
-import { Feature, FrontEnd, Protocol } from "../driver/front-end.js";
 import { Device } from "../driver/device.js";
+import { Feature, FrontEnd, Protocol } from "../driver/front-end.js";
 import { Vhost } from "../driver/wire.js";
 import { Skip } from "./check.js";
 import { type Environment, TestContext } from "./context.js";
@@ -71,6 +71,7 @@ export async function explore(options: RunOptions): Promise<Environment> {
       if ((features & bit) === 0n) unmet.set(need, `not offered: ${need}`);
     for (const [need, bit] of PROTOCOL_NEEDS)
       if ((protocol & bit) === 0n) unmet.set(need, `not offered: ${need}`);
+    if ((limits.capabilities & Capability.PTX) === 0n) unmet.set("ptx", "not offered: ptx");
     const results =
       options.executor === "full" ||
       (options.executor === "detect" && (await probe(device, options.timeoutMs)));
@@ -97,7 +98,7 @@ async function probe(device: Device, timeoutMs: number): Promise<boolean> {
     .launch({ function: 1, args: [pointer] });
   const fence = await context.queue(0, commands);
   const status = await within(context.wait(0, fence), timeoutMs, "the probe kernel does not end");
-  if (status !== "OK") throw new Error(`the probe kernel ends with ${statusName(0)}`);
+  if (status !== "OK") throw new Error(`the probe kernel ends with ${status}`);
   const data = await context.read(pointer, 4);
   return data[0] === 22;
 }
@@ -117,11 +118,7 @@ export async function run(
   return results;
 }
 
-async function runCase(
-  one: Case,
-  environment: Environment,
-  options: RunOptions,
-): Promise<Result> {
+async function runCase(one: Case, environment: Environment, options: RunOptions): Promise<Result> {
   const { id, description, statements, source } = one;
   const began = nowNs();
   const result = (outcome: Outcome, reason: string): Result => ({

@@ -7,3 +7,8 @@ import "./session-memory.js";
 import "./rings.js";
 import "./rings-broken.js";
 import "./requests.js";
+import "./contexts.js";
+import "./memory.js";
+import "./timeline.js";
+import "./submits.js";
+import "./copies.js";

@@ -111,6 +111,8 @@ function wellFormed(type: number, bytes: number): Uint8Array {
       return payload;
     case Request.HOSTMEM_REGISTER:
       return concat(words(0, 1, 16n), words(0n, 16n));
+    case Request.MODULE_SYMBOL:
+      return concat(words(0, 1), new Uint8Array([0x78]));
     default:
       return payload;
   }
@@ -321,10 +323,12 @@ answers
   .desc("A response that does not fit is refused, one that fits exactly is not.")
   .dev(17, 18)
   .params(
-    [Request.INIT, Request.GET_CAPABILITIES, Request.MEMORY_INFO, Request.ERROR_QUERY].map((type) => ({
-      name: requestShapes.get(type)?.name ?? "",
-      type,
-    })),
+    [Request.INIT, Request.GET_CAPABILITIES, Request.MEMORY_INFO, Request.ERROR_QUERY].map(
+      (type) => ({
+        name: requestShapes.get(type)?.name ?? "",
+        type,
+      }),
+    ),
   )
   .fn(async (t, { type }) => {
     const device = await t.device();

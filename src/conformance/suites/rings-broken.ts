@@ -251,7 +251,10 @@ structure
 structure
   .test("index-too-far")
   .desc("An available index that is further ahead than the ring is long.")
-  .params([{ name: "65", ahead: 65 }, { name: "40000", ahead: 40_000 }])
+  .params([
+    { name: "65", ahead: 65 },
+    { name: "40000", ahead: 40_000 },
+  ])
   .fn(async (t, { ahead }) => {
     const device = await t.device({ queueSize: 64 });
     const unchanged = guard(device);
@@ -268,7 +271,10 @@ structure
   .test("packed-id")
   .desc("Ids of packed rings that are out of range, or twice under way, are not trusted.")
   .needs("packed")
-  .params([{ name: "out-of-range", id: 64 }, { name: "huge", id: 65535 }])
+  .params([
+    { name: "out-of-range", id: 64 },
+    { name: "huge", id: 65535 },
+  ])
   .fn(async (t, { id }) => {
     const device = await t.device({ queueSize: 64, packed: true });
     const unchanged = guard(device);

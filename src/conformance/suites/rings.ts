@@ -160,7 +160,11 @@ round
   .fn(async (t, { options }) => {
     const device = await t.device({ ...options, base: 65530 });
     for (let index = 0; index < 20; index++) await device.capabilities();
-    equal(await device.frontEnd.stopQueue(0), (65530 + 21) & 0xffff, "the base of the control queue");
+    equal(
+      await device.frontEnd.stopQueue(0),
+      (65530 + 21) & 0xffff,
+      "the base of the control queue",
+    );
   });
 
 round
@@ -276,7 +280,8 @@ notify
   .desc("Kicks without chains do nothing.")
   .fn(async (t) => {
     const device = await t.device();
-    for (const index of [0, 1, 2]) for (let times = 0; times < 10; times++) device.frontEnd.kick(index);
+    for (const index of [0, 1, 2])
+      for (let times = 0; times < 10; times++) device.frontEnd.kick(index);
     await device.capabilities();
   });
 

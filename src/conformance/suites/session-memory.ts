@@ -27,7 +27,10 @@ table
   .test("regions")
   .desc("Tables of one and of eight regions are accepted and used.")
   .needs("protocol-features")
-  .params([{ name: "1", count: 1 }, { name: "8", count: 8 }])
+  .params([
+    { name: "1", count: 1 },
+    { name: "8", count: 8 },
+  ])
   .fn(async (t, { count }) => {
     const frontEnd = t.connect({ protocol: USUAL_PROTOCOL & ~Protocol.memorySlots });
     for (let index = 1; index < count; index++)

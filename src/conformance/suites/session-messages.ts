@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The vhost-user session: frames, fragments, acknowledgements, features, unknown requests. */
-import { check, equal, oneOf } from "../framework/check.js";
-import type { TestContext } from "../framework/context.js";
-import { group } from "../framework/registry.js";
+
+import { close, eventfd } from "../../io/native.js";
 import type { Device } from "../driver/device.js";
 import { Feature, type FrontEnd, Protocol } from "../driver/front-end.js";
 import { concat, frame, HEADER_BYTES, u64Of, Vhost, type Wire, words } from "../driver/wire.js";
-import { eventfd, close } from "../../io/native.js";
+import { check, equal, oneOf } from "../framework/check.js";
+import type { TestContext } from "../framework/context.js";
+import { group } from "../framework/registry.js";
 
 const NONE = new Uint8Array(0);
 const source = "vhost-user";
@@ -182,15 +183,15 @@ features
   .test("unknown-bit")
   .desc("SET_FEATURES with a bit that is not offered is refused, and the session goes on.")
   .needs("reply-ack")
-  .params([{ name: "bit-40", bit: 40n }, { name: "bit-63", bit: 63n }, { name: "bit-0", bit: 0n }])
+  .params([
+    { name: "bit-40", bit: 40n },
+    { name: "bit-63", bit: 63n },
+    { name: "bit-0", bit: 0n },
+  ])
   .fn(async (t, { bit }) => {
     const frontEnd = await negotiated(t);
     check((t.environment.features & (1n << bit)) === 0n, `feature bit ${bit} is not offered`);
-    const how = await refused(
-      frontEnd,
-      Vhost.SET_FEATURES,
-      words(frontEnd.features | (1n << bit)),
-    );
+    const how = await refused(frontEnd, Vhost.SET_FEATURES, words(frontEnd.features | (1n << bit)));
     if (how === "closed") return t.survives();
     await frontEnd.set(Vhost.SET_FEATURES, words(frontEnd.features));
   });
