@@ -16,6 +16,8 @@ export interface Environment {
   readonly limits: CapabilitiesResponse;
   /** Kernels and copies compute. */
   readonly results: boolean;
+  /** Capability PTX is offered. */
+  readonly ptx: boolean;
   /** The back end's process, or null. */
   readonly pid: number | null;
   /** Needs that are not met, with the reason. */

@@ -71,14 +71,15 @@ export async function explore(options: RunOptions): Promise<Environment> {
       if ((features & bit) === 0n) unmet.set(need, `not offered: ${need}`);
     for (const [need, bit] of PROTOCOL_NEEDS)
       if ((protocol & bit) === 0n) unmet.set(need, `not offered: ${need}`);
-    if ((limits.capabilities & Capability.PTX) === 0n) unmet.set("ptx", "not offered: ptx");
+    const ptx = (limits.capabilities & Capability.PTX) !== 0n;
+    if (!ptx) unmet.set("ptx", "not offered: ptx");
     const results =
       options.executor === "full" ||
       (options.executor === "detect" && (await probe(device, options.timeoutMs)));
     if (!results) unmet.set("results", "the executor computes nothing");
     if (options.pid === null) unmet.set("pid", "the back end's process is not known (--pid)");
     const { path, pid } = options;
-    return { path, features, protocol, limits, results, pid, unmet };
+    return { path, features, protocol, limits, results, ptx, pid, unmet };
   } finally {
     frontEnd.close();
   }

@@ -12,3 +12,8 @@ import "./memory.js";
 import "./timeline.js";
 import "./submits.js";
 import "./copies.js";
+import "./modules.js";
+import "./launches.js";
+import "./streams.js";
+import "./errors.js";
+import "./lifecycle.js";
