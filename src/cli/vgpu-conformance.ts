@@ -99,5 +99,8 @@ async function start(options: Options): Promise<number> {
 }
 
 const script = process.argv[1];
-if (script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url))
-  process.exit(await main(process.argv));
+if (script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url)) {
+  const code = await main(process.argv);
+  // What was written to a pipe may still be on its way.
+  process.stdout.write("", () => process.exit(code));
+}

@@ -293,6 +293,8 @@ function functionCreate(
   const refused = kernels.checkNew("function", command.function);
   if (refused !== null) return refused;
   if (isComing(context, command.module, job)) return waitForObject(stream);
+  // VGPU-DEV-88: only names are looked up leniently, handles are not.
+  if (kernels.module(command.module) === undefined) return unknownHandle("module", command.module);
   kernels.addFunction(command.function, command.module, command.name);
   kernels.undeclare("function", command.function, job.admission);
   host.wakeObjectWaiters(context);

@@ -17,3 +17,4 @@ import "./launches.js";
 import "./streams.js";
 import "./errors.js";
 import "./lifecycle.js";
+import "./vectors.js";

@@ -77,6 +77,7 @@ reset
     const marked = pattern(bytes, 13);
     buffer.bytes.set(marked);
     context.timeline.bytes.fill(0x55);
+    for (const index of QUEUES) await device.frontEnd.enable(index, true);
     await t.pause(30);
     sameBytes(buffer.bytes.slice(), marked, "the memory that was registered");
     allBytes(context.timeline.bytes.slice(), 0x55, "the timeline page");
@@ -107,13 +108,13 @@ const suspend = group("lifecycle/suspend", "While no queue runs, guest memory st
 
 suspend
   .test("quiet")
-  .desc("What completes while all queues are stopped is shown when they run again.")
+  .desc("What completes while all queues are stopped is shown when they run again, not before.")
   .dev(101)
   .params([
-    { name: "copies", copies: true },
-    { name: "nops", copies: false },
+    { name: "copies", copies: true, fills: 16, size: 1 << 20 },
+    { name: "flood", copies: false, fills: 3000, size: 4096 },
   ])
-  .fn(async (t, { copies }) => {
+  .fn(async (t, { copies, fills, size }) => {
     const device = await t.device();
     const context = await device.createContext();
     const bytes = 1 << 20;
@@ -122,7 +123,8 @@ suspend
     const hostmem = await context.register(buffer);
     const fences: bigint[] = [];
     for (let stream = 0; stream < 4; stream++) {
-      const commands = new Commands().fill(pointer, bytes, 0x40 + stream);
+      const commands = new Commands();
+      for (let each = 0; each < fills; each++) commands.fill(pointer, size, 0x40 + stream);
       if (copies) commands.copyFromDevice(pointer, hostmem, 0, bytes);
       fences.push(await context.queue(stream, commands));
     }

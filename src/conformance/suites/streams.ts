@@ -48,7 +48,7 @@ streams
     const context = await fresh(t);
     const commands = new Commands();
     for (let index = 1; index <= 8; index++) {
-      const body = `${"x = x * 3u + 1u; ".repeat(200 * index)}`;
+      const body = `${"x = x * 3u + 1u; ".repeat(10 * index)}`;
       const code = `@group(0) @binding(0) var<storage, read_write> d: array<u32>;
 @compute @workgroup_size(1) fn main() { var x = d[0]; ${body} d[0] = x; }`;
       commands.moduleLoad(index, code).functionCreate(index, index, "main");
