@@ -33,6 +33,10 @@ enum vgpu_result control_exchange(struct vgpu *context, uint32_t type, const voi
 	if (*written < sizeof(*answer))
 		return fail(VGPU_ERROR_INTERNAL, "%s: an answer of %u bytes, at least %zu expected",
 			    what, *written, sizeof(*answer));
+	/* It was replaced while it had the request; a new context finds out by this, too. */
+	if (answer->status == VGPU_STATUS_NOT_INITIALISED && type != VGPU_REQ_CONTEXT_CREATE)
+		return lose(context, "%s: %s lost its state and was started anew", what,
+			    context->path);
 	if (answer->status != VGPU_STATUS_OK)
 		return fail_status(answer, what);
 	/* VGPU-DRV-11: what the device says is held against what it wrote. */

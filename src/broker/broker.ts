@@ -11,10 +11,12 @@ import { mkdirSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { createPoller } from "../io/native.js";
 import type { Timer } from "../io/timers.js";
 import { type ArbiterEvent, SettingsError, type VgpuSettings } from "../scheduler/index.js";
 import type { Logger } from "../telemetry/log.js";
 import { type Confinement, removePrivateFolders } from "./confinement.js";
+import { FrontEnds } from "./front-ends.js";
 import { InstanceProcess } from "./instance-process.js";
 import { readLines, writeLine } from "./lines.js";
 import {
@@ -27,6 +29,7 @@ import {
   type VgpuStatus,
 } from "./messages.js";
 import { type Peer, PrivateSocket } from "./private-socket.js";
+import type { RestartLimits } from "./restart-policy.js";
 import { GpuSchedule } from "./schedule.js";
 import { parseSettings } from "./settings-text.js";
 
@@ -53,6 +56,9 @@ export interface BrokerOptions {
   readonly version: string;
   readonly instanceCommand: readonly [string, ...string[]];
   readonly extraArguments: readonly string[];
+  /** For tests: where the first process of a vGPU ends itself, its second one, and so on. */
+  readonly crashAt: readonly string[];
+  readonly restartLimits: RestartLimits;
   /** How instances are confined, or null to start them with all that we may do. */
   readonly confinement: Confinement | null;
   readonly timer: Timer;
@@ -68,6 +74,7 @@ interface Vgpu {
   readonly config: VgpuConfig;
   readonly listenFd: number;
   readonly process: InstanceProcess;
+  readonly frontEnds: FrontEnds;
   link: Socket | null;
   adapter: string | null;
   executor: string | null;
@@ -99,6 +106,7 @@ export class Broker {
   readonly #vgpus = new Map<string, Vgpu>();
   readonly #schedule: GpuSchedule;
   readonly #servers: PrivateSocket[] = [];
+  readonly #poller = createPoller();
   /** Whether the runtime directory is ours, rather than another vgpud's: we listen in it. */
   #ownsFolder = false;
   readonly #uid = process.getuid?.() ?? 0;
@@ -159,11 +167,13 @@ export class Broker {
     this.#closed = true;
     await Promise.all([...this.#vgpus.values()].map((vgpu) => vgpu.process.stop()));
     for (const vgpu of this.#vgpus.values()) {
+      vgpu.frontEnds.close();
       this.#options.close(vgpu.listenFd);
       rmSync(vgpu.config.socketPath, { force: true });
       vgpu.link?.destroy();
     }
     this.#schedule.close();
+    this.#poller.close();
     for (const server of this.#servers) {
       server.close();
     }
@@ -195,28 +205,16 @@ export class Broker {
 
   #addVgpu(config: VgpuConfig): void {
     const o = this.#options;
-    this.#schedule.add(config.name, config.settings);
+    const { name } = config;
+    this.#schedule.add(name, config.settings);
     const listenFd = o.listen(config.socketPath);
-    const process = new InstanceProcess({
-      id: config.name,
-      command: o.instanceCommand,
-      brokerPath: this.#brokerPath,
-      executor: o.executor,
-      memoryLimitBytes: config.settings.memoryBytesMax,
-      logLevel: o.logLevel,
-      extraArguments: o.extraArguments,
-      confinement: o.confinement,
-      runtimeDir: o.runtimeDir,
-      listenFd,
-      prepare: () => this.#schedule.prepare(config.name),
-      started: () => this.#schedule.started(config.name),
-      log: o.log,
-      nowMs: () => o.nowNs() / 1e6,
-    });
+    const frontEnds = this.#frontEnds(name, listenFd);
+    const process = this.#process(config, frontEnds);
     const vgpu: Vgpu = {
       config,
       listenFd,
       process,
+      frontEnds,
       link: null,
       adapter: null,
       executor: null,
@@ -225,9 +223,55 @@ export class Broker {
     };
     process.onExit = () => {
       this.#unlink(vgpu);
-      this.#schedule.gone(config.name);
+      frontEnds.processGone();
+      this.#schedule.gone(name);
     };
-    this.#vgpus.set(config.name, vgpu);
+    process.onGivenUp = () => frontEnds.giveUp();
+    this.#vgpus.set(name, vgpu);
+  }
+
+  #frontEnds(id: string, listenFd: number): FrontEnds {
+    const { log, nowNs } = this.#options;
+    const process = (): InstanceProcess | undefined => this.#vgpus.get(id)?.process;
+    return new FrontEnds({
+      id,
+      listenFd,
+      poller: this.#poller,
+      log,
+      nowMs: () => nowNs() / 1e6,
+      misbehaved: (reason) => {
+        log.error({ id, reason }, "the instance breaks the rules of the relay and is ended");
+        process()?.kill("SIGKILL");
+      },
+      left: () => process()?.kill("SIGKILL"),
+      wanted: () => process()?.revive() ?? false,
+    });
+  }
+
+  #process(config: VgpuConfig, frontEnds: FrontEnds): InstanceProcess {
+    const o = this.#options;
+    const { name } = config;
+    return new InstanceProcess({
+      id: name,
+      command: o.instanceCommand,
+      brokerPath: this.#brokerPath,
+      executor: o.executor,
+      memoryLimitBytes: config.settings.memoryBytesMax,
+      logLevel: o.logLevel,
+      extraArguments: o.extraArguments,
+      crashAt: o.crashAt,
+      restartLimits: o.restartLimits,
+      confinement: o.confinement,
+      runtimeDir: o.runtimeDir,
+      openChannel: () => frontEnds.openChannel(),
+      prepare: () => this.#schedule.prepare(name),
+      started: () => {
+        frontEnds.started();
+        this.#schedule.started(name);
+      },
+      log: o.log,
+      nowMs: () => o.nowNs() / 1e6,
+    });
   }
 
   /** Operators are our own user and root. An instance may run as our user, and is none. */
@@ -387,10 +431,12 @@ export class Broker {
     const id = vgpu.config.name;
     return {
       id,
-      state: vgpu.link !== null ? "running" : vgpu.process.restarts > 0 ? "restarting" : "starting",
+      state: stateOf(vgpu),
       socket: vgpu.config.socketPath,
       pid: vgpu.process.pid,
       restarts: vgpu.process.restarts,
+      takeovers: vgpu.frontEnds.takeovers,
+      frontEnd: vgpu.frontEnds.connected,
       adapter: vgpu.adapter,
       executor: vgpu.executor,
       memoryLimitBytes: this.#schedule.memoryBytesMax(id),
@@ -437,4 +483,10 @@ export class Broker {
       writeLine(link, { type: "status", sequence });
     });
   }
+}
+
+function stateOf({ link, process }: Vgpu): VgpuStatus["state"] {
+  if (link !== null) return "running";
+  if (process.givenUp) return "failed";
+  return process.restarts > 0 ? "restarting" : "starting";
 }

@@ -69,10 +69,15 @@ export const deviceMemory = z.object({ reserved_bytes: z.number() });
 /** One vGPU as `vgpuctl status --json` shows it. `device` is the instance's own report. */
 export const vgpuStatus = z.object({
   id: z.string(),
-  state: z.enum(["starting", "running", "restarting", "stopped"]),
+  /** `failed`: its process ended too often and is not started again for now. */
+  state: z.enum(["starting", "running", "restarting", "failed"]),
   socket: z.string(),
   pid: z.number().nullable(),
   restarts: z.number(),
+  /** How often a process took a front end over from the one before. */
+  takeovers: z.number(),
+  /** Whether a front end is connected. */
+  frontEnd: z.boolean(),
   adapter: z.string().nullable(),
   executor: z.string().nullable(),
   memoryLimitBytes: z.number().nullable(),

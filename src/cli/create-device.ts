@@ -25,6 +25,9 @@ import { createLogger } from "../telemetry/log.js";
 import { UsageError } from "./common.js";
 import type { ExecutorKind, InstanceOptions } from "./instance-options.js";
 
+/** Time between two checks of the books. */
+const CHECK_NS = 50e6;
+
 /** Opens the executor; its module is loaded only then. Rejects with ExecutorError. */
 export async function openExecutor(kind: ExecutorKind): Promise<Executor> {
   switch (kind) {
@@ -89,13 +92,30 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
     },
     limits: { memoryBytesMax: options.memoryLimitBytes ?? DEFAULT_LIMITS.memoryBytesMax },
     log,
-    scheduling: { slicesMin: slicesFromEnvironment() },
+    scheduling: {
+      slicesMin: slicesFromEnvironment(),
+      encodeAhead: process.env.VGPU_PREPARE !== "0",
+    },
     ...(lease === null ? {} : { lease }),
   });
+  if (process.env.VGPU_CHECK === "1") checkNowAndThen(device);
   // From here on the broker may enter us.
   lease?.load();
+  process.on("uncaughtExceptionMonitor", () => lease?.abort());
   log.info({ adapter: first.info.adapter, executor: first.kind }, "the GPU is open");
   return device;
+}
+
+/** VGPU_CHECK: ends the process when its books do not agree; for tests and for finding mistakes. */
+function checkNowAndThen(device: VgpuDevice): void {
+  const timer = realTimers.create();
+  timer.unref();
+  const check = (): void => {
+    const { problems } = device.audit();
+    if (problems.length > 0) throw new Error(`the books do not agree: ${problems.join("; ")}`);
+    timer.arm(CHECK_NS, check);
+  };
+  timer.arm(CHECK_NS, check);
 }
 
 /** VGPU_SLICES: every launch in at least so many slices, so that their cost can be measured. */
@@ -127,13 +147,14 @@ function openLease(options: InstanceOptions, device: () => VgpuDevice | null): G
     ring,
     nowNs,
     timer,
-    busy: () => device()?.runner.busy ?? false,
+    busy: () => device()?.runner.wantsGpu ?? false,
     used: () => {
       const runner = device()?.runner;
       return { gpuTimeNs: runner?.usage.gpuTimeNs ?? 0, batches: runner?.batchesDone ?? 0 };
     },
     controls: (controls) => device()?.applyControls(controls),
     drop: (reason) => device()?.drop(reason),
+    publish: () => device()?.writeState(gvmcs),
   });
   const poller = createPoller();
   poller.unref();

@@ -3,7 +3,7 @@
 /** `vgpud`: the broker. Arguments and environment only; the work is in src/broker. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { Broker, StartError } from "../broker/broker.js";
 import {
   type Confinement,
@@ -12,6 +12,7 @@ import {
   openConfinement,
 } from "../broker/confinement.js";
 import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
+import { DEFAULT_RESTARTS } from "../broker/restart-policy.js";
 import { SETTING_KEYS } from "../broker/settings-text.js";
 import { realClock } from "../io/clock.js";
 import { close, listen } from "../io/native.js";
@@ -34,7 +35,14 @@ interface Options {
   readonly trace?: string;
   readonly user?: string;
   readonly confine: boolean;
+  readonly restarts: number;
+  readonly crashAt?: string;
   readonly logLevel: LogLevel;
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
 }
 
 function program(): Command {
@@ -76,6 +84,15 @@ function program(): Command {
       "run instances as this user: NAME, NAME:GROUP or UID:GID (only as root; default: vgpud's own)",
     )
     .option("--no-confine", "start instances with all rights that vgpud has (for debugging)")
+    .option(
+      "--restarts <count>",
+      "give an instance up that ended more often than this within a minute",
+      parseCount,
+      DEFAULT_RESTARTS.max,
+    )
+    .addOption(
+      new Option("--crash-at <points>", "for tests: where successive instances end").hideHelp(),
+    )
     .option("--trace <file>", "write the schedule there, for Perfetto (Chrome JSON)")
     .addOption(
       new Option("--log-level <level>", "least level logged")
@@ -132,6 +149,8 @@ async function main(): Promise<void> {
       fileURLToPath(new URL("./vgpu-instance.js", import.meta.url)),
     ],
     extraArguments: [],
+    crashAt: options.crashAt?.split(",") ?? [],
+    restartLimits: { ...DEFAULT_RESTARTS, max: options.restarts },
     confinement: confinementOf(options, log),
     timer: realTimers.create(),
     trace: trace === null ? null : (event) => trace.event(event),

@@ -4,7 +4,7 @@
  * with it, where its reads go, and what to count.
  */
 import type { Batch } from "../gpu/executor.js";
-import type { Context } from "./context.js";
+import type { Context, Usage } from "./context.js";
 import { CostMeter } from "./cost.js";
 import type { DeviceEvent } from "./events.js";
 import type { GuestViews, Hostmem } from "./hostmem.js";
@@ -39,6 +39,15 @@ export class BatchRecord {
     this.sequence = sequence;
     this.context = context;
     this.batch = batch;
+  }
+
+  /** Counts what it did. */
+  charge(usage: Usage, gpuTimeNs: number): void {
+    usage.gpuTimeNs += gpuTimeNs;
+    usage.launches += this.launches;
+    usage.copies += this.copies;
+    usage.bytesToDevice += this.bytesToDevice;
+    usage.bytesFromDevice += this.bytesFromDevice;
   }
 
   /** Bytes that were copied so far, for the limit. */

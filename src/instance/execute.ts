@@ -95,6 +95,24 @@ export function executeCommand(
   }
 }
 
+/**
+ * Whether a command may be encoded before the GPU is ours: all that it does waits for the submission
+ * of its batch. Copies between host and device do not: they go in parts, and straight to the queue.
+ */
+export function encodesAhead(command: DeviceCommand): boolean {
+  switch (command.kind) {
+    case "launch":
+    case "fill":
+    case "copyDevice":
+    case "eventRecord":
+    case "eventWait":
+    case "nop":
+      return true;
+    default:
+      return false;
+  }
+}
+
 function copyHost(
   host: ExecuteHost,
   context: Context,

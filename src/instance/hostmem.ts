@@ -147,6 +147,13 @@ export class HostmemTable {
     return this.#byHandle.size;
   }
 
+  /** Guest memory that is registered, bytes. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const each of this.#byHandle.values()) bytes += each.bytes;
+    return bytes;
+  }
+
   get(handle: number): Hostmem | undefined {
     return this.#byHandle.get(handle);
   }

@@ -120,6 +120,10 @@ export class GuestMemory {
     return this.#table.regions.length;
   }
 
+  get regions(): { readonly address: number; readonly bytes: number }[] {
+    return this.#table.regions.map(({ start, end }) => ({ address: start, bytes: end - start }));
+  }
+
   /** Guest memory in bytes. */
   get bytes(): number {
     return this.#table.regions.reduce((sum, region) => sum + (region.end - region.start), 0);

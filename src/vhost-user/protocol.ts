@@ -68,6 +68,8 @@ export const Feature = {
   eventIndex: 1n << 29n,
   protocolFeatures: 1n << 30n,
   version1: 1n << 32n,
+  ringPacked: 1n << 34n,
+  inOrder: 1n << 35n,
 } as const;
 
 /** vhost-user protocol feature bits, as masks. */
@@ -83,7 +85,12 @@ export const ProtocolFeature = {
 
 /** What the transport itself offers; a device adds its own bits. */
 export const TRANSPORT_FEATURES =
-  Feature.indirectDescriptors | Feature.eventIndex | Feature.protocolFeatures | Feature.version1;
+  Feature.indirectDescriptors |
+  Feature.eventIndex |
+  Feature.protocolFeatures |
+  Feature.version1 |
+  Feature.ringPacked |
+  Feature.inOrder;
 
 export const PROTOCOL_FEATURES =
   ProtocolFeature.multiQueue |

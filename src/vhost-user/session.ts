@@ -4,11 +4,13 @@
  * hands in decoded requests and sends what comes back. Every descriptor that is handed in is owned
  * here from then on.
  */
+
+import { crashPoint } from "../io/crash-points.js";
 import { GuestMemory } from "../io/guest-memory.js";
 import { close, PollEvents, type Poller, sendmsg } from "../io/native.js";
 import type { Logger } from "../telemetry/log.js";
 import type { Virtqueue } from "../virtqueue/types.js";
-import type { DeviceTransport, VirtioDevice } from "./device.js";
+import type { ContextJournal, DeviceTransport, VirtioDevice } from "./device.js";
 import { encodeMessage } from "./framing.js";
 import { addRegion, removeRegion, replaceRegions } from "./memory-table.js";
 import type { Request } from "./messages.js";
@@ -30,6 +32,8 @@ export interface SessionOptions {
   readonly poller: Poller;
   readonly log: Logger;
   readonly polling: PollingOptions;
+  /** Of the connection, if another process can take it over. */
+  readonly journal: ContextJournal | null;
   /** The session can't go on: the owner disposes of it. */
   readonly failed: (reason: string) => void;
 }
@@ -44,6 +48,7 @@ const DONE: Outcome = { kind: "done" };
 
 export class Session implements DeviceTransport {
   readonly memory = new GuestMemory({ slotsMax: MEM_SLOTS_MAX });
+  readonly journal: ContextJournal | null;
   readonly #device: VirtioDevice;
   readonly #poller: Poller;
   readonly #log: Logger;
@@ -55,9 +60,11 @@ export class Session implements DeviceTransport {
   #backendFd = -1;
   #suspended = true;
   #configChanged = false;
+  #resuming = false;
   #closed = false;
 
   constructor(options: SessionOptions) {
+    this.journal = options.journal;
     this.#device = options.device;
     this.#poller = options.poller;
     this.#log = options.log;
@@ -92,7 +99,9 @@ export class Session implements DeviceTransport {
   }
 
   get offeredFeatures(): bigint {
-    return TRANSPORT_FEATURES | this.#device.deviceFeatures;
+    // A packed ring does not say where a process that is gone has left it.
+    const withheld = this.journal === null ? 0n : Feature.ringPacked;
+    return (TRANSPORT_FEATURES & ~withheld) | this.#device.deviceFeatures;
   }
 
   get replyAck(): boolean {
@@ -111,6 +120,22 @@ export class Session implements DeviceTransport {
 
   get pollTurns(): number {
     return this.#loop.turns;
+  }
+
+  /** While the state of a process that is gone is told again. */
+  get resuming(): boolean {
+    return this.#resuming;
+  }
+
+  /** What follows is the state that the connection had in another process. */
+  resume(): void {
+    this.#resuming = true;
+  }
+
+  /** The state is whole: the driver may have missed an interrupt of the process that is gone. */
+  resumed(): void {
+    this.#resuming = false;
+    for (const vring of this.#vrings) if (vring.ring !== null) vring.signalDriver();
   }
 
   queue(index: number): Virtqueue | null {
@@ -197,7 +222,7 @@ export class Session implements DeviceTransport {
       case "vring-num":
         return outcome(vring.setSize(request.value));
       case "vring-base":
-        return outcome(vring.setBase(request.value));
+        return outcome(vring.setBase(request.value, this.#features));
       case "vring-addr":
         return this.#setAddresses(vring, request.addresses);
       case "get-vring-base":
@@ -251,6 +276,7 @@ export class Session implements DeviceTransport {
 
   #kick(vring: Vring, fd: number): Outcome {
     this.#unwatchKick(vring);
+    if (this.#resuming) vring.goOnFromUsed();
     const problem = vring.kick(fd, this.#features);
     if (problem !== null) {
       this.#log.warn({ ring: vring.index }, problem);
@@ -277,9 +303,11 @@ export class Session implements DeviceTransport {
   #stopRing(vring: Vring): Outcome {
     this.#unwatchKick(vring);
     let base = 0;
+    crashPoint("ring-flushed");
     this.#changeRings(() => {
       base = vring.stop();
     });
+    crashPoint("ring-stopped");
     return { kind: "reply", payload: pair32(vring.index, base) };
   }
 

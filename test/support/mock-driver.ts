@@ -27,7 +27,8 @@ import type { VirtioDevice } from "../../src/vhost-user/device.js";
 import type { PollingOptions } from "../../src/vhost-user/ring-loop.js";
 import { concat, DisconnectedError, MockFrontend, u32s, u64, u64s } from "./mock-frontend.js";
 import { type GuestBuffer, MockMemory, type MockRegion } from "./mock-memory.js";
-import { MockQueue } from "./mock-queue.js";
+import { MockPackedQueue } from "./mock-packed-queue.js";
+import { type DriverQueue, MockQueue } from "./mock-queue.js";
 
 /** Request ids, written down again here so that a wrong number on the device's side shows. */
 export const VU = {
@@ -60,6 +61,8 @@ export const F_INDIRECT_DESC = 1n << 28n;
 export const F_EVENT_IDX = 1n << 29n;
 export const F_PROTOCOL = 1n << 30n;
 export const F_VERSION_1 = 1n << 32n;
+export const F_RING_PACKED = 1n << 34n;
+export const F_IN_ORDER = 1n << 35n;
 export const P_REPLY_ACK = 1n << 3n;
 export const P_BACKEND_REQ = 1n << 5n;
 export const P_CONFIGURE_MEM_SLOTS = 1n << 15n;
@@ -69,8 +72,11 @@ const ALL = (1n << 64n) - 1n;
 const WAKE_MS = 1000;
 
 export interface MockDriverOptions {
-  /** Driver features to ask for, of those offered; default all. */
+  /** Driver features to ask for, of those offered; default all but the two below. */
   readonly features?: bigint;
+  /** Asks for packed rings, or to have buffers used in order. */
+  readonly packed?: boolean;
+  readonly inOrder?: boolean;
   /** Protocol features to ask for, of those offered; default all. */
   readonly protocolFeatures?: bigint;
   /** Guest memory; default one region of 16 MiB at 0. */
@@ -89,7 +95,7 @@ export interface InProcessOptions extends MockDriverOptions {
 
 /** Descriptors and counts of one queue's notifications. */
 interface QueueIo {
-  readonly queue: MockQueue;
+  readonly queue: DriverQueue;
   readonly kickFd: number;
   readonly callFd: number;
   readonly errFd: number;
@@ -165,7 +171,9 @@ export class MockDriver {
   async negotiate(): Promise<void> {
     const { frontend } = this;
     const offered = await frontend.query64(VU.GET_FEATURES);
-    this.features = offered & (this.#options.features ?? ALL) & DRIVER_FEATURES;
+    const { packed, inOrder } = this.#options;
+    const asked = DRIVER_FEATURES | (packed ? F_RING_PACKED : 0n) | (inOrder ? F_IN_ORDER : 0n);
+    this.features = offered & (this.#options.features ?? ALL) & asked;
     if ((offered & F_PROTOCOL) !== 0n) {
       this.features |= offered & F_PROTOCOL & (this.#options.features ?? ALL);
       const protocol = await frontend.query64(VU.GET_PROTOCOL_FEATURES);
@@ -213,9 +221,12 @@ export class MockDriver {
   }
 
   /** Lays a ring out in guest memory. */
-  addQueue(index: number, size = this.#options.queueSize ?? 64): MockQueue {
+  addQueue(index: number, size = this.#options.queueSize ?? 64): DriverQueue {
     const eventIndex = (this.features & F_EVENT_IDX) !== 0n;
-    const queue = new MockQueue(index, this.memory, { size, eventIndex });
+    const packed = (this.features & F_RING_PACKED) !== 0n;
+    const queue = packed
+      ? new MockPackedQueue(index, this.memory, { size, eventIndex })
+      : new MockQueue(index, this.memory, { size, eventIndex });
     const io: QueueIo = {
       queue,
       kickFd: eventfd(),
@@ -243,9 +254,10 @@ export class MockDriver {
   }
 
   /** The messages that start a laid-out ring, in the order that QEMU sends them. */
-  async startQueue(index: number, base = 0): Promise<void> {
+  async startQueue(index: number, at?: number): Promise<void> {
     const { frontend } = this;
     const io = this.#queueIo(index);
+    const base = at ?? (io.queue.packed ? io.queue.base : 0);
     await frontend.set(VU.SET_VRING_NUM, u32s(index, io.queue.size));
     await frontend.set(VU.SET_VRING_BASE, u32s(index, base));
     await frontend.set(VU.SET_VRING_ADDR, this.vringAddress(index));
@@ -294,6 +306,19 @@ export class MockDriver {
   }
 
   queue(index: number): MockQueue {
+    const { queue } = this.#queueIo(index);
+    if (!(queue instanceof MockQueue)) throw new Error(`queue ${index} is not a split one`);
+    return queue;
+  }
+
+  packedQueue(index: number): MockPackedQueue {
+    const { queue } = this.#queueIo(index);
+    if (!(queue instanceof MockPackedQueue)) throw new Error(`queue ${index} is not a packed one`);
+    return queue;
+  }
+
+  /** A queue of either format. */
+  anyQueue(index: number): DriverQueue {
     return this.#queueIo(index).queue;
   }
 

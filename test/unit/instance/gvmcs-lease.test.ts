@@ -7,18 +7,22 @@ import { describe, expect, it } from "vitest";
 import {
   AbortIndicator,
   AdapterMode,
+  decodeGvmcs,
   type Entry,
   ExitReason,
   FaultCode,
   GVMCS,
   GvmcsBroker,
   GvmcsInstance,
+  gvmcsToJson,
   InjectedEvent,
   LaunchState,
   plainPage,
   type Report,
+  type SharedPage,
 } from "../../../src/gvmcs/index.js";
 import { GvmcsLease } from "../../../src/instance/gvmcs-lease.js";
+import { VGPU } from "../../../src/protocol/generated/wire.js";
 import { executionControls } from "../../../src/scheduler/index.js";
 import { defaultSettings } from "../../../src/scheduler/settings.js";
 import { MemoryExecutor, type MemoryExecutorOptions } from "../../support/memory-executor.js";
@@ -27,6 +31,7 @@ import { Harness, ok } from "./harness.js";
 const MIB = 2 ** 20;
 
 class Rig {
+  readonly pages: { readonly controls: SharedPage; readonly state: SharedPage };
   readonly broker: GvmcsBroker;
   readonly instance: GvmcsInstance;
   readonly lease: GvmcsLease;
@@ -49,6 +54,7 @@ class Rig {
       vgpu: "a",
     };
     const execution = executionControls(defaultSettings, 64 * MIB);
+    this.pages = pages;
     this.broker = new GvmcsBroker(pages, { host, execution });
     this.instance = new GvmcsInstance(pages);
     this.lease = new GvmcsLease({
@@ -63,13 +69,14 @@ class Rig {
           this.expire = null;
         },
       },
-      busy: () => this.harness.device.runner.busy,
+      busy: () => this.harness.device.runner.wantsGpu,
       used: () => {
         const { usage, batchesDone } = this.harness.device.runner;
         return { gpuTimeNs: usage.gpuTimeNs, batches: batchesDone };
       },
       controls: (controls) => this.harness.device.applyControls(controls),
       drop: (reason) => this.harness.device.drop(reason),
+      publish: () => this.harness.device.writeState(this.instance),
     });
     this.harness = new Harness({ lease: this.lease, gpu, reopen: async () => this.next });
     this.lease.load();
@@ -96,6 +103,12 @@ class Rig {
         for (let index = 0; index < fills; index++) w.fill(pointer, 4, index, 4);
       }),
     );
+  }
+
+  /** The areas of the guest state, as `vgpuctl gvmcs --json` shows them. */
+  state(): Record<string, Record<string, unknown>> {
+    const json = gvmcsToJson(decodeGvmcs(this.pages.controls.bytes, this.pages.state.bytes));
+    return json as Record<string, Record<string, unknown>>;
   }
 
   exit(): Extract<Report, { kind: "exit" }>["exit"] {
@@ -268,6 +281,48 @@ describe("the abort indicator", () => {
       abort: { indicator: AbortIndicator.INSTANCE },
     });
     expect(rig.broker.launchState).toBe(LaunchState.ABORTED);
+  });
+});
+
+describe("the guest state", () => {
+  it("tells how far a sliced launch has come, the fences, the queues and the memory", async () => {
+    const rig = new Rig({ gpuTimeNs: 0, groupNs: () => 10_000 });
+    const { harness } = rig;
+    const source =
+      "@group(0) @binding(0) var<storage, read_write> d: array<u32>;\n" +
+      "@compute @workgroup_size(1) fn visit(@builtin(workgroup_id) id: vec3u) { d[id.x] += 1u; }\n";
+    const pointer = harness.alloc(1, 4096);
+    ok(harness.submit(1, 3, (w) => w.moduleLoad(0, source).functionCreate(0, 0, "visit")));
+    ok(
+      harness.submit(1, 3, (w) =>
+        w.nop().launch({ function: 0, grid: [512, 2, 1], arguments: [pointer] }),
+      ),
+    );
+    // Compilations give the GPU back while they run.
+    for (let turn = 0; harness.gpu.history.length === 0 && turn < 10; turn++) {
+      if (turn > 0) expect(rig.exit().reason).toBe(ExitReason.IDLE);
+      rig.enter({ deadlineNs: harness.timeNs + 1e12 });
+      await harness.settle();
+    }
+    harness.gpu.finish(2);
+    rig.lease.bell();
+    const { dispatch_cursor: cursor, timeline_state: timelines } = rig.state();
+    expect(cursor).toMatchObject({ active: 1, context: 1, stream: 3, fence: 2, command: 1 });
+    expect(cursor).toMatchObject({ grid_x: 512, grid_y: 2, workgroups_total: 1024 });
+    expect(Number(cursor?.slices)).toBeGreaterThan(1);
+    expect(Number(cursor?.workgroups_done)).toBeGreaterThan(0);
+    expect(Number(cursor?.workgroups_done)).toBeLessThan(1024);
+    expect(timelines).toMatchObject({ contexts: 2, streams: 1, count: 1 });
+    expect(timelines?.timelines).toEqual([{ context: 1, stream: 3, submitted: 2, done: 1 }]);
+    harness.gpu.finishAll();
+    expect(rig.exit()).toMatchObject({ reason: ExitReason.IDLE });
+    expect(rig.state().dispatch_cursor).toMatchObject({ active: 0, workgroups_total: 0 });
+    expect(rig.state().timeline_state).toMatchObject({ streams: 0, count: 1 });
+    expect(rig.state().memory_map).toMatchObject({ regions_total: 1, guest_bytes: 4 * MIB });
+    expect(Number(rig.state().memory_map?.device_bytes)).toBeGreaterThanOrEqual(4096);
+    const queues = rig.state().queue_state?.queues as { used: number; enabled: number }[];
+    expect(queues.map(({ enabled }) => enabled)).toEqual([1, 1, 1]);
+    expect(queues[VGPU.QUEUE_SUBMIT]?.used).toBe(2);
   });
 });
 

@@ -4,8 +4,10 @@ import { describe, expect, it } from "vitest";
 import { close, eventfd, socketpair } from "../../../src/io/native.js";
 import {
   F_EVENT_IDX,
+  F_IN_ORDER,
   F_INDIRECT_DESC,
   F_PROTOCOL,
+  F_RING_PACKED,
   F_VERSION_1,
   VU,
 } from "../../support/mock-driver.js";
@@ -25,7 +27,7 @@ describe("features", () => {
   it("offers what is implemented and nothing else", async () => {
     const { driver } = sessions.open();
     expect(await driver.frontend.query64(VU.GET_FEATURES)).toBe(
-      F_INDIRECT_DESC | F_EVENT_IDX | F_PROTOCOL | F_VERSION_1,
+      F_INDIRECT_DESC | F_EVENT_IDX | F_PROTOCOL | F_VERSION_1 | F_RING_PACKED | F_IN_ORDER,
     );
     // MQ 0, REPLY_ACK 3, BACKEND_REQ 5, CONFIG 9, BACKEND_SEND_FD 10, RESET_DEVICE 13, SLOTS 15.
     expect(await driver.frontend.query64(VU.GET_PROTOCOL_FEATURES)).toBe(0xa629n);
@@ -38,7 +40,7 @@ describe("features", () => {
       frontend.acknowledged({ request: VU.SET_FEATURES, payload: u64(value) });
     expect(await set(F_PROTOCOL | F_VERSION_1)).toBe(0);
     expect(driver.connection?.session.features).toBe(F_PROTOCOL | F_VERSION_1);
-    expect(await set(F_PROTOCOL | F_VERSION_1 | (1n << 34n))).not.toBe(0);
+    expect(await set(F_PROTOCOL | F_VERSION_1 | (1n << 40n))).not.toBe(0);
     expect(await set(1n << 26n)).not.toBe(0);
     expect(driver.connection?.session.features).toBe(F_PROTOCOL | F_VERSION_1);
   });
