@@ -6,7 +6,6 @@ import {
   chained,
   DescriptorFlag,
   type DriverRing,
-  indirectTable,
   type Piece,
   passed,
   type RawDescriptor,
@@ -72,7 +71,7 @@ export class PackedDriverRing implements DriverRing {
   add(pieces: readonly Piece[], indirect = false): number {
     if (!indirect) return this.addRaw(chained(pieces, true));
     // Tables of packed rings have no links: the order of the entries is that of the chain.
-    const table = indirectTable(this.#memory, chained(pieces, false));
+    const table = this.table(chained(pieces, false));
     const flags = DescriptorFlag.indirect;
     return this.addRaw([{ address: table.address, length: table.bytes.length, flags }]);
   }
@@ -83,9 +82,7 @@ export class PackedDriverRing implements DriverRing {
     const { view } = this.areas[0];
     list.forEach((descriptor, index) => {
       const at = 16 * this.#next;
-      view.setBigUint64(at, BigInt.asUintN(64, BigInt(descriptor.address)), true);
-      view.setUint32(at + 8, descriptor.length, true);
-      view.setUint16(at + 12, id, true);
+      writePacked(view, at, descriptor, id);
       const wrap = this.#nextWrap === 1 ? AVAILABLE : USED;
       const flags = descriptor.flags | wrap;
       if (index === 0) this.#hidden.push({ at: at + 14, flags });
@@ -100,6 +97,15 @@ export class PackedDriverRing implements DriverRing {
     this.#added += list.length;
     this.#free -= list.length;
     return id;
+  }
+
+  table(list: readonly RawDescriptor[]): Buffer {
+    const table = this.#memory.allocate(16 * list.length, 16);
+    list.forEach((each, index) => {
+      writePacked(table.view, 16 * index, each, 0);
+      table.view.setUint16(16 * index + 14, each.flags, true);
+    });
+    return table;
   }
 
   publish(): boolean {
@@ -155,4 +161,11 @@ export class PackedDriverRing implements DriverRing {
     const used = (flags & USED) !== 0;
     return available === used && used === (this.#takenWrap === 1);
   }
+}
+
+/** All of a descriptor but its flags. */
+function writePacked(view: DataView, at: number, descriptor: RawDescriptor, id: number): void {
+  view.setBigUint64(at, BigInt.asUintN(64, BigInt(descriptor.address)), true);
+  view.setUint32(at + 8, descriptor.length, true);
+  view.setUint16(at + 12, id, true);
 }

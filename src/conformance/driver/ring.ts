@@ -47,6 +47,8 @@ export interface DriverRing {
   /** Puts a chain into the ring, which the device can't see yet; its id. */
   add(pieces: readonly Piece[], indirect?: boolean): number;
   addRaw(list: readonly RawDescriptor[], head?: number): number;
+  /** An indirect table in guest memory, in the format of this ring. */
+  table(list: readonly RawDescriptor[]): Buffer;
   /** Makes all added chains visible. True if the device asked for a kick. */
   publish(): boolean;
   /** The next chain that the device gave back. */
@@ -58,15 +60,6 @@ export interface DriverRing {
 }
 
 export type RingMaker = (memory: GuestMemory, options: RingOptions) => DriverRing;
-
-/** An indirect table in guest memory. */
-export function indirectTable(memory: GuestMemory, list: readonly RawDescriptor[]): Buffer {
-  const table = memory.allocate(16 * list.length, 16);
-  list.forEach((each, index) => {
-    writeDescriptor(table.view, index, each, each.next ?? index + 1);
-  });
-  return table;
-}
 
 /** Writes a descriptor of a split ring or of an indirect table of one. */
 export function writeDescriptor(

@@ -6,7 +6,6 @@ import {
   chained,
   DescriptorFlag,
   type DriverRing,
-  indirectTable,
   type Piece,
   passed,
   type RawDescriptor,
@@ -57,7 +56,7 @@ export class SplitDriverRing implements DriverRing {
 
   add(pieces: readonly Piece[], indirect = false): number {
     if (!indirect) return this.addRaw(chained(pieces, true));
-    const table = indirectTable(this.#memory, chained(pieces, true));
+    const table = this.table(chained(pieces, true));
     const flags = DescriptorFlag.indirect;
     return this.addRaw([{ address: table.address, length: table.bytes.length, flags }]);
   }
@@ -74,6 +73,14 @@ export class SplitDriverRing implements DriverRing {
     this.#available.store16(4 + 2 * (this.#next % this.size), id);
     this.#next = (this.#next + 1) & 0xffff;
     return id;
+  }
+
+  table(list: readonly RawDescriptor[]): Buffer {
+    const table = this.#memory.allocate(16 * list.length, 16);
+    list.forEach((each, index) => {
+      writeDescriptor(table.view, index, each, each.next ?? index + 1);
+    });
+    return table;
   }
 
   /** Claims entries that were never written. */

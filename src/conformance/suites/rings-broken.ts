@@ -2,7 +2,7 @@
 /** Chains and rings that break rules: nothing outside of the buffers changes, and others go on. */
 import { Request, VGPU } from "../../protocol/generated/wire.js";
 import { type Device, request, responseOf } from "../driver/device.js";
-import { DescriptorFlag, indirectTable, type RawDescriptor } from "../driver/ring.js";
+import { DescriptorFlag, type RawDescriptor } from "../driver/ring.js";
 import { SplitDriverRing } from "../driver/split.js";
 import { check, equal, pattern, sameBytes, Violation } from "../framework/check.js";
 import type { TestContext } from "../framework/context.js";
@@ -115,24 +115,24 @@ const BAD_STRUCTURE: readonly (BrokenChain & { readonly split?: true })[] = [
   {
     name: "nested-indirect",
     make: ({ device, input, output }) => {
-      const inner = indirectTable(device.frontEnd.memory, [input, output]);
-      const outer = indirectTable(device.frontEnd.memory, [
-        { address: inner.address, length: 32, flags: indirect },
-      ]);
+      const inner = device.frontEnd.ring(0).table([input, output]);
+      const outer = device.frontEnd
+        .ring(0)
+        .table([{ address: inner.address, length: 32, flags: indirect }]);
       return [{ address: outer.address, length: 16, flags: indirect }];
     },
   },
   {
     name: "indirect-odd-length",
     make: ({ device, input, output }) => {
-      const table = indirectTable(device.frontEnd.memory, [input, output]);
+      const table = device.frontEnd.ring(0).table([input, output]);
       return [{ address: table.address, length: 31, flags: indirect }];
     },
   },
   {
     name: "indirect-empty",
     make: ({ device, input, output }) => {
-      const table = indirectTable(device.frontEnd.memory, [input, output]);
+      const table = device.frontEnd.ring(0).table([input, output]);
       return [{ address: table.address, length: 0, flags: indirect }];
     },
   },
@@ -143,14 +143,14 @@ const BAD_STRUCTURE: readonly (BrokenChain & { readonly split?: true })[] = [
   {
     name: "indirect-huge",
     make: ({ device, input, output }) => {
-      const table = indirectTable(device.frontEnd.memory, [input, output]);
+      const table = device.frontEnd.ring(0).table([input, output]);
       return [{ address: table.address, length: 0xffff_fff0, flags: indirect }];
     },
   },
   {
     name: "indirect-with-next",
     make: ({ device, input, output }) => {
-      const table = indirectTable(device.frontEnd.memory, [input, output]);
+      const table = device.frontEnd.ring(0).table([input, output]);
       return [{ address: table.address, length: 32, flags: indirect | next }, output];
     },
   },
@@ -164,7 +164,7 @@ const BAD_STRUCTURE: readonly (BrokenChain & { readonly split?: true })[] = [
     name: "indirect-loop",
     split: true,
     make: ({ device, input }) => {
-      const table = indirectTable(device.frontEnd.memory, [{ ...input, next: 0 }]);
+      const table = device.frontEnd.ring(0).table([{ ...input, next: 0 }]);
       return [{ address: table.address, length: 16, flags: indirect }];
     },
   },
@@ -172,7 +172,7 @@ const BAD_STRUCTURE: readonly (BrokenChain & { readonly split?: true })[] = [
     name: "indirect-next-out-of-range",
     split: true,
     make: ({ device, input }) => {
-      const table = indirectTable(device.frontEnd.memory, [{ ...input, next: 100 }]);
+      const table = device.frontEnd.ring(0).table([{ ...input, next: 100 }]);
       return [{ address: table.address, length: 16, flags: indirect }];
     },
   },
