@@ -18,3 +18,5 @@ import "./streams.js";
 import "./errors.js";
 import "./lifecycle.js";
 import "./vectors.js";
+import "./log.js";
+import "./inflight.js";

@@ -206,7 +206,8 @@ round
       features: options.packed === true ? features : features & ~Feature.packed,
     });
     const ids = await fill(device, 32);
-    for (const id of ids) await device.frontEnd.returned(0, id);
+    while (device.frontEnd.collect(0).size < ids.length) await t.pause(1);
+    equal([...device.frontEnd.collect(0).keys()].join(), ids.join(), "the order of the chains");
   });
 
 /** Makes `count` requests visible at once; their ids. */
