@@ -26,9 +26,10 @@ export interface Tagged {
 
 /** Statements without a test, and why; printed in the document. */
 export const REASONS: Readonly<Record<string, string>> = {
-  "VGPU-DRV-14":
-    "holds by construction: pages are pinned by the kernel until the answer; a test can't see more " +
-    "than that nothing breaks",
+  "VGPU-DRV-1": "the virtio core of the kernel refuses devices of which this bit is not accepted",
+  "VGPU-DRV-13": "by construction: pages are freed by the function that gets the answer",
+  "VGPU-DRV-15": "advice to programs; libvgpu frees what it is told to",
+  "VGPU-DRV-17": "by construction: one atomic store of 64 bits in the source",
 };
 
 /** Statements: list items that begin with a number in bold, with their indented lines. */

@@ -20,3 +20,4 @@ import "./lifecycle.js";
 import "./vectors.js";
 import "./log.js";
 import "./inflight.js";
+import "./ptx.js";
