@@ -57,8 +57,10 @@ async function resultsOf(
       quick: options.quick === true,
       executor: options.executor,
     });
-    for (const { name: each, median: value, unit } of results)
-      process.stdout.write(`${each.padEnd(28)}${String(value).padStart(13)} ${unit}\n`);
+    for (const { name: each, median: value, unit, ratio } of results) {
+      const beside = ratio === undefined ? "" : `, ${ratio} of native`;
+      process.stdout.write(`${each.padEnd(36)}${String(value).padStart(13)} ${unit}${beside}\n`);
+    }
     return { results, adapter };
   }
   const suite = SUITES[name];

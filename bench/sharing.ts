@@ -9,6 +9,7 @@ import { interference } from "./sharing-interference.js";
 import { scale } from "./sharing-scale.js";
 import { switching } from "./sharing-switch.js";
 import { utilisation } from "./sharing-utilisation.js";
+import { vm } from "./vm.js";
 
 export interface SharingOptions {
   /** Windows of seconds, for a first look: too short for the figures to mean much. */
@@ -41,4 +42,5 @@ export const SHARING: Readonly<Record<string, SharingSuite>> = {
   switch: switching,
   scale,
   startup: footprint,
+  vm,
 };

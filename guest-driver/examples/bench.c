@@ -378,7 +378,10 @@ static bool answer(struct bench *bench, const struct request *request, bool pars
 		printf("{\"name\":\"%s\",\"samples\":[", request->name);
 		for (long i = 0; i < request->n; i++)
 			printf(i ? ",%llu" : "%llu", (unsigned long long)samples[i]);
-		printf("],\"sum\":%.9g}\n", bench->sum);
+		putchar(']');
+		if (!strcmp(request->name, "program"))
+			printf(",\"sum\":%.9g", bench->sum);
+		printf("}\n");
 	} else {
 		printf("{\"error\":");
 		print_string(bench->error[0] ? bench->error : "no memory");

@@ -216,6 +216,11 @@ struct transport_ops {
 	/* Pinned memory is taken from regions of at least this. */
 	uint64_t region_bytes;
 	uint64_t staging_bytes;
+	/*
+	 * Waits that last longer on average are slept through. An interrupt costs
+	 * a process on the host some microseconds, but a guest some hundred.
+	 */
+	uint64_t poll_average_max_ns;
 	/* Whether pageable memory can be pinned for the time of a copy. */
 	bool pins_user_memory;
 

@@ -238,6 +238,7 @@ const struct transport_ops user_transport = {
 	.name = "unix",
 	.region_bytes = 64u << 20,
 	.staging_bytes = 16u << 20,
+	.poll_average_max_ns = 200000,
 	.pins_user_memory = false,
 	.open = user_open,
 	.detach = user_detach,

@@ -29,7 +29,7 @@ import type { ExecutorKind, InstanceOptions } from "./instance-options.js";
 const CHECK_NS = 50e6;
 
 /** Opens the executor; its module is loaded only then. Rejects with ExecutorError. */
-export async function openExecutor(kind: ExecutorKind): Promise<Executor> {
+export async function openExecutor(kind: ExecutorKind, id = ""): Promise<Executor> {
   switch (kind) {
     case "dawn": {
       const { createDawnExecutor } = await import("../gpu/dawn/index.js");
@@ -42,7 +42,7 @@ export async function openExecutor(kind: ExecutorKind): Promise<Executor> {
       return createNullExecutor({ nowNs });
     }
     case "faulty": {
-      faulty ??= await openFaulty();
+      faulty ??= await openFaulty(id);
       return faulty();
     }
   }
@@ -51,21 +51,22 @@ export async function openExecutor(kind: ExecutorKind): Promise<Executor> {
 /** One plan for the life of the process, so that a fault does not strike its successor again. */
 let faulty: (() => Promise<Executor>) | null = null;
 
-async function openFaulty(): Promise<() => Promise<Executor>> {
+async function openFaulty(id: string): Promise<() => Promise<Executor>> {
   const { faultyOpener, parseFaults } = await import("../gpu/faulty/index.js");
-  const { createNullExecutor } = await import("../gpu/null/index.js");
+  // Over the real GPU, what is computed can be checked too.
+  const inner: ExecutorKind = process.env.VGPU_FAULTY_OVER === "dawn" ? "dawn" : "null";
   let faults: Faults;
   try {
-    faults = parseFaults(process.env.VGPU_FAULTS ?? "");
+    faults = parseFaults(process.env.VGPU_FAULTS ?? "", id);
   } catch (error) {
     throw new UsageError(`VGPU_FAULTS: ${error instanceof Error ? error.message : String(error)}`);
   }
-  return faultyOpener(() => createNullExecutor({ nowNs }), faults);
+  return faultyOpener(() => openExecutor(inner), faults);
 }
 
 export async function createDevice(options: InstanceOptions): Promise<VgpuDevice> {
   const log = createLogger({ name: options.id, level: options.logLevel });
-  const first = await openExecutor(options.executor);
+  const first = await openExecutor(options.executor, options.id);
   let device: VgpuDevice | null = null;
   let lease: GvmcsLease | null = null;
   if (options.brokerPath !== null) {
@@ -88,7 +89,9 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
     executor: () => {
       const executor = opened;
       opened = null;
-      return executor === null ? openExecutor(options.executor) : Promise.resolve(executor);
+      return executor === null
+        ? openExecutor(options.executor, options.id)
+        : Promise.resolve(executor);
     },
     limits: { memoryBytesMax: options.memoryLimitBytes ?? DEFAULT_LIMITS.memoryBytesMax },
     log,

@@ -96,7 +96,10 @@ export class ReadTarget {
     const views = this.#guestViews();
     if (views === null) return null;
     if (this.#heldViews !== null) return this.#heldViews;
-    if (!this.#gate.suspended) return views;
+    if (!this.#gate.suspended) {
+      this.#gate.memory?.log?.writing(views);
+      return views;
+    }
     // Parts that were written before the suspension are kept: the copy starts from what is there.
     const held = new Uint8Array(this.#bytes);
     gather(held, views);
@@ -113,7 +116,9 @@ export class ReadTarget {
     this.#heldViews = null;
     if (held === null) return;
     const views = this.#guestViews();
-    if (views !== null) spread(held, views);
+    if (views === null) return;
+    spread(held, views);
+    this.#gate.memory?.log?.written(views, held.length);
   }
 
   get description(): string {

@@ -167,6 +167,9 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       get generation() {
         return memory.generation;
       },
+      get log() {
+        return memory.log;
+      },
       // The decoder has made sure that addresses are below 2^53, which is what the brand says.
       translate: (address, bytes) => memory.translate(address as GuestAddress, bytes),
     };

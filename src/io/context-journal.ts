@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The contexts of a connection in a memory file: written by the process that serves it, read by the
- * one that takes over. One entry of two words for each context id; the timeline's address is
- * written last and cleared first, so that an entry that has one is whole.
+ * What a connection's next process must know, in a memory file: written by the process that serves
+ * it, read by the one that takes over. First the contexts: one entry of two words for each id; the
+ * timeline's address is written last and cleared first, so that an entry that has one is whole. Then
+ * room for the notes of packed rings, see virtqueue/packed-inflight.ts.
  *
  * The guest causes what is written here and no other guest reads it, so that a reader need only
  * check addresses as it does with those of a request.
@@ -12,7 +13,11 @@ import { addSeals, mapRegion, memfdCreate, RingWords, Seals } from "./native.js"
 /** Entries; more than an instance allows contexts. */
 export const JOURNAL_CONTEXTS_MAX = 1024;
 const ENTRY_BYTES = 16;
-const BYTES = JOURNAL_CONTEXTS_MAX * ENTRY_BYTES;
+/** Rings, and room for each: a table of chains in flight of a ring of 256 descriptors. */
+const RINGS_MAX = 8;
+const RING_BYTES = 12288;
+const RINGS_AT = JOURNAL_CONTEXTS_MAX * ENTRY_BYTES;
+const BYTES = RINGS_AT + RINGS_MAX * RING_BYTES;
 const ARM_AT = 8;
 /** A timeline may lie at address 0. */
 const PRESENT = 1;
@@ -30,13 +35,15 @@ export function createJournal(name: string): number {
 }
 
 export class MappedJournal {
+  readonly #bytes: Uint8Array;
   readonly #words: RingWords;
   readonly #unmap: () => void;
 
   /** Maps it; the descriptor may be closed afterwards. */
   constructor(fd: number) {
     const mapping = mapRegion(fd, 0, BYTES);
-    this.#words = new RingWords(new Uint8Array(mapping.window(0, BYTES)));
+    this.#bytes = new Uint8Array(mapping.window(0, BYTES));
+    this.#words = new RingWords(this.#bytes);
     this.#unmap = () => mapping.unmap();
   }
 
@@ -67,6 +74,13 @@ export class MappedJournal {
       found.push({ timelineAddress: timeline - PRESENT, armAddress });
     }
     return found;
+  }
+
+  /** Memory for a ring's own notes, or null where there is none for it. */
+  ring(index: number): Uint8Array | null {
+    if (index >= RINGS_MAX) return null;
+    const at = RINGS_AT + index * RING_BYTES;
+    return this.#bytes.subarray(at, at + RING_BYTES);
   }
 
   unmap(): void {

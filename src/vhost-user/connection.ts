@@ -41,6 +41,8 @@ export interface ConnectionCounters {
 interface Answer {
   readonly accepted: boolean;
   readonly reply: Uint8Array | null;
+  /** Go along with the reply. */
+  readonly fds?: readonly number[];
 }
 
 export class Connection {
@@ -95,10 +97,13 @@ export class Connection {
     if (this.#relayed && this.#fromBroker(message)) return;
     crashPoint("received");
     const answer = this.#dispatch(message);
-    if (!this.#open) return;
+    if (!this.#open) {
+      for (const fd of answer.fds ?? []) close(fd);
+      return;
+    }
     crashPoint("applied");
-    if (this.#relayed) this.#socket.send(encodeDone(answer));
-    else if (answer.reply !== null) this.#socket.send(answer.reply);
+    if (this.#relayed) this.#socket.send(encodeDone(answer), answer.fds);
+    else if (answer.reply !== null) this.#socket.send(answer.reply, answer.fds);
     crashPoint("answered");
   }
 
@@ -139,7 +144,11 @@ export class Connection {
     const outcome = this.session.handle(request, message.fds);
     if (outcome.kind === "refused") return this.#refuse(message, rule, outcome.text);
     if (outcome.kind === "reply")
-      return { accepted: true, reply: encodeReply(message.request, outcome.payload) };
+      return {
+        accepted: true,
+        reply: encodeReply(message.request, outcome.payload),
+        fds: outcome.fds ?? [],
+      };
     return { accepted: true, reply: acknowledge ? acknowledgement(message.request, 0) : null };
   }
 
@@ -163,11 +172,17 @@ export class Connection {
     const name = rule?.name ?? `request ${message.request}`;
     this.#log.warn({ request: message.request }, `${name} is refused: ${text}`);
     const refusal = (reply: Uint8Array | null): Answer => ({ accepted: false, reply });
-    if (rule?.name === "GET_CONFIG")
-      return refusal(encodeReply(message.request, new Uint8Array(0)));
-    if (rule?.replies === true) this.close(`${name} is refused: ${text}`);
+    const replies = rule !== null && this.#replies(rule);
+    if (replies && rule.failure !== null)
+      return refusal(encodeReply(message.request, rule.failure));
+    if (replies) this.close(`${name} is refused: ${text}`);
     else if (this.#wantsAck(message)) return refusal(acknowledgement(message.request, 1));
     return refusal(null);
+  }
+
+  /** SET_LOG_BASE has a reply of its own only where its protocol feature is negotiated. */
+  #replies(rule: MessageRule): boolean {
+    return rule.replies && (rule.name !== "SET_LOG_BASE" || this.#negotiated(rule) === null);
   }
 
   #wantsAck(message: Message): boolean {

@@ -22,6 +22,8 @@ export interface ContextJournal {
   clear(context: number): void;
   clearAll(): void;
   entries(): readonly ContextPages[];
+  /** Memory for a ring's own notes, zero at first; null where there is none for it. */
+  ring(index: number): Uint8Array | null;
 }
 
 /** What a connected front end offers the device. Valid from attach until detach. */

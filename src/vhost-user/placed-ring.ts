@@ -6,11 +6,13 @@
  */
 import type { GuestMemory } from "../io/guest-memory.js";
 import { fence, RingWords } from "../io/native.js";
+import { InflightError, PackedInflightRegion } from "../virtqueue/packed-inflight.js";
 import {
   isPackedBase,
   PACKED_BASE_NEW,
   PackedRing,
   type PackedRingParts,
+  packedUsedPosition,
 } from "../virtqueue/packed-ring.js";
 import type { RingOptions } from "../virtqueue/ring-base.js";
 import {
@@ -19,10 +21,12 @@ import {
   ringWords,
   splitRingBytes,
 } from "../virtqueue/ring-words.js";
+import { SplitInflightRegion } from "../virtqueue/split-inflight.js";
 import { SplitRing, type SplitRingParts } from "../virtqueue/split-ring.js";
 import type { DeviceRing } from "../virtqueue/types.js";
 import type { VringAddresses } from "./messages.js";
 import { Feature } from "./protocol.js";
+import { RingDirt } from "./ring-dirt.js";
 
 /** Alignment of the three parts of either format (VIRTIO 1.3, 2.7 and 2.8.10), bytes. */
 const ALIGN_SPLIT = { descriptors: 16n, available: 2n, used: 4n } as const;
@@ -38,7 +42,10 @@ export interface RingPlan {
 }
 
 /** What a ring needs besides its plan; see RingOptions. */
-export type RingHooks = Pick<RingOptions, "signal" | "broken">;
+export interface RingHooks extends Pick<RingOptions, "signal" | "broken"> {
+  /** Where it notes chains in flight, and goes on from; null for nowhere. */
+  readonly inflight: Uint8Array | null;
+}
 
 type Resolved =
   | { readonly format: "split"; readonly parts: SplitRingParts }
@@ -51,6 +58,7 @@ type Started =
 export class PlacedRing {
   readonly #plan: RingPlan;
   readonly #started: Started;
+  readonly #dirt: RingDirt;
   #parts: SplitRingParts | PackedRingParts;
 
   /**
@@ -67,28 +75,48 @@ export class PlacedRing {
     if (typeof resolved === "string") return resolved;
     const base = from === "used" ? usedBase(resolved) : from;
     const problem = startProblem(plan, base);
-    return problem ?? new PlacedRing(plan, resolved, base, hooks);
+    if (problem !== null) return problem;
+    try {
+      const placed = new PlacedRing(plan, resolved, base, hooks);
+      placed.#place(addresses);
+      return placed;
+    } catch (error) {
+      if (!(error instanceof InflightError)) throw error;
+      return `the chains in flight of ring ${plan.index} make no sense: ${error.message}`;
+    }
   }
 
   private constructor(plan: RingPlan, resolved: Resolved, base: number | null, hooks: RingHooks) {
     this.#plan = plan;
     this.#parts = resolved.parts;
     const { index, size, features, memory } = plan;
+    const { inflight: region, signal, broken } = hooks;
+    this.#dirt = new RingDirt(memory);
     const options = {
       index,
       size,
       memory,
+      observer: this.#dirt,
+      signal,
+      broken,
       indirect: (features & Feature.indirectDescriptors) !== 0n,
       eventIndex: (features & Feature.eventIndex) !== 0n,
       inOrder: (features & Feature.inOrder) !== 0n,
-      ...hooks,
     };
+    const words = region === null ? null : new RingWords(region);
     if (resolved.format === "split") {
-      const ring = new SplitRing({ ...options, parts: resolved.parts, base: base ?? 0 });
+      const { parts } = resolved;
+      const used = parts.words.usedIndex();
+      const inflight = region && words && new SplitInflightRegion(region, words, size, used);
+      const ring = new SplitRing({ ...options, parts, base: base ?? 0, inflight });
       this.#started = { format: "split", ring };
     } else {
       const { parts } = resolved;
-      const ring = new PackedRing({ ...options, parts, base: base ?? PACKED_BASE_NEW });
+      const start = base ?? PACKED_BASE_NEW;
+      const used = packedUsedPosition(start, size);
+      const inflight =
+        region && words && new PackedInflightRegion(region, words, size, used, parts.words);
+      const ring = new PackedRing({ ...options, parts, base: start, inflight });
       this.#started = { format: "packed", ring };
     }
   }
@@ -112,7 +140,19 @@ export class PlacedRing {
       started.ring.rebind(resolved.parts);
     else if (started.format === "packed" && resolved.format === "packed")
       started.ring.rebind(resolved.parts);
+    this.#place(addresses);
     return null;
+  }
+
+  /** Where writes into the ring itself are logged. */
+  #place(addresses: VringAddresses): void {
+    const { size, features } = this.#plan;
+    if (this.#started.format === "packed")
+      this.#dirt.place(addresses, packedRingBytes.eventArea, packedRingBytes.descriptors(size));
+    else {
+      const eventIndex = (features & Feature.eventIndex) !== 0n;
+      this.#dirt.place(addresses, splitRingBytes.used(size, eventIndex), 0);
+    }
   }
 }
 
@@ -136,7 +176,7 @@ export function addressProblem(at: VringAddresses, features: bigint): string | n
   return null;
 }
 
-function isPacked(features: bigint): boolean {
+export function isPacked(features: bigint): boolean {
   return (features & Feature.ringPacked) !== 0n;
 }
 

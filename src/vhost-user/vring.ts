@@ -19,6 +19,8 @@ export interface VringOptions {
   readonly index: number;
   readonly sizeMax: number;
   readonly memory: GuestMemory;
+  /** Where a ring of this format notes chains in flight, null for nowhere; at each start. */
+  readonly inflight: (plan: RingPlan, resuming: boolean) => Uint8Array | null;
   /** The ring has broken: called once per start. */
   readonly broken: (index: number, reason: string) => void;
   /** A descriptor of the front end is of no use; it is let go. */
@@ -191,7 +193,9 @@ export class Vring {
     if (this.#addresses === null) return `ring ${this.index} is started without addresses`;
     const base = this.#fromUsed ? "used" : this.#base;
     this.#fromUsed = false;
-    const placed = PlacedRing.start(this.#plan(features), this.#addresses, base, {
+    const plan = this.#plan(features);
+    const placed = PlacedRing.start(plan, this.#addresses, base, {
+      inflight: this.#options.inflight(plan, base === "used"),
       signal: () => this.#signalCall(),
       broken: (reason) => this.#options.broken(this.index, reason),
     });

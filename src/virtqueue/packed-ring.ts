@@ -10,8 +10,8 @@
  * A position counts from 0 to 2 * size - 1 here: its low part is the slot, and the first round is
  * the one with wrap counter 1. So positions compare as split rings' indices do.
  *
- * Used entries of a batch are written from the second on; the first one's flags come last and
- * release them all, since the driver looks at the first to find them.
+ * Used entries of a batch are written when it is shown, from the second on; the first one's flags
+ * come last and release them all, since the driver looks at the first to find them.
  */
 import { type RingChain, viewOf } from "./chain-walker.js";
 import { type DescriptorRecorder, PackedWalker } from "./packed-walker.js";
@@ -59,7 +59,7 @@ export interface PackedInflight extends DescriptorRecorder {
   readonly resubmit: readonly PackedResubmit[];
   /** Used position of that process, which counts more than the base. */
   readonly usedPosition: number | null;
-  /** The descriptors since the last call are a chain; returns where it is noted. */
+  /** The descriptors since the last call are a chain; returns where it is noted, -1 for nowhere. */
   taken(): number;
   /** Its used entry is about to be written. */
   returned(slot: number): void;
@@ -85,6 +85,12 @@ export function isPackedBase(base: number, size: number): boolean {
   return (base & 0x7fff) < size && ((base >>> 16) & 0x7fff) < size;
 }
 
+/** The used position that a base says. */
+export function packedUsedPosition(base: number, size: number): number {
+  // Some front ends give the available half alone; with nothing in flight both are the same.
+  return decodePosition(base > 0xffff ? base >>> 16 : base, size);
+}
+
 export class PackedRing extends RingBase {
   readonly #walker: PackedWalker;
   readonly #inflight: PackedInflight | null;
@@ -103,9 +109,8 @@ export class PackedRing extends RingBase {
   #used: number;
   /** Descriptors that are taken and not given back. */
   #held = 0;
-  /** The first used entry that is not visible, and its flags. */
-  #firstSlot = 0;
-  #firstFlags = 0;
+  /** Used entries to be shown: slot, id, bytes written, one after another. */
+  readonly #batch: number[] = [];
   /** Used position at the last decision on a signal; null until the first one. */
   #signalled: number | null = null;
 
@@ -125,9 +130,7 @@ export class PackedRing extends RingBase {
       this.#held += chain.count;
     }
     const noted = this.#inflight?.usedPosition ?? null;
-    // Some front ends give the available half alone; with nothing in flight both are the same.
-    const used = options.base > 0xffff ? options.base >>> 16 : options.base;
-    this.#used = noted ?? decodePosition(used, size);
+    this.#used = noted ?? packedUsedPosition(options.base, size);
     this.#next =
       noted === null
         ? decodePosition(options.base, size)
@@ -218,8 +221,10 @@ export class PackedRing extends RingBase {
     if (count > ahead) this.#seen = this.#next;
     this.#idsOut[chain.head] = 1;
     this.#held += count;
-    if (inflight !== null) chain.slot = inflight.taken();
-    return true;
+    if (inflight === null) return true;
+    chain.slot = inflight.taken();
+    if (chain.slot < 0) this.fail(`the chain at descriptor ${slot} is more than the ring holds`);
+    return chain.slot >= 0;
   }
 
   protected override use(chain: RingChain, writtenBytes: number): void {
@@ -227,26 +232,28 @@ export class PackedRing extends RingBase {
     this.#inflight?.returned(chain.slot);
     this.#idsOut[head] = 0;
     this.#held -= descriptors;
-    const slot = this.#used & this.#slotMask;
-    const at = 16 * slot;
-    const round = this.#used < this.size ? FLAG_BOTH : 0;
-    const flags = round | (writtenBytes > 0 ? FLAG_WRITE : 0);
-    // A chain of 2^32 bytes can't be expressed; the driver then learns of one byte less.
-    this.#table.setUint32(at + 8, Math.min(writtenBytes, 0xffffffff), true);
-    this.#table.setUint16(at + 12, head, true);
-    if (this.unpublished > 0) {
-      this.#table.setUint16(at + FLAGS_AT, flags, true);
-    } else {
-      this.#firstSlot = slot;
-      this.#firstFlags = flags;
-    }
+    this.#batch.push(this.#used, head, writtenBytes);
     this.#used = (this.#used + descriptors) & this.#positionMask;
   }
 
   protected override publish(): boolean {
     const words = this.#words;
+    const batch = this.#batch;
     this.#inflight?.publishing(this.#used);
-    words.setDescriptorFlags(this.#firstSlot, this.#firstFlags);
+    for (let i = batch.length - 3; i >= 0; i -= 3) {
+      const position = batch[i] ?? 0;
+      const written = batch[i + 2] ?? 0;
+      const slot = position & this.#slotMask;
+      const at = 16 * slot;
+      const round = position < this.size ? FLAG_BOTH : 0;
+      const flags = round | (written > 0 ? FLAG_WRITE : 0);
+      // A chain of 2^32 bytes can't be expressed; the driver then learns of one byte less.
+      this.#table.setUint32(at + 8, Math.min(written, 0xffffffff), true);
+      this.#table.setUint16(at + 12, batch[i + 1] ?? 0, true);
+      if (i > 0) this.#table.setUint16(at + FLAGS_AT, flags, true);
+      else words.setDescriptorFlags(slot, flags);
+    }
+    batch.length = 0;
     this.#inflight?.published();
     // As in a split ring: the driver writes its event area, then reads descriptors.
     words.fence();

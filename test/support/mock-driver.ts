@@ -37,6 +37,8 @@ export const VU = {
   SET_OWNER: 3,
   RESET_OWNER: 4,
   SET_MEM_TABLE: 5,
+  SET_LOG_BASE: 6,
+  SET_LOG_FD: 7,
   SET_VRING_NUM: 8,
   SET_VRING_ADDR: 9,
   SET_VRING_BASE: 10,
@@ -51,12 +53,15 @@ export const VU = {
   SET_BACKEND_REQ_FD: 21,
   GET_CONFIG: 24,
   SET_CONFIG: 25,
+  GET_INFLIGHT_FD: 31,
+  SET_INFLIGHT_FD: 32,
   RESET_DEVICE: 34,
   GET_MAX_MEM_SLOTS: 36,
   ADD_MEM_REG: 37,
   REM_MEM_REG: 38,
 } as const;
 
+export const F_LOG_ALL = 1n << 26n;
 export const F_INDIRECT_DESC = 1n << 28n;
 export const F_EVENT_IDX = 1n << 29n;
 export const F_PROTOCOL = 1n << 30n;
@@ -111,7 +116,7 @@ export interface RequestOptions {
 }
 
 export class MockDriver {
-  readonly frontend: MockFrontend;
+  frontend: MockFrontend;
   readonly memory = new MockMemory();
   features = 0n;
   protocolFeatures = 0n;
@@ -138,20 +143,37 @@ export class MockDriver {
   /** A driver on a device in this process: the session runs in this event loop. */
   static inProcess(device: VirtioDevice, options: InProcessOptions = {}): MockDriver {
     const [ours, theirs] = socketpair();
-    const poller = createPoller();
     const driver = new MockDriver(ours, options);
-    driver.connection = new Connection({
-      fd: theirs,
+    driver.#serve(theirs, device, options);
+    return driver;
+  }
+
+  /**
+   * The connection ends without a word, and another device takes its place; memory and rings stay
+   * as they are. What the front end has to say is said by the caller, as at first.
+   */
+  reconnectInProcess(device: VirtioDevice, options: InProcessOptions = {}): void {
+    this.frontend.close();
+    for (const closer of this.#closers.splice(0)) closer();
+    const [ours, theirs] = socketpair();
+    this.frontend = new MockFrontend(ours);
+    for (const io of this.#io) this.#watch(io);
+    this.#serve(theirs, device, options);
+  }
+
+  #serve(fd: number, device: VirtioDevice, options: InProcessOptions): void {
+    const poller = createPoller();
+    this.connection = new Connection({
+      fd,
       device,
       poller,
       log: createLogger({ name: "mock", level: "debug", write: options.log ?? (() => {}) }),
       ...(options.polling ? { polling: options.polling } : {}),
     });
-    driver.#closers.push(() => {
-      driver.connection?.close("the mock driver ends");
+    this.#closers.push(() => {
+      this.connection?.close("the mock driver ends");
       poller.close();
     });
-    return driver;
   }
 
   /** A driver on a vgpu-instance that listens at `path`. */
@@ -238,6 +260,12 @@ export class MockDriver {
       completions: new Map(),
     };
     this.#io[index] = io;
+    this.#watch(io);
+    return queue;
+  }
+
+  /** Hears interrupts and errors of a queue. */
+  #watch(io: QueueIo): void {
     const { poller } = this.frontend;
     poller.watch(io.callFd, PollEvents.readable, () => {
       drain(io.callFd);
@@ -250,7 +278,6 @@ export class MockDriver {
       io.errors++;
       this.#wake();
     });
-    return queue;
   }
 
   /** The messages that start a laid-out ring, in the order that QEMU sends them. */
@@ -297,11 +324,12 @@ export class MockDriver {
       descriptors: user(queue.descriptors),
       used: user(queue.used),
       available: user(queue.available),
+      log: 0,
       ...change,
     };
     return concat(
       u32s(index, fields.flags),
-      u64s(fields.descriptors, fields.used, fields.available, 0),
+      u64s(fields.descriptors, fields.used, fields.available, fields.log),
     );
   }
 
@@ -535,6 +563,7 @@ interface VringAddressFields {
   readonly descriptors: bigint;
   readonly used: bigint;
   readonly available: bigint;
+  readonly log: number | bigint;
 }
 
 /** Payload of one region, as in SET_MEM_TABLE. */

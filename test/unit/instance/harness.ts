@@ -67,6 +67,7 @@ export class FakeMemory {
   holes: [number, number][] = [];
   /** Views are cut at multiples of this, as at window borders. */
   windowBytes = MEMORY_BYTES;
+  log = null;
 
   translate(address: number, bytes: number): Uint8Array[] | null {
     if (address < 0 || address + bytes > this.bytes.length) return null;
