@@ -12,9 +12,11 @@ import { ContextMemory } from "../../src/instance/memory.js";
 import { Publisher } from "../../src/instance/publisher.js";
 import { Runner } from "../../src/instance/runner.js";
 import { Timeline } from "../../src/instance/timeline.js";
+import { DirtyLog } from "../../src/io/dirty-log.js";
 import { dup } from "../../src/io/native.js";
 import { Status } from "../../src/protocol/generated/wire.js";
 import { Session } from "../../src/vhost-user/session.js";
+import { PackedRing } from "../../src/virtqueue/packed-ring.js";
 import { SplitRing } from "../../src/virtqueue/split-ring.js";
 
 export interface Mutant {
@@ -111,6 +113,36 @@ const session: readonly Mutant[] = [
         (original) =>
           function (this: SplitRing, chain, written) {
             original.call(this, chain, Math.min(written + 1, chain.writableBytes));
+          },
+      ),
+  },
+  {
+    name: "used-length-packed",
+    fault: "the used length of packed rings is one too many",
+    caughtBy: ["ring/chain/used-length:packed"],
+    executor: "null",
+    apply: () =>
+      replace(
+        PackedRing,
+        "push",
+        (original) =>
+          function (this: PackedRing, chain, written) {
+            original.call(this, chain, Math.min(written + 1, chain.writableBytes));
+          },
+      ),
+  },
+  {
+    name: "log-first-page",
+    fault: "of what is written, only the first page is marked in the dirty log",
+    caughtBy: ["session/log/copies"],
+    executor: "null",
+    apply: () =>
+      replace(
+        DirtyLog,
+        "mark",
+        (original) =>
+          function (this: DirtyLog, address, bytes) {
+            original.call(this, address, Math.min(bytes, 1));
           },
       ),
   },

@@ -356,7 +356,7 @@ hostmem
 hostmem
   .test("handles")
   .desc("Handles: used ones, unknown ones and those above the limit.")
-  .dev(90)
+  .dev(129, 130, 131)
   .fn(async (t) => {
     const context = await (await t.device()).createContext();
     const ranges = [{ address: context.arm.address, bytes: 16 }];

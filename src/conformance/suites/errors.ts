@@ -85,13 +85,14 @@ sticky
 
 sticky
   .test("later-submits")
-  .desc("Submits that come after the failure complete with the error, whatever is in them.")
-  .dev(96)
+  .desc("Submits that come after the failure are refused, and complete with its error.")
+  .dev(96, 132)
   .fn(async (t) => {
     const context = await fresh(t);
     await context.run(bad());
     for (const stream of [0, 1]) {
-      const { fence } = await context.submit(stream, new Commands().nop());
+      const { response, fence } = await context.submit(stream, new Commands().nop());
+      equal(response.status, "CONTEXT_FAILED", "the status of the response");
       equal(await context.wait(stream, fence), "POINTER_INVALID", `the status of stream ${stream}`);
     }
   });
@@ -218,6 +219,7 @@ queries
 queries
   .test("handle-limit")
   .desc("A handle that is not below the limit is refused.")
+  .dev(137)
   .params([
     { name: "module", type: Request.MODULE_QUERY, limit: "modules_max" as const },
     { name: "function", type: Request.FUNCTION_QUERY, limit: "functions_max" as const },

@@ -181,6 +181,40 @@ match
   });
 
 match
+  .test("pointer-alignment")
+  .desc("Pointers are aligned as FUNCTION_QUERY tells; those for uniforms to 4 bytes.")
+  .dev(135)
+  .params([
+    { name: "storage-4", make: (p: bigint): Argument[] => [p + 4n, p, words(0)], good: true },
+    { name: "storage-1", make: (p: bigint): Argument[] => [p + 1n, p, words(0)], good: false },
+    { name: "storage-2", make: (p: bigint): Argument[] => [p, p + 2n, words(0)], good: false },
+    { name: "uniform-4", make: (p: bigint): Argument[] => [p, p, p + 4n], good: true },
+    { name: "uniform-2", make: (p: bigint): Argument[] => [p, p, p + 2n], good: false },
+  ])
+  .fn(async (t, { make, good }) => {
+    const context = await withFunction(t, SCALE, "scale");
+    const args = make(await context.alloc(4096));
+    equal(await outcome(context, launch({ args })), good ? "OK" : "MISALIGNED", "the outcome");
+  });
+
+match
+  .test("pointer-room")
+  .desc("A variable of 16 bytes with 12 bytes behind its pointer fails.")
+  .dev(136)
+  .params([
+    { name: "16", left: 16n, good: true },
+    { name: "12", left: 12n, good: false },
+    { name: "4", left: 4n, good: false },
+  ])
+  .fn(async (t, { left, good }) => {
+    const code = `@group(0) @binding(0) var<storage, read_write> data: array<u32, 4>;
+@compute @workgroup_size(1) fn main() { data[3] = 1u; }`;
+    const context = await withFunction(t, code);
+    const args = [(await context.alloc(256)) + 256n - left];
+    equal(await outcome(context, launch({ args })), good ? "OK" : "OUT_OF_RANGE", "the outcome");
+  });
+
+match
   .test("block")
   .desc("The block is the declared one or all zero; another one fails.")
   .dev(82)

@@ -168,6 +168,7 @@ suspend
 suspend
   .test("base-at-once")
   .desc("GET_VRING_BASE waits for no command: a stream that is held keeps no queue from stopping.")
+  .dev(138)
   .fn(async (t) => {
     const device = await t.device();
     const context = await device.createContext();
@@ -270,6 +271,7 @@ hotplug
 hotplug
   .test("removed-under-load")
   .desc("Memory that is removed while copies to it run is not written after the acknowledgement.")
+  .dev(139)
   .needs("reply-ack")
   .fn(async (t) => {
     const device = await t.device();

@@ -70,12 +70,15 @@ function end(of: Log): void {
 /** Copies to the host, with a copy from it besides; the registered buffers. */
 async function work(
   context: Context,
+  own: Log,
 ): Promise<{ readonly read: Buffer; readonly written: Buffer }> {
   const { memory } = context.device.frontEnd;
   const read = memory.allocate(8 * PAGE, PAGE);
   const written = memory.allocate(8 * PAGE, PAGE);
   const hostmem = await context.register(read, written);
   const pointer = await context.alloc(16 * PAGE);
+  // Responses were written where the buffers are now.
+  own.bytes.fill(0);
   await context.succeed(
     new Commands()
       .copyToDevice(pointer, hostmem, 0, 8 * PAGE)
@@ -91,7 +94,7 @@ log
     const on = await device(t);
     const own = makeLog();
     await begin(on.frontEnd, own, false);
-    const { read, written } = await work(await on.createContext());
+    const { read, written } = await work(await on.createContext(), own);
     equal(pagesMarked(own, written), 5, "the marked pages of the copy's target");
     check(marked(own, written.address), "the first page of the target is marked");
     check(!marked(own, written.address + 5 * PAGE), "the page behind it is not");
@@ -115,6 +118,7 @@ log
     const { memory } = on.frontEnd;
     const bytes = memory.place(new Uint8Array(16).fill(2, 0, 1), PAGE);
     const room = memory.allocate(PAGE, PAGE);
+    own.bytes.fill(0);
     await on.frontEnd.complete(0, [
       { address: bytes.address, length: 16 },
       { address: room.address, length: PAGE, write: true },
@@ -160,8 +164,7 @@ log
     const own = makeLog();
     await begin(on.frontEnd, own, true);
     await on.frontEnd.set(Vhost.SET_FEATURES, words(on.frontEnd.features));
-    own.bytes.fill(0);
-    await work(await on.createContext());
+    await work(await on.createContext(), own);
     allBytes(own.bytes.slice(), 0, "the log");
     end(own);
   });
@@ -179,7 +182,7 @@ log
     const reply = await on.frontEnd.wire.replyOrClosed();
     if (reply !== null && !on.frontEnd.wire.closed) {
       await on.frontEnd.trySet(Vhost.SET_FEATURES, words(on.frontEnd.features | Feature.logAll));
-      await work(await on.createContext());
+      await (await on.createContext()).succeed(new Commands().nop());
     }
     allBytes(own.bytes.slice(8), 0x55, "the memory behind the log");
     end(own);

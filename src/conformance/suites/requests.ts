@@ -196,12 +196,20 @@ init
   });
 
 init
-  .test("session-0")
-  .desc("Session 0 is refused or is a session; the device goes on either way.")
-  .fn(async (t) => {
-    const device = await t.driver();
-    await device.call(Request.INIT, 0, struct(InitRequest, { session: 0n, capabilities: 0n }));
-    await device.init();
+  .test("malformed")
+  .desc("Session 0, and a context that is named, are refused; the session before goes on.")
+  .dev(126, 127)
+  .params([
+    { name: "session-0", context: 0, session: 0n, status: "MALFORMED" },
+    { name: "context-1", context: 1, session: 1n, status: "RESERVED_NONZERO" },
+    { name: "context-largest", context: 0xffff_ffff, session: 1n, status: "RESERVED_NONZERO" },
+  ])
+  .fn(async (t, { context, session, status }) => {
+    const device = await t.device();
+    const before = await device.createContext();
+    const payload = struct(InitRequest, { session, capabilities: 0n });
+    equal((await device.call(Request.INIT, context, payload)).status, status, "the status");
+    await before.succeed(new Commands().nop());
   });
 
 init

@@ -388,6 +388,7 @@ full
 full
   .test("one-too-large")
   .desc("A submit of more commands than queued_commands_max is refused; one of as many is not.")
+  .dev(133)
   .fn(async (t) => {
     const device = await t.device({ memoryBytes: 16 << 20 });
     const most = t.limits.queued_commands_max;
@@ -409,7 +410,7 @@ full
 full
   .test("held-stream")
   .desc("A context whose stream waits for ever is bounded, and others are not held up by it.")
-  .dev(64)
+  .dev(64, 134)
   .fn(async (t) => {
     const device = await t.device();
     const [held, other] = [await device.createContext(1), await device.createContext(2)];
