@@ -299,6 +299,7 @@ run
     const device = await t.device();
     const other = eventfd();
     await device.frontEnd.set(Vhost.SET_VRING_CALL, words(0n), [other]);
+    await t.pause(10);
     const { calls } = device.frontEnd.counts(0);
     device.frontEnd.ring(0).wantCall();
     const { id } = begin(device);
