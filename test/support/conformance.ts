@@ -21,7 +21,8 @@ export async function runSuite(
   };
   const cases = selectCases(options.filter ?? "");
   if (cases.length === 0) throw new Error(`no conformance test is named '${options.filter}'`);
-  return run(cases, await explore(all), all);
+  // A short time is for the cases: a slow machine may take longer to start.
+  return run(cases, await explore({ ...all, timeoutMs: 20_000 }), all);
 }
 
 /** Ids of failed cases with what they say. */

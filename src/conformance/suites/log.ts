@@ -67,6 +67,14 @@ function end(of: Log): void {
   close(of.fd);
 }
 
+/**
+ * The back end has handled a message since: what it wrote before is marked by now. It need not be when
+ * the driver sees a result, since the log is for the front end.
+ */
+async function settled(frontEnd: FrontEnd): Promise<void> {
+  await frontEnd.get64(Vhost.GET_FEATURES);
+}
+
 /** Copies to the host, with a copy from it besides; the registered buffers. */
 async function work(
   context: Context,
@@ -84,6 +92,7 @@ async function work(
       .copyToDevice(pointer, hostmem, 0, 8 * PAGE)
       .copyFromDevice(pointer, hostmem, 8 * PAGE + 100, 4 * PAGE),
   );
+  await settled(context.device.frontEnd);
   return { read, written };
 }
 
@@ -110,9 +119,11 @@ log
     const own = makeLog();
     await begin(on.frontEnd, own, false);
     const context = await on.createContext();
+    await settled(on.frontEnd);
     check(marked(own, context.timeline.address), "a new timeline page is marked");
     own.bytes.fill(0);
     await context.succeed(new Commands().nop());
+    await settled(on.frontEnd);
     check(marked(own, context.timeline.address), "a timeline page with a new fence is marked");
     check(!marked(own, context.arm.address), "the arm page is not");
     const { memory } = on.frontEnd;
@@ -123,6 +134,7 @@ log
       { address: bytes.address, length: 16 },
       { address: room.address, length: PAGE, write: true },
     ]);
+    await settled(on.frontEnd);
     check(marked(own, room.address), "the page of a response is marked");
     check(!marked(own, bytes.address), "that of the request is not");
     end(own);
@@ -152,6 +164,7 @@ log
       { address: room.address, length: PAGE, write: true },
     ]);
     const [, , used] = frontEnd.ring(0).areas;
+    await settled(frontEnd);
     check(marked(own, used.address) === flag, `the used ring is ${flag ? "" : "not "}marked`);
     end(own);
   });
