@@ -32,6 +32,8 @@ export interface VgpuSpec {
 
 /** On a software GPU a switch costs some 5 % of a slice of 2 ms: see the suite `switch`. */
 export const SLICE = "slice=10ms";
+/** Many processes on few cores may be late without being hung. */
+export const WATCHDOG = "watchdog=10";
 
 export interface RigOptions {
   readonly vgpus: readonly VgpuSpec[];
@@ -289,10 +291,10 @@ export class Rig {
   }
 }
 
-/** Warnings and errors about instances, at most a few. */
+/** Warnings and errors of vgpud and its instances, at most a few. */
 function complaintsIn(path: string): string[] {
   const lines = readFileSync(path, "utf8").split("\n");
-  return lines.filter((line) => /"level":[45]0/.test(line) && /"id":/.test(line)).slice(0, 10);
+  return lines.filter((line) => /"level":[45]0/.test(line)).slice(0, 10);
 }
 
 /** CPU time of each thread of a process so far, in ticks of 10 ms. */
