@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Runs one target on mutated inputs until time or a count is up, or until it finds something. Inputs
+ * with a new outcome join the corpus, which leads deeper than the seeds: a poor man's coverage that
+ * costs nothing and depends on nothing but the seed.
+ *
+ * An input that hangs keeps this thread from saying so; `hang-watch.mjs`, another thread, does.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { SeededRandom } from "../../src/io/random.js";
+import { openDescriptors } from "./descriptors.js";
+import { Mutator } from "./mutate.js";
+import type { FuzzTarget } from "./target.js";
+
+const CORPUS_MAX = 4000;
+/** Every so many inputs: turns of the event loop, so that what waits for one is given back. */
+const TURN_INPUTS = 256;
+/** What the engine itself may open meanwhile; a leak of an input's is there thousands of times. */
+const DESCRIPTOR_GROWTH_MAX = 16;
+const HEAP_GROWTH_MAX = 64 * 2 ** 20;
+const root = fileURLToPath(new URL("../..", import.meta.url));
+export const OUT_FOLDER = join(root, "out/fuzz");
+
+export interface Crash {
+  readonly input: Uint8Array;
+  readonly error: Error;
+}
+
+export interface FuzzResult {
+  readonly target: string;
+  readonly seed: number;
+  readonly inputs: number;
+  readonly seconds: number;
+  readonly outcomes: number;
+  readonly crash: Crash | null;
+  /** Growth from the first quarter to the end, after a collection if there is one; bytes. */
+  readonly heapGrowth: number;
+  readonly descriptorsBefore: number;
+  readonly descriptorsAfter: number;
+}
+
+export interface FuzzOptions {
+  readonly seed: number;
+  readonly seconds: number;
+  /** Ends earlier after so many inputs; default: never. */
+  readonly inputsMax?: number;
+  /** Kills the process at a hang, having written the input. */
+  readonly watch?: boolean;
+  readonly progress?: (inputs: number, seconds: number, outcomes: number) => void;
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function heapBytes(): number {
+  globalThis.gc?.();
+  const { heapUsed, external, arrayBuffers } = process.memoryUsage();
+  return heapUsed + external + arrayBuffers;
+}
+
+const asError = (error: unknown): Error =>
+  error instanceof Error ? error : new Error(`thrown: ${String(error)}`);
+
+/** Runs an input that took long again, to tell its own time from the machine's. */
+async function timed(target: FuzzTarget, input: Uint8Array): Promise<Crash | string> {
+  const start = process.cpuUsage();
+  const ended = await tryInput(target, input);
+  const { user, system } = process.cpuUsage(start);
+  const spent = Math.round((user + system) / 1000);
+  if (typeof ended !== "string" || spent <= target.cpuLimitMs) return ended;
+  const text = `it takes ${spent} ms of CPU, ${target.cpuLimitMs} are allowed`;
+  return { input, error: new Error(text) };
+}
+
+/** Runs one input; gives its outcome, or what was thrown. */
+export async function tryInput(target: FuzzTarget, input: Uint8Array): Promise<Crash | string> {
+  try {
+    const outcome = target.run(input.slice());
+    return typeof outcome === "string" ? outcome : await outcome;
+  } catch (error) {
+    return { input, error: asError(error) };
+  }
+}
+
+/** Tells the thread that watches which input runs. */
+class HangWatch {
+  readonly #shared: SharedArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #bytes: Uint8Array;
+  readonly #worker: Worker;
+
+  constructor(target: FuzzTarget, seed: number) {
+    this.#shared = new SharedArrayBuffer(16 + target.bytesMax);
+    this.#words = new Int32Array(this.#shared, 0, 4);
+    this.#bytes = new Uint8Array(this.#shared, 16);
+    this.#worker = new Worker(new URL("./hang-watch.mjs", import.meta.url), {
+      workerData: {
+        shared: this.#shared,
+        file: join(OUT_FOLDER, `${target.name}-${seed}.bin`),
+        target: target.name,
+        cpuLimitMs: 4 * target.cpuLimitMs,
+      },
+    });
+    this.#worker.unref();
+  }
+
+  /** The thread runs: what it opens for itself is open. */
+  async ready(): Promise<void> {
+    await new Promise((resolve) => this.#worker.once("message", resolve));
+  }
+
+  note(input: Uint8Array): void {
+    this.#bytes.set(input.subarray(0, this.#bytes.length));
+    this.#words[1] = input.length;
+    Atomics.add(this.#words, 0, 1);
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+/** Fuzzes one target. The target is closed at the end. */
+export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<FuzzResult> {
+  const { seed, inputsMax = Number.POSITIVE_INFINITY } = options;
+  const seeds = (await target.seeds()).filter((each) => each.length <= target.bytesMax);
+  const corpus = [...seeds];
+  const outcomes = new Set<string>();
+  const mutator = new Mutator({
+    random: new SeededRandom(seed),
+    bytesMax: target.bytesMax,
+    dictionary: target.dictionary?.() ?? [],
+  });
+  if (options.watch) mkdirSync(OUT_FOLDER, { recursive: true });
+  const watch = options.watch ? new HangWatch(target, seed) : null;
+  await watch?.ready();
+  let [crash, inputs, heapBefore, descriptorsBefore]: [Crash | null, number, number, number] = [
+    null,
+    0,
+    0,
+    0,
+  ];
+  const start = process.hrtime.bigint();
+  const elapsed = (): number => Number(process.hrtime.bigint() - start) / 1e9;
+  let quarter = false;
+  for (; inputs < inputsMax && crash === null; inputs++) {
+    // The seeds first, so that a target that refuses its own is found out at once.
+    const input = seeds[inputs] ?? mutator.mutate(corpus);
+    watch?.note(input);
+    const began = performance.now();
+    let ended = await tryInput(target, input);
+    if (performance.now() - began > target.cpuLimitMs) ended = await timed(target, input);
+    if (typeof ended !== "string") crash = ended;
+    else if (!outcomes.has(ended)) {
+      outcomes.add(ended);
+      if (inputs >= seeds.length && corpus.length < CORPUS_MAX) corpus.push(input);
+    }
+    if (inputs % TURN_INPUTS === 0) {
+      await turn();
+      const seconds = elapsed();
+      options.progress?.(inputs, seconds, outcomes.size);
+      if (!quarter && (seconds > options.seconds / 4 || inputs > inputsMax / 4)) {
+        quarter = true;
+        [heapBefore, descriptorsBefore] = [heapBytes(), openDescriptors()];
+      }
+      if (seconds > options.seconds && inputs >= seeds.length) break;
+    }
+  }
+  const seconds = elapsed();
+  await turn();
+  const heapGrowth = quarter ? heapBytes() - heapBefore : 0;
+  const descriptorsAfter = openDescriptors();
+  if (!quarter) descriptorsBefore = descriptorsAfter;
+  await watch?.close();
+  target.close?.();
+  return {
+    target: target.name,
+    seed,
+    inputs,
+    seconds,
+    outcomes: outcomes.size,
+    crash,
+    heapGrowth,
+    descriptorsBefore,
+    descriptorsAfter,
+  };
+}
+
+/** What is wrong with a run, or null. Heap is judged only where it can be collected first. */
+export function verdict(result: FuzzResult): string | null {
+  const { crash, descriptorsBefore, descriptorsAfter, heapGrowth } = result;
+  if (crash !== null) return `${crash.error.name}: ${crash.error.message}`;
+  if (descriptorsAfter > descriptorsBefore + DESCRIPTOR_GROWTH_MAX)
+    return `${descriptorsAfter - descriptorsBefore} descriptors more are open than before`;
+  if (globalThis.gc !== undefined && heapGrowth > HEAP_GROWTH_MAX)
+    return `the heap has grown by ${heapGrowth} bytes, ${HEAP_GROWTH_MAX} are allowed`;
+  return null;
+}
+
+/** Writes a crashing input and says how to run it again. */
+export function writeCrash(result: FuzzResult, crash: Crash): string {
+  mkdirSync(OUT_FOLDER, { recursive: true });
+  const file = `out/fuzz/${result.target}-${result.seed}.bin`;
+  writeFileSync(join(root, file), crash.input);
+  return `npm run fuzz -- --target ${result.target} --input ${file}`;
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Mutations of inputs. Everything comes from the seeded generator, so that a run is repeated by its
+ * seed. See docs/decisions/0011 for why these are our own.
+ */
+import type { SeededRandom } from "../../src/io/random.js";
+
+/** Values at which comparisons change their mind. */
+const INTERESTING = [
+  0n,
+  1n,
+  2n,
+  3n,
+  4n,
+  7n,
+  8n,
+  16n,
+  31n,
+  32n,
+  63n,
+  64n,
+  100n,
+  127n,
+  128n,
+  255n,
+  256n,
+  257n,
+  512n,
+  1000n,
+  1024n,
+  4095n,
+  4096n,
+  4097n,
+  0x7fffn,
+  0x8000n,
+  0xfffen,
+  0xffffn,
+  0x1_0000n,
+  0x7fff_ffffn,
+  0x8000_0000n,
+  0xffff_fffen,
+  0xffff_ffffn,
+  0x1_0000_0000n,
+  (1n << 53n) - 1n,
+  1n << 53n,
+  (1n << 63n) - 1n,
+  1n << 63n,
+  (1n << 64n) - 4096n,
+  (1n << 64n) - 1n,
+];
+const ROUNDS_MAX = 5;
+const PIECE_MAX = 64;
+
+export interface MutatorOptions {
+  readonly random: SeededRandom;
+  readonly bytesMax: number;
+  readonly dictionary: readonly Uint8Array[];
+}
+
+export class Mutator {
+  readonly #random: SeededRandom;
+  readonly #bytesMax: number;
+  readonly #dictionary: readonly Uint8Array[];
+
+  constructor(options: MutatorOptions) {
+    this.#random = options.random;
+    this.#bytesMax = options.bytesMax;
+    this.#dictionary = options.dictionary;
+  }
+
+  /** A changed copy of an input of the corpus; the others lend pieces. */
+  mutate(corpus: readonly Uint8Array[]): Uint8Array {
+    let bytes: Uint8Array = this.#pick(corpus).slice();
+    const rounds = 1 + this.#random.below(ROUNDS_MAX);
+    for (let round = 0; round < rounds; round++) bytes = this.#change(bytes, corpus);
+    return bytes.length > this.#bytesMax ? bytes.slice(0, this.#bytesMax) : bytes;
+  }
+
+  #pick(corpus: readonly Uint8Array[]): Uint8Array {
+    if (corpus.length === 0) return new Uint8Array(0);
+    return corpus[this.#random.below(corpus.length)] ?? new Uint8Array(0);
+  }
+
+  #change(bytes: Uint8Array, corpus: readonly Uint8Array[]): Uint8Array {
+    const random = this.#random;
+    switch (random.below(10)) {
+      case 0:
+        return this.#flip(bytes);
+      case 1:
+        return this.#byte(bytes);
+      case 2:
+      case 3:
+        return this.#number(bytes);
+      case 4:
+        return bytes.slice(0, random.below(bytes.length + 1));
+      case 5:
+        return this.#replace(bytes, new Uint8Array(0));
+      case 6:
+        return this.#insert(bytes, this.#piece(bytes));
+      case 7:
+        return this.#replace(bytes, this.#piece(this.#pick(corpus)));
+      case 8:
+        return this.#dictionary.length > 0 ? this.#word(bytes) : this.#noise(bytes);
+      default:
+        return random.below(4) === 0 ? this.#cross(bytes, corpus) : this.#move(bytes);
+    }
+  }
+
+  #flip(bytes: Uint8Array): Uint8Array {
+    if (bytes.length === 0) return bytes;
+    const bit = this.#random.below(bytes.length * 8);
+    bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+    return bytes;
+  }
+
+  #byte(bytes: Uint8Array): Uint8Array {
+    if (bytes.length > 0) bytes[this.#random.below(bytes.length)] = this.#random.below(256);
+    return bytes;
+  }
+
+  /** An interesting number, or the one that is there with a small change, little-endian. */
+  #number(bytes: Uint8Array): Uint8Array {
+    const random = this.#random;
+    const width = 1 << random.below(4);
+    if (bytes.length < width) return this.#noise(bytes);
+    const places = bytes.length - width + 1;
+    // Fields lie at multiples of their size mostly.
+    const place = random.below(places);
+    const at = random.below(4) > 0 ? place - (place % Math.min(width, 4)) : place;
+    let value = INTERESTING[random.below(INTERESTING.length)] ?? 0n;
+    if (random.below(2) === 0) {
+      value = BigInt(random.below(33)) - 16n;
+      for (let i = 0; i < width; i++) value += BigInt(bytes[at + i] ?? 0) << BigInt(8 * i);
+    }
+    for (let i = 0; i < width; i++)
+      bytes[at + i] = Number(BigInt.asUintN(64, value) >> BigInt(8 * i)) & 0xff;
+    return bytes;
+  }
+
+  #noise(bytes: Uint8Array): Uint8Array {
+    const piece = new Uint8Array(1 + this.#random.below(16));
+    return this.#insert(
+      bytes,
+      piece.map(() => this.#random.below(256)),
+    );
+  }
+
+  #word(bytes: Uint8Array): Uint8Array {
+    const word = this.#pick(this.#dictionary);
+    if (this.#random.below(2) === 0) return this.#insert(bytes, word);
+    const at = this.#random.below(bytes.length + 1);
+    return join(bytes.subarray(0, at), word, bytes.subarray(at + word.length));
+  }
+
+  /** A piece of an input, mostly short. */
+  #piece(bytes: Uint8Array): Uint8Array {
+    const random = this.#random;
+    const longest = random.below(8) === 0 ? bytes.length : Math.min(bytes.length, PIECE_MAX);
+    const length = random.below(longest + 1);
+    const at = random.below(bytes.length - length + 1);
+    return bytes.slice(at, at + length);
+  }
+
+  #insert(bytes: Uint8Array, piece: Uint8Array): Uint8Array {
+    const at = this.#random.below(bytes.length + 1);
+    return join(bytes.subarray(0, at), piece, bytes.subarray(at));
+  }
+
+  #replace(bytes: Uint8Array, piece: Uint8Array): Uint8Array {
+    const at = this.#random.below(bytes.length + 1);
+    const removed = this.#random.below(Math.min(bytes.length - at, PIECE_MAX) + 1);
+    return join(bytes.subarray(0, at), piece, bytes.subarray(at + removed));
+  }
+
+  /** The start of one input and the end of another. */
+  #cross(bytes: Uint8Array, corpus: readonly Uint8Array[]): Uint8Array {
+    const other = this.#pick(corpus);
+    const at = this.#random.below(bytes.length + 1);
+    return join(bytes.subarray(0, at), other.subarray(this.#random.below(other.length + 1)));
+  }
+
+  /** Copies a piece over another place of the same input. */
+  #move(bytes: Uint8Array): Uint8Array {
+    const piece = this.#piece(bytes);
+    bytes.set(piece, this.#random.below(bytes.length - piece.length + 1));
+    return bytes;
+  }
+}
+
+function join(...parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * A whole vhost-user session over a socket: any bytes in any fragments, with descriptors of the right
+ * and of wrong kinds, on rings in memory that the input writes too. All that came is given back.
+ */
+import { openSync, readFileSync } from "node:fs";
+import {
+  close,
+  createPoller,
+  eventfd,
+  type Mapping,
+  mapRegion,
+  memfdCreate,
+  signal,
+  socketpair,
+} from "../../../src/io/native.js";
+import { createLogger } from "../../../src/telemetry/log.js";
+import { Connection } from "../../../src/vhost-user/connection.js";
+import { EchoDevice } from "../../support/echo-device.js";
+import { encodeRaw, MockFrontend } from "../../support/mock-frontend.js";
+import { openDescriptors } from "../descriptors.js";
+import { expectThat, type FuzzTarget, InputReader, kindOf } from "../target.js";
+import {
+  FD_KINDS,
+  FdKind,
+  MEMORY_BYTES,
+  QUEUES,
+  recordSessions,
+  STEP_KINDS,
+  StepKind,
+  sendStep,
+} from "./session-record.js";
+
+const STEPS_MAX = 400;
+const FDS_MAX = 12;
+const NAME = "fuzz-guest";
+/** Every so many inputs mappings are counted, which takes longer than an input. */
+const MAPPINGS_EVERY = 50;
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function mappings(): number {
+  const maps = readFileSync("/proc/self/maps", "utf8");
+  return maps.split("\n").filter((line) => line.includes(NAME)).length;
+}
+
+/** The front end's side: descriptors by kind, and memory. */
+class FrontEnd {
+  readonly frontend: MockFrontend;
+  readonly fds: number[];
+  readonly #memory: Mapping;
+
+  constructor(socket: number) {
+    this.frontend = new MockFrontend(socket);
+    const memory = memfdCreate(NAME, MEMORY_BYTES);
+    this.#memory = mapRegion(memory, 0, MEMORY_BYTES);
+    const [end = -1, other = -1] = socketpair();
+    const events = Array.from({ length: QUEUES + 1 }, () => eventfd());
+    this.fds = [memory, ...events, memfdCreate(NAME, 512), openSync("/dev/null", "r+"), end, other];
+  }
+
+  send(reader: InputReader): void {
+    const count = reader.u8() % FDS_MAX;
+    const fds: number[] = [];
+    for (let i = 0; i < count; i++) fds.push(this.fds[reader.u8() % FD_KINDS] ?? -1);
+    const bytes = reader.take(reader.u16());
+    if (bytes.length === 0 || !this.frontend.connected) return;
+    try {
+      this.frontend.sendBytes(bytes, fds);
+    } catch (error) {
+      // The device has closed the connection, or has not read yet what fills the socket.
+      const isSystem = error instanceof Error && "code" in error;
+      if (!isSystem && !(error instanceof Error && error.message.includes("is full"))) throw error;
+    }
+  }
+
+  poke(reader: InputReader): void {
+    const at = (reader.u16() | (reader.u16() << 16)) >>> 0;
+    const bytes = reader.take(reader.u16());
+    const view = new Uint8Array(this.#memory.window(0, MEMORY_BYTES));
+    const start = at % MEMORY_BYTES;
+    view.set(bytes.subarray(0, MEMORY_BYTES - start), start);
+  }
+
+  kick(reader: InputReader): void {
+    signal(this.fds[FdKind.kick + (reader.u8() % QUEUES)] ?? -1);
+  }
+
+  close(): void {
+    this.frontend.close();
+    this.#memory.unmap();
+    for (const fd of this.fds) close(fd);
+  }
+}
+
+/** Waits until the device has read everything, or has closed. */
+async function settled(connection: Connection, device: EchoDevice): Promise<void> {
+  const count = (): number => connection.counters.messages + device.processed;
+  for (let idle = 0, last = count(); idle < 3 && connection.open; ) {
+    await turn();
+    idle = count() === last ? idle + 1 : 0;
+    last = count();
+  }
+}
+
+let inputs = 0;
+
+async function play(bytes: Uint8Array): Promise<string> {
+  const before = openDescriptors();
+  const [ours, theirs] = socketpair();
+  const device = new EchoDevice();
+  const poller = createPoller();
+  const reasons: string[] = [];
+  const connection = new Connection({
+    fd: theirs,
+    device,
+    poller,
+    log: createLogger({ name: "fuzz", level: "info", write: () => {} }),
+    closed: (reason) => reasons.push(kindOf(reason)),
+  });
+  const front = new FrontEnd(ours);
+  const reader = new InputReader(bytes);
+  for (let steps = 0; steps < STEPS_MAX && !reader.done; steps++) {
+    const kind = reader.u8() % STEP_KINDS;
+    if (kind === StepKind.send) front.send(reader);
+    else if (kind === StepKind.poke) front.poke(reader);
+    else {
+      await settled(connection, device);
+      front.kick(reader);
+    }
+  }
+  await settled(connection, device);
+  front.close();
+  for (let turns = 0; connection.open && turns < 10_000; turns++) await turn();
+  expectThat(!connection.open, "the connection stays open after the front end's end");
+  poller.close();
+  expectThat(reasons.length === 1, `the connection ends ${reasons.length} times`);
+  expectThat(device.calls.at(-1) === "detach", "the device is not detached");
+  const after = openDescriptors();
+  expectThat(after === before, `${after - before} descriptors more are open than before`);
+  if (++inputs % MAPPINGS_EVERY === 0) expectThat(mappings() === 0, "a mapping is left");
+  const faults = [...new Set(device.faults.map(kindOf))].slice(0, 3);
+  const done = `${Math.min(device.processed, 8)} ${connection.counters.refused > 0}`;
+  return [done, [...new Set(device.calls)].join(), ...faults, ...reasons].join("|");
+}
+
+/** An error in a callback of the event loop is a finding as one of the call itself. */
+async function run(bytes: Uint8Array): Promise<string> {
+  let uncaught: unknown = null;
+  const note = (error: unknown): void => {
+    uncaught = error;
+  };
+  process.on("uncaughtException", note);
+  try {
+    const outcome = await play(bytes);
+    if (uncaught !== null) throw uncaught;
+    return outcome;
+  } finally {
+    process.off("uncaughtException", note);
+  }
+}
+
+/** Each message by itself, empty, so that each id is near. */
+function dictionary(): Uint8Array[] {
+  return Array.from({ length: 44 }, (_, request) =>
+    sendStep(encodeRaw({ request, payload: new Uint8Array(8), flags: 9 }), [request % FD_KINDS]),
+  );
+}
+
+export const sessionTarget: FuzzTarget = {
+  name: "vhost-session",
+  parses: "whole vhost-user sessions with descriptors, memory and rings",
+  bytesMax: 32768,
+  cpuLimitMs: 5000,
+  seeds: recordSessions,
+  dictionary,
+  run,
+};
