@@ -54,10 +54,15 @@ export interface FuzzOptions {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-function heapBytes(): number {
+/** Memory in use, without the corpus, whose growth is wanted. */
+function heapBytes(corpus: readonly Uint8Array[]): number {
+  const wanted = corpus.reduce((sum, each) => sum + each.length, 0);
+  // Twice: what the first collection finalises, the second one frees.
   globalThis.gc?.();
-  const { heapUsed, external, arrayBuffers } = process.memoryUsage();
-  return heapUsed + external + arrayBuffers;
+  globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  // `external` contains the array buffers.
+  return heapUsed + external - wanted;
 }
 
 const asError = (error: unknown): Error =>
@@ -163,14 +168,14 @@ export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<Fu
       options.progress?.(inputs, seconds, outcomes.size);
       if (!quarter && (seconds > options.seconds / 4 || inputs > inputsMax / 4)) {
         quarter = true;
-        [heapBefore, descriptorsBefore] = [heapBytes(), openDescriptors()];
+        [heapBefore, descriptorsBefore] = [heapBytes(corpus), openDescriptors()];
       }
       if (seconds > options.seconds && inputs >= seeds.length) break;
     }
   }
   const seconds = elapsed();
   await turn();
-  const heapGrowth = quarter ? heapBytes() - heapBefore : 0;
+  const heapGrowth = quarter ? heapBytes(corpus) - heapBefore : 0;
   const descriptorsAfter = openDescriptors();
   if (!quarter) descriptorsBefore = descriptorsAfter;
   await watch?.close();
