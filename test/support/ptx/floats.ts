@@ -86,7 +86,8 @@ function exactFunction(op: string, type: string, mods: readonly string[]): Binar
     case "neg":
       return (a) => -a;
     case "copysign":
-      return (a, b) => (b < 0 || Object.is(b, -0) ? -Math.abs(a) : Math.abs(a));
+      // The sign of the first, the rest of the second.
+      return (a, b) => (a < 0 || Object.is(a, -0) ? -Math.abs(b) : Math.abs(b));
     case "rsqrt":
       return (a) => 1 / Math.sqrt(a);
     case "sin":

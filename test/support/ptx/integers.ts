@@ -55,7 +55,7 @@ function narrowFunction(op: string, mods: readonly string[], type: string): Narr
       if (mods.includes("hi")) {
         return width === 16 ? (a, b) => (a * b) >> 16 : (a, b) => mulHigh(a, b, sign);
       }
-      return Math.imul;
+      return (a, b) => Math.imul(a, b);
     case "mad":
       if (mods.includes("hi")) {
         return width === 16
@@ -85,9 +85,9 @@ function narrowFunction(op: string, mods: readonly string[], type: string): Narr
     case "neg":
       return (a) => -a | 0;
     case "min":
-      return Math.min;
+      return (a, b) => Math.min(a, b);
     case "max":
-      return Math.max;
+      return (a, b) => Math.max(a, b);
     case "not":
       return (a) => ~a;
     case "cnot":

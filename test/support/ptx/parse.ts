@@ -156,12 +156,11 @@ export function parseVariable(text: string): Variable | null {
   const match = DECLARATION.exec(text);
   if (match === null) return null;
   const space = match[1] ?? "";
-  const [head = "", init] = splitOnce(match[2] ?? "", "=");
+  const [whole = "", init] = splitOnce(match[2] ?? "", "=");
+  // The alignment after .ptr is that of what it points to.
+  const head = whole.replace(/\.ptr(\s*\.(global|const|shared|local))?(\s*\.align\s+\d+)?/g, " ");
   const align = /\.align\s+(\d+)/.exec(head);
-  const rest = head
-    .replace(/\.align\s+\d+/g, " ")
-    .replace(/\.attribute\([^)]*\)/g, " ")
-    .replace(/\.ptr(\s*\.(global|const|shared|local))?/g, " ");
+  const rest = head.replace(/\.align\s+\d+/g, " ").replace(/\.attribute\([^)]*\)/g, " ");
   const vector = /\.v([24])\b/.exec(rest);
   const type = /\.((?:[busf]|bf)\d+(?:x2)?|pred)\b/.exec(rest)?.[1] ?? "b32";
   const named = /([A-Za-z_$%][\w$]*)\s*((?:\[[^\]]*\]\s*)*)$/.exec(rest.trim());

@@ -76,7 +76,8 @@ export function formatPrintf(format: string, arguments_: DataView, text: ReadTex
             : arguments_.getUint32(where, true);
         const base = spec === "o" ? 8 : spec.toLowerCase() === "x" ? 16 : 10;
         const shown = value.toString(base);
-        const cased = spec === "X" ? shown.toUpperCase() : shown;
+        const prefix = !flags.includes("#") || base === 10 ? "" : base === 16 ? "0x" : "0";
+        const cased = spec === "X" ? (prefix + shown).toUpperCase() : prefix + shown;
         return padded(sign ? signed(cased) : cased, flags, columns);
       }
       default: {
