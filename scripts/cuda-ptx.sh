@@ -20,6 +20,13 @@ if [ -z "$nvcc" ]; then
   exit 3
 fi
 
+# Another version words its PTX differently.
+version=$("$nvcc" --version | sed -n 's/.*release \([0-9.]*\),.*/\1/p')
+if [ "${1-}" = --check ] && [ "$version" != 13.0 ]; then
+  echo "nvcc is $version, and the files are made by 13.0" >&2
+  exit 3
+fi
+
 case ${1-} in
   '') out=test/cuda ;;
   --check)

@@ -278,11 +278,11 @@ class Grid {
     const index = this.#functions.findIndex((f) => f.name === name);
     const callee = this.#functions[index];
     if (callee === undefined) return o.fail(`the function "${name}" has no body`);
-    const { u64 } = this.#m;
+    const { u32, u64 } = this.#m;
     return (t) => {
       const frame = t.frameEnd;
       if (frame + callee.registers > t.stackEnd) throw new Error(`${name}: the stack is full`);
-      u64.fill(0n, frame, frame + callee.registers);
+      u32.fill(0, frame * 2, (frame + callee.registers) * 2);
       callee.params.forEach((p, i) => {
         const slot = slotOf(callee.scope, p.space === "param" ? `&${p.name}` : p.name) ?? 0;
         const words = Math.max(1, Math.ceil(p.bytes / 8));
@@ -355,7 +355,7 @@ class Grid {
     const m = this.#m;
     const entry = this.#functions[0];
     if (entry === undefined) return;
-    m.u64.fill(0n);
+    m.u32.fill(0);
     new Uint8Array(m.shared.buffer).fill(0xcd);
     this.#waiting.clear();
     const { offsets } = layoutParams(entry.params);
