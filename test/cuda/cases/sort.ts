@@ -24,7 +24,7 @@ function bitonicSteps(): KernelCase {
   const data = Uint32Array.from(ints(512, 42, 0, 2 ** 31), (v) => v * 2 + (v & 1));
   const launches = [];
   for (let k = 2; k <= 512; k *= 2) {
-    for (let j = k / 2; j > 0; j /= 2) {
+    for (let j = k / 2; j >= 1; j /= 2) {
       launches.push(launch("bitonic_step", 4, 128, [ptr("data"), i32(j), i32(k)]));
     }
   }

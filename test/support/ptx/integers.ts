@@ -436,6 +436,7 @@ export function integerRun(o: Operands, carry: () => Carry): Run | null {
     const set = o.setInt("u32", o.text(0));
     return (b) => set(b, f(x(b), y(b), 0) & 1);
   }
+  if (op === "prmt") return selectBytes(o);
   if (op === "dp4a" || op === "dp2a") return dotProduct(o);
   if (!isSmall(type) && !isWide(type)) return null;
   if (/^(addc|subc|madc)$/.test(op) || mods.includes("cc")) return withCarry(o, type, carry);
@@ -448,8 +449,6 @@ export function integerRun(o: Operands, carry: () => Carry): Run | null {
       return funnel(o);
     case "lop3":
       return lop3(o);
-    case "prmt":
-      return selectBytes(o);
     case "bfe":
     case "bfi":
     case "brev":
