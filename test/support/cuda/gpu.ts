@@ -87,7 +87,7 @@ export async function emitOptions(
     dynamicSharedBytes: shared,
     f16: features.has("shader-f16"),
     subgroups: features.has("subgroups"),
-    subgroupSize: info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : 0,
+    subgroupSize: info.subgroupMinSize === info.subgroupMaxSize ? (info.subgroupMinSize ?? 0) : 0,
     checked: false,
     blockThreadsMax: limits.maxComputeInvocationsPerWorkgroup,
     sharedBytesMax: limits.maxComputeWorkgroupStorageSize,
