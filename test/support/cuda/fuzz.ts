@@ -24,10 +24,13 @@ function inputs(seed: number, words: number): Uint32Array {
   });
 }
 
-/** A program and its inputs, with the interpreter's results as what is expected. */
-export function fuzzCase(seed: number): FuzzCase {
+/**
+ * A program and its inputs, with the interpreter's results as what is expected. `edit` may change
+ * the program before: to leave out what is known, or lines that a failure does not need.
+ */
+export function fuzzCase(seed: number, edit: (ptx: string) => string = (ptx) => ptx): FuzzCase {
   const threads = [32, 64, 96][seed % 3] ?? 64;
-  const ptx = generateProgram({ seed, threads, floats: seed % 2 === 0 });
+  const ptx = edit(generateProgram({ seed, threads, floats: seed % 2 === 0 }));
   const count = BLOCKS * threads;
   const buffers = {
     input: inputs(seed, count * WORDS_IN),
