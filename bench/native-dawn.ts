@@ -4,8 +4,9 @@
  * between. A process of its own, driven line by line over stdin, so that its samples interleave
  * with ours in one run:
  *
- *   in   run NAME WAY N [BYTES]
- *   out  {"samples":[ns, …]}            one a sample; for rates, ns per launch
+ *   in   run NAME WAY N [BYTES [DEPTH]]   or   run program WAY N PATH
+ *   out  {"samples":[ns, …], "sum":…}   one a sample; for rates, ns per launch; the sum is a
+ *                                       program's result
  *
  * There are three ways of waiting for the GPU, since which is fastest depends on the machine:
  *   await   Dawn's own: a promise, and a tick on every turn of the event loop
@@ -17,6 +18,7 @@ import { globals } from "webgpu";
 import { openDevice, openGpu } from "../src/gpu/dawn/device.js";
 import { Ticker } from "../src/gpu/dawn/ticker.js";
 import { createHrTimer, nowNs } from "../src/io/native.js";
+import { NativeProgram } from "./native-program.js";
 
 Object.assign(globalThis, globals);
 
@@ -142,8 +144,8 @@ async function launchAsync(way: Way): Promise<number> {
 const buffers = new Map<string, GPUBuffer>();
 const hosts = new Map<number, Uint8Array>();
 
-function buffer(bytes: number, kind: "storage" | "staging"): GPUBuffer {
-  const key = `${kind}${bytes}`;
+function buffer(bytes: number, kind: "storage" | "staging", index = 0): GPUBuffer {
+  const key = `${kind}${bytes}/${index}`;
   let known = buffers.get(key);
   if (known === undefined) {
     const usage =
@@ -165,11 +167,63 @@ function host(bytes: number): Uint8Array {
   return known;
 }
 
-async function hostToDevice(way: Way, bytes: number): Promise<number> {
-  const target = buffer(bytes, "storage");
-  const source = host(bytes);
+/** Encoding alone: a dispatch with its pipeline and bindings, in one pass of many. */
+function encode(): Promise<number> {
   const begin = nowNs();
-  queue.writeBuffer(target, 0, source);
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  for (let i = 0; i < ASYNC_BATCH; i++) {
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, bindGroup);
+    pass.dispatchWorkgroups(1);
+  }
+  pass.end();
+  encoder.finish();
+  return Promise.resolve((nowNs() - begin) / ASYNC_BATCH);
+}
+
+async function hostToDevice(way: Way, bytes: number, depth: number): Promise<number> {
+  const target = buffer(bytes * depth, "storage");
+  const source = host(bytes * depth);
+  const begin = nowNs();
+  for (let i = 0; i < depth; i++) {
+    queue.writeBuffer(target, i * bytes, source, i * bytes, bytes);
+  }
+  await waitIdle(way);
+  return (nowNs() - begin) / depth;
+}
+
+/** `depth` copies on the way at once, each with a staging buffer of its own. */
+async function deviceToHostPipelined(way: Way, bytes: number, depth: number): Promise<number> {
+  const source = buffer(bytes * depth, "storage");
+  const target = host(bytes * depth);
+  const staging = Array.from({ length: depth }, (_, i) => buffer(bytes, "staging", i));
+  const begin = nowNs();
+  const mapped = staging.map((each, i) => {
+    const encoder = device.createCommandEncoder();
+    encoder.copyBufferToBuffer(source, i * bytes, each, 0, bytes);
+    queue.submit([encoder.finish()]);
+    if (way !== "poller") return each.mapAsync(GPUMapMode.READ);
+    ticker.activity();
+    return ticker.call(() => each.mapAsync(GPUMapMode.READ));
+  });
+  for (const [i, each] of staging.entries()) {
+    if (way === "tick") tickUntilMapped(each);
+    await mapped[i];
+    target.set(new Uint8Array(each.getMappedRange()), i * bytes);
+  }
+  const ns = (nowNs() - begin) / depth;
+  for (const each of staging) each.unmap();
+  return ns;
+}
+
+const programs = new Map<string, NativeProgram>();
+
+async function runProgram(way: Way, path: string): Promise<number> {
+  const program = programs.get(path) ?? new NativeProgram(device, path);
+  programs.set(path, program);
+  const begin = nowNs();
+  program.step();
   await waitIdle(way);
   return nowNs() - begin;
 }
@@ -199,17 +253,22 @@ async function deviceToHost(way: Way, bytes: number): Promise<number> {
   return ns;
 }
 
-const works: Readonly<Record<string, (way: Way, bytes: number) => Promise<number>>> = {
+type Work = (way: Way, bytes: number, depth: number) => Promise<number>;
+const works: Readonly<Record<string, Work>> = {
   launch_sync: launchSync,
   launch_async: launchAsync,
+  encode,
   h2d: hostToDevice,
-  d2h: deviceToHost,
+  d2h: (way, bytes, depth) =>
+    depth === 1 ? deviceToHost(way, bytes) : deviceToHostPipelined(way, bytes, depth),
 };
 
 process.stdout.write(`${JSON.stringify({ ready: true, adapter: info.adapter })}\n`);
 for await (const line of createInterface({ input: process.stdin })) {
-  const [verb, name = "", way = "await", n = "1", bytes = "0"] = line.trim().split(/\s+/);
-  const work = works[name];
+  const [verb, name = "", way = "await", n = "1", given = "0", depth = "1"] = line
+    .trim()
+    .split(/\s+/);
+  const work: Work | undefined = name === "program" ? (by) => runProgram(by, given) : works[name];
   if (verb !== "run" || work === undefined || !["await", "tick", "poller"].includes(way)) {
     process.stdout.write(`${JSON.stringify({ error: `can't do "${line}"` })}\n`);
     continue;
@@ -217,10 +276,11 @@ for await (const line of createInterface({ input: process.stdin })) {
   choose(way as Way);
   const samples: number[] = [];
   for (let i = 0; i < Number(n); i++) {
-    samples.push(Math.round(await work(way as Way, Number(bytes))));
+    samples.push(Math.round(await work(way as Way, Number(given), Number(depth))));
     await turn();
   }
   choose("await");
-  process.stdout.write(`${JSON.stringify({ samples })}\n`);
+  const sum = name === "program" ? await programs.get(given)?.sum() : 0;
+  process.stdout.write(`${JSON.stringify({ samples, sum })}\n`);
 }
 process.exit(0);

@@ -9,6 +9,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:f
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
 import { type Broker, startBroker } from "../scripts/lib/broker.js";
 import { LineProcess } from "./line-process.js";
 import type { SharingResult } from "./sharing.js";
@@ -19,6 +20,9 @@ const KINDS_MAX = 16;
 const LATE_MS = 60_000;
 /** A GPU thread works at least so many ticks while it is looked for. */
 const PIN_TICKS_MIN = 6;
+
+const turnCounts = z.object({ turns: z.number(), start_ns: z.number(), prepared: z.number() });
+export type TurnCounts = z.infer<typeof turnCounts>;
 
 export interface VgpuSpec {
   readonly name: string;
@@ -238,6 +242,20 @@ export class Rig {
       const { schedule } = each as { schedule?: { entries?: number } };
       return sum + (schedule?.entries ?? 0);
     }, 0);
+  }
+
+  /** How all instances' turns began, in sum. */
+  async turns(): Promise<TurnCounts> {
+    const { vgpus } = await this.#broker.status();
+    const sum = { turns: 0, start_ns: 0, prepared: 0 };
+    for (const { id, device } of vgpus) {
+      const counts = turnCounts.safeParse(device?.turns);
+      if (!counts.success) throw new Error(`vGPU ${id} does not say how its turns began`);
+      sum.turns += counts.data.turns;
+      sum.start_ns += counts.data.start_ns;
+      sum.prepared += counts.data.prepared;
+    }
+    return sum;
   }
 
   set(name: string, settings: readonly string[]): void {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * What sharing costs: a VM exit and the next entry, from what two guests lose together against one
- * alone; and a launch in 1, 4, 16 and 64 slices against the same launch whole, with no one waiting.
+ * alone; how long the GPU waits for the first work of an entry; both with the next one's work encoded
+ * ahead, and without; and a launch in 1, 4, 16 and 64 slices against the same launch whole, with no
+ * one waiting.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -30,52 +32,101 @@ const SLICES = [1, 4, 16, 64];
 const SLICED_MS = 32;
 const START_MS = 30_000;
 
+/** Rigs that differ in nothing but whether work is encoded ahead; names end with `suffix`. */
+const AHEAD = [
+  { suffix: "", prepare: "1" },
+  { suffix: "_not_ahead", prepare: "0" },
+] as const;
+
 export async function switching(options: SharingOptions): Promise<SharingReport> {
   const vgpus = ["g0", "g1"].map((name) => ({ name, settings: ["policy=equal"] }));
-  const rig = await Rig.start({ vgpus, executor: options.executor });
+  const rigs: { readonly rig: Rig; readonly suffix: string }[] = [];
   const results: SharingResult[] = [];
   let adapter = "";
   try {
-    adapter = await adapterOf(rig);
-    const loops = Math.round((await loopsPerMs(rig.guest(0), GROUPS)) * KERNEL_MS);
-    for (const guest of rig.guests) {
-      await guest.kernel(0, { groups: GROUPS, loops });
-      await guest.time(0, 5);
+    for (const { suffix, prepare } of AHEAD) {
+      process.env.VGPU_PREPARE = prepare;
+      rigs.push({ suffix, rig: await Rig.start({ vgpus, executor: options.executor }) });
+    }
+    for (const { rig } of rigs) {
+      adapter = await adapterOf(rig);
+      const loops = Math.round((await loopsPerMs(rig.guest(0), GROUPS)) * KERNEL_MS);
+      for (const guest of rig.guests) {
+        await guest.kernel(0, { groups: GROUPS, loops });
+        await guest.time(0, 5);
+      }
     }
     for (const sliceMs of SLICES_MS) {
-      for (const name of ["g0", "g1"]) rig.set(name, [`slice=${sliceMs}ms`]);
-      results.push(await switchCost(rig, sliceMs, options.quick));
+      for (const { rig } of rigs)
+        for (const name of ["g0", "g1"]) rig.set(name, [`slice=${sliceMs}ms`]);
+      results.push(...(await switchCosts(rigs, sliceMs, options.quick)));
     }
   } finally {
-    await rig.stop();
+    delete process.env.VGPU_PREPARE;
+    for (const { rig } of rigs) await rig.stop();
   }
   results.push(...(await slicingCost(options)));
   return { adapter, results };
 }
 
-async function switchCost(rig: Rig, sliceMs: number, quick: boolean): Promise<SharingResult> {
-  const windowMs = quick ? 2_000 : 10_000;
-  const costsUs: number[] = [];
-  const details: object[] = [];
-  const load = { mix: [0], seed: 1, depth: 8 };
+interface SwitchRound {
+  /** What an exit and the next entry cost, µs of the GPU's time. */
+  readonly costUs: number;
+  /** From an entry to its first work on the GPU, µs. */
+  readonly startUs: number;
+  /** Part of the entries that found work encoded. */
+  readonly ahead: number;
+  /** Throughput of two against one alone. */
+  readonly shared: number;
+  readonly entriesPerMs: number;
+}
+
+async function switchCosts(
+  rigs: readonly { readonly rig: Rig; readonly suffix: string }[],
+  sliceMs: number,
+  quick: boolean,
+): Promise<SharingResult[]> {
+  const rounds = rigs.map((): SwitchRound[] => []);
   for (let round = 0; round < (quick ? 3 : 8); round++) {
-    const one = rig.guest(0);
-    await one.go(load);
-    const [alone] = await rig.window([one], 300, windowMs);
-    const other = rig.guest(1);
-    await other.go(load);
-    await sleep(300);
-    const begin = performance.now();
-    const before = await rig.entries();
-    const works = await rig.window([one, other], 0, windowMs);
-    const entries = ((await rig.entries()) - before) / (performance.now() - begin);
-    await Promise.all([one.stop(), other.stop()]);
-    const whole = worth(alone?.counts ?? [], [1]);
-    const shared = works.reduce((sum, work) => sum + worth(work.counts, [1]), 0);
-    costsUs.push(((1 - shared / whole) / entries) * 1000);
-    details.push({ shared: shared / whole, entries_per_ms: entries });
+    for (const [index, { rig }] of rigs.entries()) {
+      rounds[index]?.push(await switchRound(rig, quick ? 2_000 : 10_000));
+    }
   }
-  return result(`exit_entry_slice_${sliceMs}ms`, "us", median(costsUs), { costsUs, details });
+  return rigs.flatMap(({ suffix }, index) => {
+    const all = rounds[index] ?? [];
+    const name = `slice_${sliceMs}ms${suffix}`;
+    return [
+      result(`exit_entry_${name}`, "us", median(all.map((each) => each.costUs)), all),
+      result(`idle_gap_${name}`, "us", median(all.map((each) => each.startUs))),
+    ];
+  });
+}
+
+async function switchRound(rig: Rig, windowMs: number): Promise<SwitchRound> {
+  const load = { mix: [0], seed: 1, depth: 8 };
+  const one = rig.guest(0);
+  await one.go(load);
+  const [alone] = await rig.window([one], 300, windowMs);
+  const other = rig.guest(1);
+  await other.go(load);
+  await sleep(300);
+  const begin = performance.now();
+  const before = { entries: await rig.entries(), turns: await rig.turns() };
+  const works = await rig.window([one, other], 0, windowMs);
+  const elapsedMs = performance.now() - begin;
+  const after = { entries: await rig.entries(), turns: await rig.turns() };
+  await Promise.all([one.stop(), other.stop()]);
+  const whole = worth(alone?.counts ?? [], [1]);
+  const shared = works.reduce((sum, work) => sum + worth(work.counts, [1]), 0) / whole;
+  const entriesPerMs = (after.entries - before.entries) / elapsedMs;
+  const turns = after.turns.turns - before.turns.turns;
+  return {
+    costUs: ((1 - shared) / entriesPerMs) * 1000,
+    startUs: (after.turns.start_ns - before.turns.start_ns) / turns / 1000,
+    ahead: (after.turns.prepared - before.turns.prepared) / turns,
+    shared,
+    entriesPerMs,
+  };
 }
 
 /** An instance without a broker for each number of slices, all asked in turn. */

@@ -1,34 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What the suites measure: each result's name, how both sides are asked for it, and its unit. */
+import { WORKLOADS } from "./workloads.js";
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
 export interface Measurement {
   readonly name: string;
-  /** Our client's words after `run`: see guest-driver/examples/bench.c. */
+  /** Our client's words after `run`: see guest-driver/examples/bench.c. `PROGRAM`: a path. */
   readonly ours: string;
-  /** The native reference's work, see native-dawn.ts. */
-  readonly native: "launch_sync" | "launch_async" | "h2d" | "d2h";
+  /** Who answers for us: the device, or one with the null executor (our own overhead alone). */
+  readonly by: "device" | "null";
+  /**
+   * The reference: words of native-dawn.ts, NAME WAY N ARGUMENTS, without way and n; or our client's
+   * own `eventfd`, which has no ways.
+   */
+  readonly native: { readonly name: string; readonly arguments: string } | "eventfd";
+  /** Of one sample, for a bandwidth. */
   readonly bytes: number;
   /** Times are better small; rates and bandwidths, big. */
-  readonly unit: "us" | "launches/s" | "GB/s";
-  /** Samples of each side in a round. */
+  readonly unit: "us" | "ms" | "launches/s" | "GB/s";
+  /** Samples of each side in a round; long enough turns that caches and clocks settle. */
   readonly samples: number;
+  /** A workload: both sides must come to the same result. */
+  readonly workload?: string;
 }
 
 const SIZES: readonly (readonly [string, number, number])[] = [
-  ["4KiB", 4 * KIB, 60],
-  ["1MiB", MIB, 30],
-  ["16MiB", 16 * MIB, 16],
-  ["64MiB", 64 * MIB, 8],
+  ["4KiB", 4 * KIB, 600],
+  ["1MiB", MIB, 200],
+  ["16MiB", 16 * MIB, 40],
+  ["64MiB", 64 * MIB, 12],
 ];
+const PIPELINE_DEPTH = 8;
 
 function copies(memory: "pinned" | "pageable", suffix: string): Measurement[] {
-  return (["h2d", "d2h"] as const).flatMap((native) =>
+  return (["h2d", "d2h"] as const).flatMap((name) =>
     SIZES.map(([size, bytes, samples]) => ({
-      name: `${native}_${size}${suffix}`,
-      ours: `${native} bytes=${bytes} memory=${memory}`,
-      native,
+      name: `${name}_${size}${suffix}`,
+      ours: `${name} bytes=${bytes} memory=${memory}`,
+      by: "device" as const,
+      native: { name, arguments: `${bytes}` },
       bytes,
       unit: "GB/s" as const,
       samples,
@@ -36,32 +48,78 @@ function copies(memory: "pinned" | "pageable", suffix: string): Measurement[] {
   );
 }
 
+/** Several copies on the way at once, pinned memory. */
+function pipelined(): Measurement[] {
+  const sizes = [
+    ["1MiB", MIB, 50],
+    ["16MiB", 16 * MIB, 6],
+  ] as const;
+  return (["h2d", "d2h"] as const).flatMap((name) =>
+    sizes.map(([size, bytes, samples]) => ({
+      name: `${name}_${size}_pipelined`,
+      ours: `${name} bytes=${bytes} memory=pinned depth=${PIPELINE_DEPTH}`,
+      by: "device" as const,
+      native: { name, arguments: `${bytes} ${PIPELINE_DEPTH}` },
+      bytes,
+      unit: "GB/s" as const,
+      samples,
+    })),
+  );
+}
+
+function launchSync(mode: "polled" | "interrupt"): Measurement {
+  return {
+    name: `launch_sync_${mode}`,
+    ours: `launch_sync mode=${mode}`,
+    by: "device",
+    native: { name: "launch_sync", arguments: "" },
+    bytes: 0,
+    unit: "us",
+    samples: 1000,
+  };
+}
+
 export const SUITES: Readonly<Record<string, readonly Measurement[]>> = {
   latency: [
-    {
-      name: "launch_sync_polled",
-      ours: "launch_sync mode=polled",
-      native: "launch_sync",
-      bytes: 0,
-      unit: "us",
-      samples: 100,
-    },
-    {
-      name: "launch_sync_interrupt",
-      ours: "launch_sync mode=interrupt",
-      native: "launch_sync",
-      bytes: 0,
-      unit: "us",
-      samples: 100,
-    },
+    launchSync("polled"),
+    launchSync("interrupt"),
     {
       name: "launch_async",
       ours: "launch_async",
-      native: "launch_async",
+      by: "device",
+      native: { name: "launch_async", arguments: "" },
       bytes: 0,
       unit: "launches/s",
-      samples: 6,
+      samples: 30,
+    },
+    {
+      name: "null_round_trip_polled",
+      ours: "launch_sync mode=polled",
+      by: "null",
+      native: "eventfd",
+      bytes: 0,
+      unit: "us",
+      samples: 1000,
+    },
+    {
+      name: "null_command",
+      ours: "launch_async",
+      by: "null",
+      native: { name: "encode", arguments: "" },
+      bytes: 0,
+      unit: "us",
+      samples: 30,
     },
   ],
-  bandwidth: [...copies("pinned", ""), ...copies("pageable", "_pageable")],
+  bandwidth: [...copies("pinned", ""), ...pipelined(), ...copies("pageable", "_pageable")],
+  workloads: WORKLOADS.map(({ name, samples }) => ({
+    name: `workload_${name}`,
+    ours: "program path=PROGRAM",
+    by: "device",
+    native: { name: "program", arguments: "PROGRAM" },
+    bytes: 0,
+    unit: "ms",
+    samples,
+    workload: name,
+  })),
 };

@@ -417,6 +417,16 @@ class RingWaiter : public Napi::ObjectWrap<RingWaiter> {
     return static_cast<uint32_t>(IntegerArg(info, 0, "index", 0, kWaiterWordsMax - 1));
   }
 
+  /// The word at an offset that was checked against the view's length.
+  static const uint8_t* WordOf(const Napi::CallbackInfo& info, const Entry& entry,
+                               uint64_t offset) {
+    const uint8_t* at = entry.memory.data() + offset;
+    if (reinterpret_cast<uintptr_t>(at) % 2 != 0) {
+      throw Napi::RangeError::New(info.Env(), "argument 'byteOffset' is not aligned to 2");
+    }
+    return at;
+  }
+
   /// watch(index, view, byteOffset, expected)
   Napi::Value Watch(const Napi::CallbackInfo& info) {
     const uint32_t index = IndexArg(info);
@@ -424,20 +434,23 @@ class RingWaiter : public Napi::ObjectWrap<RingWaiter> {
     entry.memory = MemoryRef(info, 1, "view");
     const uint64_t length = entry.memory.length();
     if (length < 2) throw Napi::RangeError::New(info.Env(), "argument 'view' has under 2 bytes");
-    entry.at = entry.memory.data() + U64Arg(info, 2, "byteOffset", length - 2);
-    if (reinterpret_cast<uintptr_t>(entry.at) % 2 != 0) {
-      throw Napi::RangeError::New(info.Env(), "argument 'byteOffset' is not aligned to 2");
-    }
+    entry.at = WordOf(info, entry, U64Arg(info, 2, "byteOffset", length - 2));
     entry.expected = static_cast<uint16_t>(IntegerArg(info, 3, "expected", 0, 0xffff));
     entries_[index] = std::move(entry);
     if (index >= used_) used_ = index + 1;
     return info.Env().Undefined();
   }
 
-  /// expect(index, value): what the word is compared with from now on
+  /// expect(index, value, byteOffset?): what is compared with what from now on
   Napi::Value Expect(const Napi::CallbackInfo& info) {
     Entry& entry = entries_[IndexArg(info)];
-    entry.expected = static_cast<uint16_t>(IntegerArg(info, 1, "value", 0, 0xffff));
+    const auto expected = static_cast<uint16_t>(IntegerArg(info, 1, "value", 0, 0xffff));
+    if (info.Length() > 2 && entry.at != nullptr) {
+      // SAFETY: a watched view has at least 2 bytes, see Watch.
+      const uint64_t last = entry.memory.length() - 2;
+      entry.at = WordOf(info, entry, U64Arg(info, 2, "byteOffset", last));
+    }
+    entry.expected = expected;
     return info.Env().Undefined();
   }
 

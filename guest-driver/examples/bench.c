@@ -10,9 +10,14 @@
  *
  *   launch_sync   mode=polled|interrupt|auto: an empty launch, and the wait for it
  *   launch_async  a train of 1000 empty launches; the time per launch
- *   h2d, d2h      bytes=N memory=pinned|pageable mode=…: a copy, waited for
+ *   h2d, d2h      bytes=N memory=pinned|pageable mode=…: a copy, waited for;
+ *                 depth=N of them are queued, then waited for; the time per copy
+ *   program       path=FILE: a workload's step, waited for: see bench-program.h; the answer has
+ *                 the sum of its result too, after the same number of steps as the reference
+ *   eventfd       a round trip over two eventfds with a process that does nothing else: the floor
  *   n=N           samples, for all
  */
+#include "bench-program.h"
 #include "common.h"
 
 #include <errno.h>
@@ -20,11 +25,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TRAIN 1000
 #define SAMPLES_MAX 1000000
 #define BYTES_MAX (1ull << 30)
+#define DEPTH_MAX 64
 #define LINE_BYTES 512
 
 static const char usage[] =
@@ -32,7 +41,9 @@ static const char usage[] =
 	"Measures the virtual GPU that VGPU_DEVICE names and prints raw samples in ns as JSON.\n"
 	"  launch_sync   --mode=polled|interrupt|auto  an empty launch and the wait for it\n"
 	"  launch_async                                1000 empty launches, per launch\n"
-	"  h2d, d2h      --bytes=N --pinned|--pageable [--mode=...]  a copy, waited for\n"
+	"  h2d, d2h      --bytes=N --pinned|--pageable [--depth=N] [--mode=...]  a copy, waited for\n"
+	"  program       --path=FILE  a workload's step, waited for\n"
+	"  eventfd       a round trip over two eventfds to a bare process\n"
 	"  --n=N         samples (default 100)\n"
 	"--serve reads lines \"run NAME KEY=VALUE ...\" (memory=pinned|pageable) from stdin.\n";
 
@@ -44,8 +55,11 @@ struct request {
 	char name[32];
 	long n;
 	unsigned long long bytes;
+	/* Copies in flight. */
+	unsigned int depth;
 	enum vgpu_wait_mode mode;
 	bool pageable;
+	char path[LINE_BYTES];
 };
 
 struct bench {
@@ -56,6 +70,10 @@ struct bench {
 	vgpu_devptr device;
 	void *pinned, *pageable;
 	unsigned long long device_bytes, pinned_bytes, pageable_bytes;
+	/* The workload that was asked for last. */
+	struct program *program;
+	char program_path[LINE_BYTES];
+	double sum;
 	char error[600];
 };
 
@@ -169,32 +187,112 @@ static bool grow_host(struct bench *bench, unsigned long long bytes, bool pageab
 
 static bool copy(struct bench *bench, const struct request *request, uint64_t *sample)
 {
-	void *memory = request->pageable ? bench->pageable : bench->pinned;
+	char *memory = request->pageable ? bench->pageable : bench->pinned;
 	uint64_t begin = now_nanoseconds();
-	enum vgpu_result result;
+	enum vgpu_result result = VGPU_SUCCESS;
+	bool up = request->name[0] == 'h';
 
-	if (request->name[0] == 'h')
-		result = vgpu_memcpy_h2d(bench->context, bench->device, memory, request->bytes);
-	else
-		result = vgpu_memcpy_d2h(bench->context, memory, bench->device, request->bytes);
-	*sample = now_nanoseconds() - begin;
+	if (request->depth == 1) {
+		result = up ? vgpu_memcpy_h2d(bench->context, bench->device, memory,
+					      request->bytes) :
+			      vgpu_memcpy_d2h(bench->context, memory, bench->device,
+					      request->bytes);
+	} else {
+		for (unsigned int i = 0; i < request->depth && result == VGPU_SUCCESS; i++) {
+			vgpu_devptr device = bench->device + i * request->bytes;
+			char *host = memory + i * request->bytes;
+
+			result = up ? vgpu_memcpy_h2d_async(bench->context, device, host,
+							    request->bytes, VGPU_STREAM_DEFAULT) :
+				      vgpu_memcpy_d2h_async(bench->context, host, device,
+							    request->bytes, VGPU_STREAM_DEFAULT);
+		}
+		if (result == VGPU_SUCCESS)
+			result = vgpu_stream_synchronize(bench->context, VGPU_STREAM_DEFAULT);
+	}
+	*sample = (now_nanoseconds() - begin) / request->depth;
 	return fine(bench, result);
+}
+
+/* One program is kept: a round asks for the same one again. */
+static bool program_select(struct bench *bench, const char *path)
+{
+	if (bench->program && !strcmp(bench->program_path, path))
+		return true;
+	program_close(bench->program);
+	bench->program = program_open(bench->context, path, bench->error, sizeof(bench->error));
+	snprintf(bench->program_path, sizeof(bench->program_path), "%s", path);
+	return bench->program != NULL;
+}
+
+static bool program_sample(struct bench *bench, uint64_t *sample)
+{
+	uint64_t begin = now_nanoseconds();
+
+	if (!program_step(bench->program, bench->error, sizeof(bench->error)) ||
+	    !fine(bench, vgpu_stream_synchronize(bench->context, VGPU_STREAM_DEFAULT)))
+		return false;
+	*sample = now_nanoseconds() - begin;
+	return true;
+}
+
+/* The child gives every count back until its eventfd says 2 at once. */
+static void eventfd_echo(int from, int to)
+{
+	uint64_t count = 0;
+
+	while (read(from, &count, sizeof(count)) == sizeof(count) && count == 1)
+		if (write(to, &count, sizeof(count)) != sizeof(count))
+			break;
+	_exit(0);
+}
+
+static bool eventfd_round_trips(struct bench *bench, long n, uint64_t *samples)
+{
+	int there = eventfd(0, EFD_CLOEXEC), back = eventfd(0, EFD_CLOEXEC);
+	pid_t child = there >= 0 && back >= 0 ? fork() : -1;
+	uint64_t one = 1, two = 2;
+	bool ok = child >= 0;
+
+	if (child == 0)
+		eventfd_echo(there, back);
+	for (long i = 0; ok && i < n; i++) {
+		uint64_t begin = now_nanoseconds(), count;
+
+		ok = write(there, &one, sizeof(one)) == sizeof(one) &&
+		     read(back, &count, sizeof(count)) == sizeof(count);
+		samples[i] = now_nanoseconds() - begin;
+	}
+	if (child > 0) {
+		ok = write(there, &two, sizeof(two)) == sizeof(two) && ok;
+		waitpid(child, NULL, 0);
+	}
+	close(there);
+	close(back);
+	return ok || refuse(bench, "eventfd: %s", strerror(errno));
 }
 
 static bool measure(struct bench *bench, const struct request *request, uint64_t *samples)
 {
 	bool is_copy = !strcmp(request->name, "h2d") || !strcmp(request->name, "d2h");
+	bool is_program = !strcmp(request->name, "program");
 
 	if (!fine(bench, vgpu_set_wait_mode(bench->context, request->mode)))
 		return false;
-	if (is_copy && (!grow_device(bench, request->bytes) ||
-			!grow_host(bench, request->bytes, request->pageable)))
+	if (is_copy && (!grow_device(bench, request->bytes * request->depth) ||
+			!grow_host(bench, request->bytes * request->depth, request->pageable)))
 		return false;
+	if (is_program && !program_select(bench, request->path))
+		return false;
+	if (!strcmp(request->name, "eventfd"))
+		return eventfd_round_trips(bench, request->n, samples);
 	for (long i = 0; i < request->n; i++) {
 		bool ok;
 
 		if (is_copy)
 			ok = copy(bench, request, &samples[i]);
+		else if (is_program)
+			ok = program_sample(bench, &samples[i]);
 		else if (!strcmp(request->name, "launch_sync"))
 			ok = launch_sync(bench, &samples[i]);
 		else if (!strcmp(request->name, "launch_async"))
@@ -204,7 +302,8 @@ static bool measure(struct bench *bench, const struct request *request, uint64_t
 		if (!ok)
 			return false;
 	}
-	return true;
+	return !is_program ||
+	       program_sum(bench->program, &bench->sum, bench->error, sizeof(bench->error));
 }
 
 /* ---- Requests ------------------------------------------------------------------------------ */
@@ -237,6 +336,10 @@ static bool parse_word(struct bench *bench, struct request *request, const char 
 		request->n = (long)number;
 	else if (!strncmp(word, "bytes=", 6) && parse_number(word + 6, BYTES_MAX, &number))
 		request->bytes = number;
+	else if (!strncmp(word, "depth=", 6) && parse_number(word + 6, DEPTH_MAX, &number))
+		request->depth = (unsigned int)number;
+	else if (!strncmp(word, "path=", 5) && strlen(word) < sizeof(request->path))
+		snprintf(request->path, sizeof(request->path), "%s", word + 5);
 	else
 		return refuse(bench, "the word %.100s has no meaning or is out of range", word);
 	return true;
@@ -244,7 +347,8 @@ static bool parse_word(struct bench *bench, struct request *request, const char 
 
 static struct request request_new(const char *name)
 {
-	struct request request = { .n = 100, .bytes = 4096, .mode = VGPU_WAIT_AUTO };
+	struct request request = { .n = 100, .bytes = 4096, .depth = 1,
+				   .mode = VGPU_WAIT_AUTO };
 
 	snprintf(request.name, sizeof(request.name), "%s", name);
 	return request;
@@ -274,7 +378,10 @@ static bool answer(struct bench *bench, const struct request *request, bool pars
 		printf("{\"name\":\"%s\",\"samples\":[", request->name);
 		for (long i = 0; i < request->n; i++)
 			printf(i ? ",%llu" : "%llu", (unsigned long long)samples[i]);
-		printf("]}\n");
+		putchar(']');
+		if (!strcmp(request->name, "program"))
+			printf(",\"sum\":%.9g", bench->sum);
+		printf("}\n");
 	} else {
 		printf("{\"error\":");
 		print_string(bench->error[0] ? bench->error : "no memory");
@@ -332,6 +439,7 @@ int main(int argc, char **argv)
 		ok = answer(&bench, &request, ok);
 	}
 	free(bench.pageable);
+	program_close(bench.program);
 	vgpu_close(bench.context);
 	return ok ? 0 : 1;
 }

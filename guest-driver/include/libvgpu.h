@@ -115,6 +115,16 @@ enum vgpu_result {
 	/** The block is not the function's, or above the limit. */
 	VGPU_ERROR_LAUNCH_BLOCK = 55,
 	VGPU_ERROR_LAUNCH_FAILED = 56,
+	/** A kernel of a checked module accessed an address outside of its memory; sticks. */
+	VGPU_ERROR_ILLEGAL_ADDRESS = 57,
+	/** A kernel executed a trap; sticks. */
+	VGPU_ERROR_TRAP = 58,
+	/** An assertion failed in a kernel; sticks. */
+	VGPU_ERROR_ASSERT = 59,
+	/** A kernel of a checked module accessed a misaligned address; sticks. */
+	VGPU_ERROR_MISALIGNED_ADDRESS = 60,
+	/** The module has no variable of that name. */
+	VGPU_ERROR_SYMBOL_NOT_FOUND = 61,
 	/** The device's watchdog stopped a command. */
 	VGPU_ERROR_TIMEOUT = 64,
 	/** The device lost its state, or its process is gone. */
@@ -151,6 +161,17 @@ typedef uint64_t vgpu_function;
 #define VGPU_STREAM_DEFAULT ((vgpu_stream)0)
 /** Module format: WGSL source, UTF-8. */
 #define VGPU_FORMAT_WGSL 1u
+/** Module format: PTX source, UTF-8; NUL bytes at its end are ignored. */
+#define VGPU_FORMAT_PTX 2u
+/** Module format: a fat binary container (magic 0xba55ed50) with PTX in it. */
+#define VGPU_FORMAT_FATBIN 3u
+
+/**
+ * Flag of vgpu_module_load_flags(): the module's kernels detect accesses to
+ * addresses outside of the context's memory, at some cost, and make the context
+ * fail with ILLEGAL_ADDRESS or MISALIGNED_ADDRESS. PTX and FATBIN only.
+ */
+#define VGPU_MODULE_LOAD_CHECKED 1u
 
 /**
  * enum vgpu_wait_mode - how a thread waits for the device
@@ -215,6 +236,8 @@ struct vgpu_device_info {
 #define VGPU_DEVICE_SUBGROUPS (1ULL << 2)
 /** GPU time is measured by the GPU. */
 #define VGPU_DEVICE_TIMESTAMPS (1ULL << 3)
+/** Modules in PTX and fat binaries; vgpu_module_symbol(), vgpu_launch_raw(). */
+#define VGPU_DEVICE_PTX (1ULL << 4)
 
 /** What vgpu_mem_info() tells, bytes. */
 struct vgpu_mem_info {
@@ -295,10 +318,12 @@ struct vgpu_parameter {
 	uint32_t writes;
 	/** POINTER: least bytes behind it. VALUE: exact bytes. */
 	uint32_t bytes_min;
-	/** POINTER: required alignment, bytes. */
+	/** POINTER: required alignment, bytes. PTX: that in the parameter buffer. */
 	uint32_t align;
 	/** Its name in the source, cut, NUL-terminated. */
 	char name[49];
+	/** PTX: where it lies in the parameter buffer of vgpu_launch_raw(). WGSL: 0. */
+	uint32_t offset;
 };
 
 /** What vgpu_function_info() tells. */
@@ -308,6 +333,12 @@ struct vgpu_function_info {
 	struct vgpu_dim3 block;
 	/** Static workgroup memory, bytes, 0 if unknown. */
 	uint32_t shared_bytes;
+	/** VGPU_FORMAT_WGSL or VGPU_FORMAT_PTX (for modules of either PTX format). */
+	uint32_t format;
+	/** Most invocations of a block: the smaller of the device's limit and the function's. */
+	uint32_t block_threads_max;
+	/** PTX: bytes of the parameter buffer. WGSL: 0. */
+	uint32_t parameter_bytes;
 };
 
 /* ---- Context ------------------------------------------------------------ */
@@ -497,12 +528,38 @@ VGPU_API enum vgpu_result vgpu_memset_d32_async(vgpu_context *context, vgpu_devp
  *	@log_bytes; "" if there are none. vgpu_last_error_text() has their
  *	beginning too.
  *
- * Errors: MODULE_INVALID, FORMAT_UNKNOWN, REQUEST_TOO_LARGE, HANDLE_LIMIT. None
- * of them makes the context fail.
+ * With VGPU_CHECKED=1 in the environment, modules in PTX and fat binaries are
+ * loaded with VGPU_MODULE_LOAD_CHECKED.
+ *
+ * Errors: MODULE_INVALID, FORMAT_UNKNOWN, REQUEST_TOO_LARGE, HANDLE_LIMIT,
+ * OUT_OF_MEMORY (for a module's variables). None of them makes the context fail.
  */
 VGPU_API enum vgpu_result vgpu_module_load(vgpu_context *context, const void *code, size_t bytes,
 					   uint32_t format, vgpu_module *module, char *log,
 					   size_t log_bytes);
+
+/**
+ * vgpu_module_load_flags() - the same, and the environment decides nothing
+ * @flags: VGPU_MODULE_LOAD_*
+ */
+VGPU_API enum vgpu_result vgpu_module_load_flags(vgpu_context *context, const void *code,
+						 size_t bytes, uint32_t format, uint32_t flags,
+						 vgpu_module *module, char *log,
+						 size_t log_bytes);
+
+/**
+ * vgpu_module_symbol() - find a variable of a module (PTX: .global, .const)
+ * @name: NUL-terminated, as in the PTX
+ * @pointer: out: where it lies in device memory until the module is unloaded.
+ *	Copies and fills take it; vgpu_mem_free() does not.
+ * @bytes: NULL, or out: its size
+ *
+ * Asking again for the same name gives the same pointer.
+ * Errors: SYMBOL_NOT_FOUND, HANDLE_UNKNOWN.
+ */
+VGPU_API enum vgpu_result vgpu_module_symbol(vgpu_context *context, vgpu_module module,
+					     const char *name, vgpu_devptr *pointer,
+					     uint64_t *bytes);
 
 /**
  * vgpu_module_log() - the compiler's messages of a loaded module (warnings)
@@ -550,6 +607,25 @@ VGPU_API enum vgpu_result vgpu_launch(vgpu_context *context, vgpu_function funct
 				      struct vgpu_dim3 grid, struct vgpu_dim3 block,
 				      const struct vgpu_arg *args, uint32_t arg_count,
 				      vgpu_stream stream);
+
+/**
+ * vgpu_launch_raw() - queue a launch of a PTX function
+ * @block: invocations, each at least 1; {0,0,0} if the function declares its block
+ * @shared_bytes: dynamic workgroup memory
+ * @parameters: the parameter buffer: each parameter at its vgpu_parameter.offset; copied
+ * @bytes: vgpu_function_info.parameter_bytes
+ *
+ * vgpu_launch() takes PTX functions too (with no dynamic workgroup memory) and
+ * puts the arguments in their places. What pointers in the buffer point to is
+ * not checked: see VGPU_MODULE_LOAD_CHECKED.
+ *
+ * Errors: LAUNCH_SIZE, LAUNCH_BLOCK, ARGUMENT_COUNT (another size of the buffer),
+ * HANDLE_UNKNOWN, NOT_SUPPORTED (a function in WGSL).
+ */
+VGPU_API enum vgpu_result vgpu_launch_raw(vgpu_context *context, vgpu_function function,
+					  struct vgpu_dim3 grid, struct vgpu_dim3 block,
+					  uint32_t shared_bytes, const void *parameters,
+					  uint32_t bytes, vgpu_stream stream);
 
 /* ---- Streams and events --------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Requests with more than this (none of user space's) would need the heap. */
-#define CONTROL_PAYLOAD_MAX 64u
+#define CONTROL_PAYLOAD_MAX (64u + VGPU_NAME_BYTES_MAX)
 
 enum vgpu_result control_exchange(struct vgpu *context, uint32_t type, const void *payload,
 				  uint32_t payload_bytes, void *response, uint32_t response_bytes,
@@ -33,6 +33,10 @@ enum vgpu_result control_exchange(struct vgpu *context, uint32_t type, const voi
 	if (*written < sizeof(*answer))
 		return fail(VGPU_ERROR_INTERNAL, "%s: an answer of %u bytes, at least %zu expected",
 			    what, *written, sizeof(*answer));
+	/* It was replaced while it had the request; a new context finds out by this, too. */
+	if (answer->status == VGPU_STATUS_NOT_INITIALISED && type != VGPU_REQ_CONTEXT_CREATE)
+		return lose(context, "%s: %s lost its state and was started anew", what,
+			    context->path);
 	if (answer->status != VGPU_STATUS_OK)
 		return fail_status(answer, what);
 	/* VGPU-DRV-11: what the device says is held against what it wrote. */

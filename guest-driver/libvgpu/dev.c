@@ -351,6 +351,7 @@ const struct transport_ops dev_transport = {
 	.name = "dev",
 	.region_bytes = 1u << 20,
 	.staging_bytes = 2u << 20,
+	.poll_average_max_ns = 2000000,
 	.pins_user_memory = true,
 	.open = dev_open,
 	.detach = dev_detach,

@@ -106,6 +106,8 @@ struct table {
 struct allocation {
 	vgpu_devptr pointer;
 	uint64_t bytes;
+	/* NULL, or the module whose variable it is: not to be freed by the user. */
+	const struct module *module;
 };
 
 /* Pinned memory that copies may name. */
@@ -124,6 +126,8 @@ struct pinned_range {
 struct module {
 	uint32_t wire;
 	uint64_t handle;
+	/* VGPU_FORMAT_* */
+	uint32_t format;
 	char *log;
 	struct function *functions;
 };
@@ -134,6 +138,10 @@ struct function {
 	char *name;
 	struct module *module;
 	struct function *next;
+	/* VGPU_FORMAT_WGSL or VGPU_FORMAT_PTX */
+	uint32_t format;
+	/* PTX: bytes of the parameter buffer. */
+	uint32_t parameter_bytes;
 	struct vgpu_function_query_response info;
 	struct vgpu_argument_info *arguments;
 };
@@ -208,6 +216,11 @@ struct transport_ops {
 	/* Pinned memory is taken from regions of at least this. */
 	uint64_t region_bytes;
 	uint64_t staging_bytes;
+	/*
+	 * Waits that last longer on average are slept through. An interrupt costs
+	 * a process on the host some microseconds, but a guest some hundred.
+	 */
+	uint64_t poll_average_max_ns;
 	/* Whether pageable memory can be pinned for the time of a copy. */
 	bool pins_user_memory;
 
@@ -401,6 +414,10 @@ const char *table_kind_name(enum object_kind kind);
 /* ---- memory.c, host.c, staging.c ------------------------------------------------------------ */
 
 /* With table_lock held: whether [pointer, pointer + bytes) is allocated. */
+/* A module's variable, which copies may name until allocations_drop(); table_lock held to write. */
+enum vgpu_result allocation_lend(struct vgpu *context, vgpu_devptr pointer, uint64_t bytes,
+				 const struct module *module);
+void allocations_drop(struct vgpu *context, const struct module *module);
 enum vgpu_result device_range_check(struct vgpu *context, vgpu_devptr pointer, uint64_t bytes,
 				    const char *what);
 /* Bytes from pointer to the end of its allocation, 0 if it is in none. */
@@ -435,6 +452,11 @@ struct host_copy {
  */
 enum vgpu_result queue_copy_host(struct vgpu *context, struct stream_state *stream,
 				 const struct host_copy *copy, uint64_t *fence);
+
+/* ---- launch.c ------------------------------------------------------------------------------ */
+
+/* Most invocations of a block of this function. */
+uint32_t function_threads_max(const struct vgpu *context, const struct function *function);
 
 /* ---- module.c, event.c --------------------------------------------------------------------- */
 

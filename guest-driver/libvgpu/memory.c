@@ -72,7 +72,7 @@ enum vgpu_result device_range_check(struct vgpu *context, vgpu_devptr pointer, u
 }
 
 static enum vgpu_result allocation_insert(struct vgpu *context, vgpu_devptr pointer,
-					  uint64_t bytes)
+					  uint64_t bytes, const struct module *module)
 {
 	size_t at = allocation_above(context, pointer);
 
@@ -87,9 +87,30 @@ static enum vgpu_result allocation_insert(struct vgpu *context, vgpu_devptr poin
 	}
 	memmove(&context->allocations[at + 1], &context->allocations[at],
 		(context->allocation_count - at) * sizeof(context->allocations[0]));
-	context->allocations[at] = (struct allocation){ .pointer = pointer, .bytes = bytes };
+	context->allocations[at] = (struct allocation){ .pointer = pointer, .bytes = bytes,
+							.module = module };
 	context->allocation_count++;
 	return VGPU_SUCCESS;
+}
+
+enum vgpu_result allocation_lend(struct vgpu *context, vgpu_devptr pointer, uint64_t bytes,
+				 const struct module *module)
+{
+	size_t above = allocation_above(context, pointer);
+
+	if (above && context->allocations[above - 1].pointer == pointer)
+		return VGPU_SUCCESS;
+	return allocation_insert(context, pointer, bytes, module);
+}
+
+void allocations_drop(struct vgpu *context, const struct module *module)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < context->allocation_count; i++)
+		if (context->allocations[i].module != module)
+			context->allocations[kept++] = context->allocations[i];
+	context->allocation_count = kept;
 }
 
 static enum vgpu_result device_free(struct vgpu *context, vgpu_devptr pointer)
@@ -123,7 +144,7 @@ enum vgpu_result vgpu_mem_alloc(vgpu_context *context, uint64_t bytes, vgpu_devp
 	if (result != VGPU_SUCCESS)
 		return result;
 	pthread_rwlock_wrlock(&context->table_lock);
-	result = allocation_insert(context, response.pointer, bytes);
+	result = allocation_insert(context, response.pointer, bytes, NULL);
 	pthread_rwlock_unlock(&context->table_lock);
 	if (result != VGPU_SUCCESS) {
 		device_free(context, response.pointer);
@@ -142,7 +163,8 @@ enum vgpu_result vgpu_mem_free(vgpu_context *context, vgpu_devptr pointer)
 		return result;
 	pthread_rwlock_rdlock(&context->table_lock);
 	above = allocation_above(context, pointer);
-	if (!above || context->allocations[above - 1].pointer != pointer)
+	if (!above || context->allocations[above - 1].pointer != pointer ||
+	    context->allocations[above - 1].module)
 		result = fail(VGPU_ERROR_POINTER_INVALID,
 			      "0x%llx was not given by vgpu_mem_alloc() (or was freed)",
 			      (unsigned long long)pointer);

@@ -137,6 +137,7 @@ static void module_forget(struct vgpu *context, struct module *module)
 		free(function->name);
 		free(function);
 	}
+	allocations_drop(context, module);
 	pthread_rwlock_unlock(&context->table_lock);
 	free(module->log);
 	free(module);
@@ -168,10 +169,11 @@ static enum vgpu_result module_add(struct vgpu *context, struct module **out)
 }
 
 static enum vgpu_result module_compile(struct vgpu *context, struct module *module,
-				       const void *code, uint32_t bytes, uint32_t format)
+				       const void *code, uint32_t bytes, uint32_t flags)
 {
-	struct vgpu_command_module_load command = { .module = module->wire, .format = format,
-						    .code_bytes = bytes };
+	struct vgpu_command_module_load command = { .module = module->wire,
+						    .format = module->format,
+						    .code_bytes = bytes, .flags = flags };
 	struct vgpu_module_query_response state;
 	enum vgpu_result result;
 
@@ -190,9 +192,36 @@ static enum vgpu_result module_compile(struct vgpu *context, struct module *modu
 	return fail(result, "the module was not loaded: %s", vgpu_error_string(result));
 }
 
+/* Whether this device takes the format. */
+static enum vgpu_result check_format(const struct vgpu *context, uint32_t format, uint32_t flags)
+{
+	if (format < VGPU_FORMAT_WGSL || format > VGPU_FORMAT_FATBIN)
+		return fail(VGPU_ERROR_FORMAT_UNKNOWN,
+			    "the module format %u; known are %u (WGSL), %u (PTX), %u (fat binary)",
+			    format, VGPU_FORMAT_WGSL, VGPU_FORMAT_PTX, VGPU_FORMAT_FATBIN);
+	if (format != VGPU_FORMAT_WGSL && !(context->caps.capabilities & VGPU_CAP_PTX))
+		return fail(VGPU_ERROR_NOT_SUPPORTED, "the device takes no modules in PTX");
+	if (flags & ~(format == VGPU_FORMAT_WGSL ? 0 : VGPU_MODULE_LOAD_CHECKED))
+		return fail(VGPU_ERROR_INVALID_ARGUMENT, "the flags 0x%x for module format %u",
+			    flags, format);
+	return VGPU_SUCCESS;
+}
+
 enum vgpu_result vgpu_module_load(vgpu_context *context, const void *code, size_t bytes,
 				  uint32_t format, vgpu_module *handle, char *log,
 				  size_t log_bytes)
+{
+	const char *checked = format == VGPU_FORMAT_WGSL ? NULL : getenv("VGPU_CHECKED");
+
+	return vgpu_module_load_flags(context, code, bytes, format,
+				      checked && !strcmp(checked, "1") ?
+					      VGPU_MODULE_LOAD_CHECKED : 0,
+				      handle, log, log_bytes);
+}
+
+enum vgpu_result vgpu_module_load_flags(vgpu_context *context, const void *code, size_t bytes,
+					uint32_t format, uint32_t flags, vgpu_module *handle,
+					char *log, size_t log_bytes)
 {
 	enum vgpu_result result = enter(context);
 	struct module *module = NULL;
@@ -209,13 +238,13 @@ enum vgpu_result vgpu_module_load(vgpu_context *context, const void *code, size_
 	if (bytes > context->submit_bytes_max)
 		return fail(VGPU_ERROR_REQUEST_TOO_LARGE, "a module of %zu bytes, the limit is %u",
 			    bytes, context->submit_bytes_max);
-	if (format != VGPU_FORMAT_WGSL)
-		return fail(VGPU_ERROR_FORMAT_UNKNOWN, "the module format %u; known is %u (WGSL)",
-			    format, VGPU_FORMAT_WGSL);
-	result = module_add(context, &module);
+	result = check_format(context, format, flags);
+	if (result == VGPU_SUCCESS)
+		result = module_add(context, &module);
 	if (result != VGPU_SUCCESS)
 		return result;
-	result = module_compile(context, module, code, (uint32_t)bytes, format);
+	module->format = format;
+	result = module_compile(context, module, code, (uint32_t)bytes, flags);
 	log_copy(module->log, log, log_bytes);
 	if (result != VGPU_SUCCESS) {
 		module_forget(context, module);
@@ -264,6 +293,60 @@ enum vgpu_result vgpu_module_unload(vgpu_context *context, vgpu_module handle)
 	return result;
 }
 
+/*
+ * The variable is entered into the table of allocations, so that copies may
+ * name it, with its module as owner: it goes when the module does.
+ */
+enum vgpu_result vgpu_module_symbol(vgpu_context *context, vgpu_module handle, const char *name,
+				    vgpu_devptr *pointer, uint64_t *bytes)
+{
+	enum vgpu_result result = enter(context);
+	struct vgpu_module_symbol_response found;
+	struct {
+		struct vgpu_module_symbol_request head;
+		char name[VGPU_NAME_BYTES_MAX];
+	} request = { .head = { 0 } };
+	struct module *module;
+	size_t length;
+
+	if (pointer)
+		*pointer = 0;
+	if (result != VGPU_SUCCESS)
+		return result;
+	if (!name || !pointer)
+		return fail(VGPU_ERROR_INVALID_ARGUMENT, "%s is NULL", name ? "pointer" : "name");
+	length = strlen(name);
+	if (!length || length > VGPU_NAME_BYTES_MAX)
+		return fail(VGPU_ERROR_SYMBOL_NOT_FOUND,
+			    "a variable's name of %zu bytes, the limit is %u", length,
+			    VGPU_NAME_BYTES_MAX);
+	pthread_rwlock_rdlock(&context->table_lock);
+	module = table_find(&context->modules, handle);
+	if (module)
+		request.head.module = module->wire;
+	pthread_rwlock_unlock(&context->table_lock);
+	if (!module)
+		return VGPU_ERROR_HANDLE_UNKNOWN;
+	request.head.name_bytes = (uint32_t)length;
+	memcpy(request.name, name, length);
+	result = control_call(context, VGPU_REQ_MODULE_SYMBOL, &request,
+			      (uint32_t)(sizeof(request.head) + length), &found, sizeof(found),
+			      "module symbol");
+	if (result != VGPU_SUCCESS)
+		return result;
+	pthread_rwlock_wrlock(&context->table_lock);
+	module = table_find(&context->modules, handle);
+	result = module ? allocation_lend(context, found.pointer, found.bytes, module) :
+			  VGPU_ERROR_HANDLE_UNKNOWN;
+	pthread_rwlock_unlock(&context->table_lock);
+	if (result != VGPU_SUCCESS)
+		return result;
+	*pointer = found.pointer;
+	if (bytes)
+		*bytes = found.bytes;
+	return VGPU_SUCCESS;
+}
+
 /* ---- Functions ------------------------------------------------------------------------- */
 
 static void function_free(struct function *function)
@@ -281,43 +364,81 @@ static struct function *function_named(struct module *module, const char *name)
 	return NULL;
 }
 
-static enum vgpu_result function_query_once(struct vgpu *context, struct function *function)
+/* Asks with room for `room` arguments; 0 to ask how many there are. */
+static enum vgpu_result function_query_room(struct vgpu *context, struct function *function,
+					    uint32_t room)
 {
 	struct vgpu_function_query_request request = { .function = function->wire };
-	struct vgpu_response_header *header;
-	const size_t head = sizeof(*header) + sizeof(function->info);
-	const size_t room = head + VGPU_LAUNCH_ARGUMENTS_MAX * sizeof(struct vgpu_argument_info);
-	enum vgpu_result result;
-	uint32_t written = 0, count;
+	const size_t head = sizeof(struct vgpu_response_header) + sizeof(function->info);
+	const size_t bytes = head + (size_t)room * sizeof(*function->arguments);
+	struct vgpu_response_header *header = calloc(1, bytes);
+	struct vgpu_argument_info *arguments = calloc((size_t)room + 1, sizeof(*arguments));
+	enum vgpu_result result = VGPU_SUCCESS;
+	uint32_t written = 0;
 
-	header = calloc(1, room);
-	if (!function->arguments)
-		function->arguments = calloc(VGPU_LAUNCH_ARGUMENTS_MAX,
-					     sizeof(*function->arguments));
-	if (!header || !function->arguments) {
-		free(header);
-		return fail(VGPU_ERROR_HOST_MEMORY, "no memory for a function's arguments");
-	}
-	result = control_exchange(context, VGPU_REQ_FUNCTION_QUERY, &request, sizeof(request),
-				  header, (uint32_t)room, &written, "function query");
+	free(function->arguments);
+	function->arguments = arguments;
+	if (!header || !arguments)
+		result = fail(VGPU_ERROR_HOST_MEMORY, "no memory for a function's arguments");
+	if (result == VGPU_SUCCESS)
+		result = control_exchange(context, VGPU_REQ_FUNCTION_QUERY, &request,
+					  sizeof(request), header, (uint32_t)bytes, &written,
+					  "function query");
 	if (result == VGPU_SUCCESS && written < head)
 		result = fail(VGPU_ERROR_INTERNAL, "function query: an answer of %u bytes",
 			      written);
 	if (result == VGPU_SUCCESS) {
 		memcpy(&function->info, header + 1, sizeof(function->info));
-		count = function->info.argument_count;
 		if (function->info.state == VGPU_OBJECT_STATE_READY &&
-		    (count > VGPU_LAUNCH_ARGUMENTS_MAX ||
-		     written < head + count * sizeof(*function->arguments)))
+		    function->info.argument_count <= room &&
+		    written < head + function->info.argument_count * sizeof(*arguments))
 			result = fail(VGPU_ERROR_INTERNAL,
 				      "function query: %u arguments in an answer of %u bytes",
-				      count, written);
-		else if (function->info.state == VGPU_OBJECT_STATE_READY)
-			memcpy(function->arguments, (uint8_t *)header + head,
-			       count * sizeof(*function->arguments));
+				      function->info.argument_count, written);
+		else
+			memcpy(arguments, (uint8_t *)header + head, written - head);
 	}
 	free(header);
 	return result;
+}
+
+/* Most functions have few arguments; PTX has as many as fit into a parameter buffer. */
+static enum vgpu_result function_query_once(struct vgpu *context, struct function *function)
+{
+	const uint32_t limit = function->format == VGPU_FORMAT_WGSL ? VGPU_LAUNCH_ARGUMENTS_MAX :
+								      VGPU_LAUNCH_VALUE_BYTES_MAX;
+	enum vgpu_result result = function_query_room(context, function, VGPU_LAUNCH_ARGUMENTS_MAX);
+	uint32_t count = function->info.argument_count;
+
+	if (result != VGPU_SUCCESS || function->info.state != VGPU_OBJECT_STATE_READY)
+		return result;
+	if (count > limit)
+		return fail(VGPU_ERROR_INTERNAL, "function query: %u arguments, the limit is %u",
+			    count, limit);
+	if (count > VGPU_LAUNCH_ARGUMENTS_MAX)
+		result = function_query_room(context, function, count);
+	if (result == VGPU_SUCCESS && function->info.argument_count != count)
+		result = fail(VGPU_ERROR_INTERNAL, "function query: %u arguments, %u before",
+			      function->info.argument_count, count);
+	return result;
+}
+
+/* The device is not trusted: what a launch writes into the buffer lies within it. */
+static enum vgpu_result parameters_check(struct function *function)
+{
+	uint64_t end = 0;
+
+	for (uint32_t i = 0; i < function->info.argument_count; i++) {
+		const struct vgpu_argument_info *a = &function->arguments[i];
+
+		if ((uint64_t)a->offset + a->bytes_min > VGPU_LAUNCH_VALUE_BYTES_MAX)
+			return fail(VGPU_ERROR_INTERNAL,
+				    "function query: parameter %u is %u bytes at %u", i,
+				    a->bytes_min, a->offset);
+		end = MAX(end, (uint64_t)a->offset + a->bytes_min);
+	}
+	function->parameter_bytes = (uint32_t)end;
+	return VGPU_SUCCESS;
 }
 
 static enum vgpu_result function_query(struct vgpu *context, struct function *function)
@@ -349,6 +470,9 @@ static enum vgpu_result function_create(struct vgpu *context, struct function *f
 				 function->name, name_bytes);
 	if (result == VGPU_SUCCESS)
 		result = function_query(context, function);
+	if (result == VGPU_SUCCESS && function->info.state == VGPU_OBJECT_STATE_READY &&
+	    function->format == VGPU_FORMAT_PTX)
+		return parameters_check(function);
 	if (result != VGPU_SUCCESS || function->info.state == VGPU_OBJECT_STATE_READY)
 		return result;
 	result = function->info.status ? (enum vgpu_result)function->info.status :
@@ -386,7 +510,7 @@ enum vgpu_result vgpu_function_get(vgpu_context *context, vgpu_module module_han
 	enum vgpu_result result = enter(context);
 	struct function *function = NULL;
 	struct module *module;
-	uint32_t wire = 0;
+	uint32_t wire = 0, format = VGPU_FORMAT_WGSL;
 
 	if (handle)
 		*handle = 0;
@@ -402,6 +526,7 @@ enum vgpu_result vgpu_function_get(vgpu_context *context, vgpu_module module_han
 	module = table_find(&context->modules, module_handle);
 	if (module) {
 		wire = module->wire;
+		format = module->format == VGPU_FORMAT_WGSL ? VGPU_FORMAT_WGSL : VGPU_FORMAT_PTX;
 		function = function_named(module, name);
 		*handle = function ? function->handle : 0;
 	}
@@ -414,6 +539,7 @@ enum vgpu_result vgpu_function_get(vgpu_context *context, vgpu_module module_han
 	result = function_new(context, name, &function);
 	if (result != VGPU_SUCCESS)
 		return result;
+	function->format = format;
 	result = function_create(context, function, wire);
 	pthread_rwlock_wrlock(&context->table_lock);
 	if (result == VGPU_SUCCESS && !(module = table_find(&context->modules, module_handle)))
@@ -449,6 +575,9 @@ enum vgpu_result vgpu_function_info(vgpu_context *context, vgpu_function handle,
 			.block = { function->info.block_x, function->info.block_y,
 				   function->info.block_z },
 			.shared_bytes = function->info.shared_bytes,
+			.format = function->format,
+			.block_threads_max = function_threads_max(context, function),
+			.parameter_bytes = function->parameter_bytes,
 		};
 	pthread_rwlock_unlock(&context->table_lock);
 	return function ? VGPU_SUCCESS : VGPU_ERROR_HANDLE_UNKNOWN;
@@ -479,6 +608,7 @@ enum vgpu_result vgpu_function_parameter(vgpu_context *context, vgpu_function ha
 			.writes = a->access == VGPU_ARGUMENT_ACCESS_READ_WRITE,
 			.bytes_min = a->bytes_min,
 			.align = a->align,
+			.offset = a->offset,
 		};
 		memcpy(parameter->name, a->name, sizeof(a->name));
 	}

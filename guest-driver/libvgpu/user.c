@@ -48,7 +48,13 @@ static void place_leave(struct user_device *device, struct user_context *own)
 	pthread_mutex_unlock(&device->contexts_lock);
 }
 
-static enum vgpu_result context_create(struct vgpu *context)
+static const volatile struct vgpu_timeline_header *timeline_header(const struct vgpu *context)
+{
+	return (const volatile struct vgpu_timeline_header *)context->timeline;
+}
+
+/* Asks for the context once, with session_lock held. */
+static enum vgpu_result context_ask(struct vgpu *context)
 {
 	struct user_context *own = context->transport;
 	struct user_device *device = own->device;
@@ -57,25 +63,48 @@ static enum vgpu_result context_create(struct vgpu *context)
 		.timeline_address = device->area_address + at,
 		.arm_address = device->area_address + at + PAGE,
 	};
-	const volatile struct vgpu_timeline_header *header;
 	enum vgpu_result result;
 
 	memset(device->area + at, 0, (size_t)2 * PAGE);
 	snprintf(request.name, sizeof(request.name), "%s", program_invocation_short_name);
-	context->id = own->place;
 	context->epoch = device->epoch;
-	context->timeline = device->area + at;
-	own->arm = device->area + at + PAGE;
 	result = control_call(context, VGPU_REQ_CONTEXT_CREATE, &request, sizeof(request), NULL, 0,
 			      "context creation");
+	own->created = result == VGPU_SUCCESS;
+	return result;
+}
+
+/* The device does not have the session's state any more: it was replaced, or lost its GPU. */
+static bool session_is_over(const struct vgpu *context, enum vgpu_result result)
+{
+	return result == VGPU_ERROR_NOT_INITIALISED ||
+	       (result == VGPU_SUCCESS && timeline_header(context)->epoch != context->epoch);
+}
+
+static enum vgpu_result context_create(struct vgpu *context)
+{
+	struct user_context *own = context->transport;
+	struct user_device *device = own->device;
+	size_t at = PAGES_OFFSET + (size_t)own->place * 2 * PAGE;
+	enum vgpu_result result;
+
+	context->id = own->place;
+	context->timeline = device->area + at;
+	own->arm = device->area + at + PAGE;
+	pthread_mutex_lock(&device->session_lock);
+	result = context_ask(context);
+	if (session_is_over(context, result)) {
+		result = user_session_start(device);
+		if (result == VGPU_SUCCESS)
+			result = context_ask(context);
+	}
+	pthread_mutex_unlock(&device->session_lock);
 	if (result != VGPU_SUCCESS)
 		return result;
-	own->created = true;
-	header = (const volatile struct vgpu_timeline_header *)context->timeline;
-	if (header->magic != VGPU_TIMELINE_MAGIC)
+	if (timeline_header(context)->magic != VGPU_TIMELINE_MAGIC)
 		return fail(VGPU_ERROR_OPEN_FAILED,
 			    "unix:%s began the timeline with 0x%x instead of 0x%x", device->path,
-			    header->magic, VGPU_TIMELINE_MAGIC);
+			    timeline_header(context)->magic, VGPU_TIMELINE_MAGIC);
 	return VGPU_SUCCESS;
 }
 
@@ -209,6 +238,7 @@ const struct transport_ops user_transport = {
 	.name = "unix",
 	.region_bytes = 64u << 20,
 	.staging_bytes = 16u << 20,
+	.poll_average_max_ns = 200000,
 	.pins_user_memory = false,
 	.open = user_open,
 	.detach = user_detach,

@@ -63,6 +63,8 @@ struct user_device {
 	int call[VGPU_QUEUE_COUNT];
 	struct ring rings[VGPU_QUEUE_COUNT];
 	struct vgpu_config config;
+	/* One context is created at a time: who finds no session begins one. */
+	pthread_mutex_t session_lock;
 	uint32_t epoch;
 	uint64_t capabilities;
 
@@ -125,6 +127,8 @@ bool user_sleep_on(struct user_device *device, unsigned int queue);
 /* user_device.c */
 enum vgpu_result user_device_get(const char *path, struct user_device **device);
 void user_device_put(struct user_device *device);
+/* INIT: whatever the device held for us is gone afterwards. With session_lock held. */
+enum vgpu_result user_session_start(struct user_device *device);
 enum vgpu_result user_region_add(struct user_device *device, const char *name, uint64_t bytes,
 				 uint8_t **memory, int *fd, uint64_t *address);
 void user_region_remove(struct user_device *device, uint8_t *memory, int fd, uint64_t bytes,

@@ -278,7 +278,7 @@ static enum vgpu_result start_ring(struct user_device *device, unsigned int queu
 	return error ? vhost_error(device, request, error) : VGPU_SUCCESS;
 }
 
-static enum vgpu_result start_session(struct user_device *device)
+enum vgpu_result user_session_start(struct user_device *device)
 {
 	struct {
 		struct vgpu_request_header header;
@@ -345,7 +345,7 @@ static enum vgpu_result device_connect(struct user_device *device)
 	ring_interrupt_off(&device->rings[VGPU_QUEUE_CONTROL]);
 	user_submit_init(device);
 	user_events_init(device);
-	return start_session(device);
+	return user_session_start(device);
 }
 
 /* ---- One connection per path ------------------------------------------------------------- */
@@ -365,6 +365,7 @@ static void device_free(struct user_device *device)
 	if (device->area_fd >= 0)
 		close(device->area_fd);
 	pthread_mutex_destroy(&device->vhost_lock);
+	pthread_mutex_destroy(&device->session_lock);
 	pthread_mutex_destroy(&device->contexts_lock);
 	pthread_mutex_destroy(&device->control_lock);
 	pthread_mutex_destroy(&device->submit_lock);
@@ -386,6 +387,7 @@ static struct user_device *device_new(const char *path)
 	for (unsigned int i = 0; i < VGPU_QUEUE_COUNT; i++)
 		device->kick[i] = device->call[i] = -1;
 	pthread_mutex_init(&device->vhost_lock, NULL);
+	pthread_mutex_init(&device->session_lock, NULL);
 	pthread_mutex_init(&device->contexts_lock, NULL);
 	pthread_mutex_init(&device->control_lock, NULL);
 	pthread_mutex_init(&device->submit_lock, NULL);

@@ -13,8 +13,6 @@
 
 /* Polling yields the core this often, for the device may need it. */
 #define SPINS_PER_YIELD 8u
-/* Waits longer than this on average are not worth polling for. */
-#define POLL_AVERAGE_MAX_NS 200000u
 #define POLL_LEAST_NS 5000u
 #define POLL_LONG_WAITS_NS 20000u
 /* How often a poller asks whether the device is still there. */
@@ -49,8 +47,8 @@ static uint64_t poll_budget_ns(struct vgpu *context)
 	case VGPU_WAIT_INTERRUPT:
 		return 0;
 	default:
-		return average > POLL_AVERAGE_MAX_NS ? POLL_LONG_WAITS_NS :
-						       2 * average + POLL_LEAST_NS;
+		return average > context->ops->poll_average_max_ns ? POLL_LONG_WAITS_NS :
+								     2 * average + POLL_LEAST_NS;
 	}
 }
 
@@ -83,7 +81,7 @@ static void average_update(struct vgpu *context, uint64_t lasted_ns)
 	uint64_t average = atomic_load_explicit(&context->wait_average_ns, memory_order_relaxed);
 
 	/* Racing updates lose a sample, which does not matter. */
-	lasted_ns = MIN(lasted_ns, (uint64_t)8 * POLL_AVERAGE_MAX_NS);
+	lasted_ns = MIN(lasted_ns, 8 * context->ops->poll_average_max_ns);
 	atomic_store_explicit(&context->wait_average_ns, (average * 7 + lasted_ns) / 8,
 			      memory_order_relaxed);
 }

@@ -21,8 +21,11 @@ export const counting = (bytes: number): Uint8Array =>
 export const POINTER = 0x0400_0000_0000_1000n;
 const OTHER = 0x0400_0001_ffff_ff00n;
 
-export function moduleLoad(name: string, data: Uint8Array): Sample {
-  const fields = { module: 1, format: 1, code_bytes: data.length };
+/** An empty fat binary: bytes that are not UTF-8, which only this format may have. */
+const FATBIN = Uint8Array.of(0x50, 0xed, 0x55, 0xba, 1, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+
+export function moduleLoad(name: string, data: Uint8Array, more: FieldValues = {}): Sample {
+  const fields = { module: 1, format: 1, code_bytes: data.length, ...more };
   return { name, command: "MODULE_LOAD", fields, data };
 }
 
@@ -84,6 +87,8 @@ export function commandSamples(layout: Layout): readonly Sample[] {
     moduleLoad("short", utf8("@compute @workgroup_size(1) fn main() {}")),
     moduleLoad("padded, not ASCII", utf8("// über\n")),
     moduleLoad("empty", NO_BYTES),
+    moduleLoad("PTX", utf8(".version 8.0\n.target sm_75\n.address_size 64\n\0"), { format: 2 }),
+    moduleLoad("fat binary, checked", FATBIN, { format: 3, flags: 1 }),
     { name: "plain", command: "MODULE_UNLOAD", fields: { module: 1 } },
     functionCreate("padded", utf8("main")),
     functionCreate("longest", utf8("f".repeat(nameMax))),

@@ -174,6 +174,13 @@ function moduleViolations(cases: BadCommands): void {
   const { layout } = cases;
   const load = moduleLoad("", utf8("fn"));
   cases.field("format 0", withFields(load, { format: 0 }), "FORMAT_UNKNOWN", "format");
+  cases.field("format 4", withFields(load, { format: 4 }), "FORMAT_UNKNOWN", "format");
+  const checkedWgsl = withFields(load, { flags: 1 });
+  cases.field("CHECKED for WGSL", checkedWgsl, "RESERVED_NONZERO", "flags");
+  const flags = withFields(load, { format: 2, flags: 2 });
+  cases.field("flags 2", flags, "RESERVED_NONZERO", "flags");
+  const topFlag = withFields(load, { format: 3, flags: 0x8000_0001 });
+  cases.field("flags 2^31 + 1", topFlag, "RESERVED_NONZERO", "flags");
   const format = withFields(load, { format: 0xffff_ffff });
   cases.field("format 2^32 - 1", format, "FORMAT_UNKNOWN", "format");
   const long = withFields(load, { code_bytes: 9 });
@@ -184,6 +191,8 @@ function moduleViolations(cases: BadCommands): void {
   const badLoad = encodeCommand(layout, moduleLoad("", BAD_UTF8));
   const codeAt = cases.payloadAt + layout.struct("command_module_load").bytes;
   cases.raw("MODULE_LOAD: not UTF-8", badLoad, "MALFORMED", codeAt);
+  const badPtx = encodeCommand(layout, moduleLoad("", BAD_UTF8, { format: 2 }));
+  cases.raw("MODULE_LOAD: PTX that is not UTF-8", badPtx, "MALFORMED", codeAt);
   const longName = utf8("f".repeat(layout.constant("NAME_BYTES_MAX") + 1));
   cases.field("empty name", functionCreate("", NO_BYTES), "SIZE_ZERO", "name_bytes");
   cases.field("name too long", functionCreate("", longName), "OUT_OF_RANGE", "name_bytes");

@@ -12,6 +12,7 @@ const COMMENT =
   "either what the request says, or the status that refuses it and the offset of the bad field.";
 const COUNT_MAX = 0x1f_ffff_ffff_ffffn;
 const OVER = COUNT_MAX + 1n;
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 interface Sample {
   readonly name: string;
@@ -19,6 +20,8 @@ interface Sample {
   readonly context: number;
   readonly fields: FieldValues;
   readonly entries?: readonly FieldValues[];
+  /** Trailing bytes. */
+  readonly data?: Uint8Array;
 }
 
 /** Valid requests: each type at least once, and both sides of what may be large. */
@@ -89,6 +92,20 @@ const samples: readonly Sample[] = [
   { name: "plain", request: "FUNCTION_QUERY", context: 3, fields: { function: 9 } },
   { name: "plain", request: "EVENT_QUERY", context: 3, fields: { event: 4 } },
   { name: "plain", request: "ERROR_QUERY", context: 3, fields: {} },
+  {
+    name: "plain",
+    request: "MODULE_SYMBOL",
+    context: 3,
+    fields: { module: 2, name_bytes: 7 },
+    data: utf8("counter"),
+  },
+  {
+    name: "longest name, not ASCII",
+    request: "MODULE_SYMBOL",
+    context: 3,
+    fields: { module: 0xffff_ffff, name_bytes: 1024 },
+    data: utf8("\u00e9".repeat(512)),
+  },
   { name: "plain", request: "STATISTICS", context: 0xffff_ffff, fields: {} },
 ];
 
@@ -100,6 +117,7 @@ function encodeRequest(layout: Layout, sample: Sample): Uint8Array {
       ? new Uint8Array(0)
       : layout.encode(request.request, sample.fields),
     ...(sample.entries ?? []).map((each) => layout.encode("hostmem_entry", each)),
+    sample.data ?? new Uint8Array(0),
   );
 }
 
@@ -124,6 +142,7 @@ function validVector(layout: Layout, sample: Sample): object {
     ...(sample.entries === undefined
       ? {}
       : { entries: sample.entries.map((each) => neutral(layout, "hostmem_entry", each)) }),
+    ...(sample.data === undefined ? {} : { data: hex(sample.data) }),
   };
 }
 
@@ -288,8 +307,30 @@ function registerViolations(cases: BadRequests): void {
   bad("2^53 bytes together", 2, 1n, [huge, second], "OUT_OF_RANGE", nextBytesAt);
 }
 
+/** Rules of MODULE_SYMBOL and its name. */
+function symbolViolations(cases: BadRequests): void {
+  const { layout } = cases;
+  const request = "MODULE_SYMBOL";
+  const sizeAt = cases.at(request, "name_bytes");
+  const nameAt =
+    layout.struct("request_header").bytes + layout.struct("module_symbol_request").bytes;
+  const bad = (name: string, size: number, data: Uint8Array, status: string, at: number): void => {
+    const fields = { module: 1, name_bytes: size };
+    const bytes = encodeRequest(layout, { name, request, context: 1, fields, data });
+    cases.vectors.push(invalid(`${request}: ${name}`, bytes, status, at));
+  };
+  const longest = layout.constant("NAME_BYTES_MAX");
+  bad("empty name", 0, new Uint8Array(0), "SIZE_ZERO", sizeAt);
+  bad("name too long", longest + 1, new Uint8Array(longest + 1), "OUT_OF_RANGE", sizeAt);
+  bad("name_bytes 2^32 - 1", 0xffff_ffff, utf8("x"), "OUT_OF_RANGE", sizeAt);
+  bad("name shorter than counted", 3, utf8("ab"), "MALFORMED", sizeAt);
+  bad("name longer than counted", 1, utf8("ab"), "MALFORMED", sizeAt);
+  bad("not UTF-8", 3, Uint8Array.of(0x61, 0xc3, 0x28), "MALFORMED", nameAt);
+}
+
 function ownViolations(layout: Layout): object[] {
   const cases = new BadRequests(layout);
+  symbolViolations(cases);
   fieldViolations(cases);
   registerViolations(cases);
   return [...headerViolations(layout), ...cases.vectors];

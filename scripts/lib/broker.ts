@@ -49,6 +49,8 @@ export interface BrokerOptions {
   readonly vgpus: readonly string[];
   readonly logPath: string;
   readonly extraArgs?: readonly string[];
+  /** Added to vgpud's environment, and so to its instances'. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Resolves once vgpud listens on all its sockets. */
@@ -73,6 +75,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       ...(options.extraArgs ?? []),
     ],
     logPath: options.logPath,
+    env: options.env ?? {},
     onLine: (line) => {
       if (line.startsWith("vgpud ready:")) ready();
     },

@@ -10,33 +10,39 @@
 import { mkdirSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createPoller } from "../io/native.js";
 import type { Timer } from "../io/timers.js";
 import { type ArbiterEvent, SettingsError, type VgpuSettings } from "../scheduler/index.js";
 import type { Logger } from "../telemetry/log.js";
 import { type Confinement, removePrivateFolders } from "./confinement.js";
+import { FrontEnds } from "./front-ends.js";
 import { InstanceProcess } from "./instance-process.js";
 import { readLines, writeLine } from "./lines.js";
 import {
   type ControlReply,
   type ControlRequest,
   controlRequest,
+  deviceMemory,
   type FromInstance,
   fromInstance,
   type VgpuStatus,
 } from "./messages.js";
 import { type Peer, PrivateSocket } from "./private-socket.js";
+import type { RestartLimits } from "./restart-policy.js";
 import { GpuSchedule } from "./schedule.js";
 import { parseSettings } from "./settings-text.js";
 
 /** How long an instance may take to answer a status question. */
 const STATUS_MS = 2_000;
+/** How long an instance has to bring its part of the G-VMCS up to date before it is shown. */
+const REFRESH_MS = 30;
 
 export interface VgpuConfig {
   readonly name: string;
   readonly socketPath: string;
-  readonly memoryLimitBytes: number | null;
-  /** Scheduling settings that differ from the defaults. */
-  readonly settings: Partial<VgpuSettings>;
+  /** Its memory, and scheduling settings that differ from the defaults. */
+  readonly settings: Partial<VgpuSettings> & Pick<VgpuSettings, "memoryBytesMax">;
 }
 
 export interface BrokerOptions {
@@ -44,10 +50,15 @@ export interface BrokerOptions {
   readonly runtimeDir: string;
   readonly controlPath: string;
   readonly executor: string;
+  /** Device memory that may be promised to all vGPUs together, bytes; null: not limited. */
+  readonly gpuMemoryBytes: number | null;
   readonly logLevel: string;
   readonly version: string;
   readonly instanceCommand: readonly [string, ...string[]];
   readonly extraArguments: readonly string[];
+  /** For tests: where the first process of a vGPU ends itself, its second one, and so on. */
+  readonly crashAt: readonly string[];
+  readonly restartLimits: RestartLimits;
   /** How instances are confined, or null to start them with all that we may do. */
   readonly confinement: Confinement | null;
   readonly timer: Timer;
@@ -63,11 +74,22 @@ interface Vgpu {
   readonly config: VgpuConfig;
   readonly listenFd: number;
   readonly process: InstanceProcess;
+  readonly frontEnds: FrontEnds;
   link: Socket | null;
   adapter: string | null;
   executor: string | null;
   nextSequence: number;
   readonly questions: Map<number, (status: Record<string, unknown> | null) => void>;
+}
+
+/** What an operator should know of a change that was accepted. */
+function noteOf({ id, memoryLimitBytes: limit, device }: VgpuStatus): { note?: string } {
+  const memory = deviceMemory.safeParse(device?.memory);
+  if (!memory.success || limit === null || memory.data.reserved_bytes <= limit) return {};
+  const note =
+    `vGPU ${id} holds ${memory.data.reserved_bytes} bytes of device memory, more than its limit of ` +
+    `${limit}: it keeps them, and gets no more until it has given enough back`;
+  return { note };
 }
 
 /** A vGPU that can't be started at all. */
@@ -84,6 +106,7 @@ export class Broker {
   readonly #vgpus = new Map<string, Vgpu>();
   readonly #schedule: GpuSchedule;
   readonly #servers: PrivateSocket[] = [];
+  readonly #poller = createPoller();
   /** Whether the runtime directory is ours, rather than another vgpud's: we listen in it. */
   #ownsFolder = false;
   readonly #uid = process.getuid?.() ?? 0;
@@ -94,6 +117,7 @@ export class Broker {
     this.#schedule = new GpuSchedule({
       nowNs: options.nowNs,
       timer: options.timer,
+      gpuMemoryBytes: options.gpuMemoryBytes,
       observe: options.trace ?? (() => {}),
       kill: (id, reason) => {
         options.log.error({ id, reason }, "the instance is aborted");
@@ -143,11 +167,13 @@ export class Broker {
     this.#closed = true;
     await Promise.all([...this.#vgpus.values()].map((vgpu) => vgpu.process.stop()));
     for (const vgpu of this.#vgpus.values()) {
+      vgpu.frontEnds.close();
       this.#options.close(vgpu.listenFd);
       rmSync(vgpu.config.socketPath, { force: true });
       vgpu.link?.destroy();
     }
     this.#schedule.close();
+    this.#poller.close();
     for (const server of this.#servers) {
       server.close();
     }
@@ -179,29 +205,16 @@ export class Broker {
 
   #addVgpu(config: VgpuConfig): void {
     const o = this.#options;
-    const settings = { memoryBytesMax: config.memoryLimitBytes ?? 0, ...config.settings };
-    this.#schedule.add(config.name, settings);
+    const { name } = config;
+    this.#schedule.add(name, config.settings);
     const listenFd = o.listen(config.socketPath);
-    const process = new InstanceProcess({
-      id: config.name,
-      command: o.instanceCommand,
-      brokerPath: this.#brokerPath,
-      executor: o.executor,
-      memoryLimitBytes: config.memoryLimitBytes,
-      logLevel: o.logLevel,
-      extraArguments: o.extraArguments,
-      confinement: o.confinement,
-      runtimeDir: o.runtimeDir,
-      listenFd,
-      prepare: () => this.#schedule.prepare(config.name),
-      started: () => this.#schedule.started(config.name),
-      log: o.log,
-      nowMs: () => o.nowNs() / 1e6,
-    });
+    const frontEnds = this.#frontEnds(name, listenFd);
+    const process = this.#process(config, frontEnds);
     const vgpu: Vgpu = {
       config,
       listenFd,
       process,
+      frontEnds,
       link: null,
       adapter: null,
       executor: null,
@@ -210,9 +223,55 @@ export class Broker {
     };
     process.onExit = () => {
       this.#unlink(vgpu);
-      this.#schedule.gone(config.name);
+      frontEnds.processGone();
+      this.#schedule.gone(name);
     };
-    this.#vgpus.set(config.name, vgpu);
+    process.onGivenUp = () => frontEnds.giveUp();
+    this.#vgpus.set(name, vgpu);
+  }
+
+  #frontEnds(id: string, listenFd: number): FrontEnds {
+    const { log, nowNs } = this.#options;
+    const process = (): InstanceProcess | undefined => this.#vgpus.get(id)?.process;
+    return new FrontEnds({
+      id,
+      listenFd,
+      poller: this.#poller,
+      log,
+      nowMs: () => nowNs() / 1e6,
+      misbehaved: (reason) => {
+        log.error({ id, reason }, "the instance breaks the rules of the relay and is ended");
+        process()?.kill("SIGKILL");
+      },
+      left: () => process()?.kill("SIGKILL"),
+      wanted: () => process()?.revive() ?? false,
+    });
+  }
+
+  #process(config: VgpuConfig, frontEnds: FrontEnds): InstanceProcess {
+    const o = this.#options;
+    const { name } = config;
+    return new InstanceProcess({
+      id: name,
+      command: o.instanceCommand,
+      brokerPath: this.#brokerPath,
+      executor: o.executor,
+      memoryLimitBytes: config.settings.memoryBytesMax,
+      logLevel: o.logLevel,
+      extraArguments: o.extraArguments,
+      crashAt: o.crashAt,
+      restartLimits: o.restartLimits,
+      confinement: o.confinement,
+      runtimeDir: o.runtimeDir,
+      openChannel: () => frontEnds.openChannel(),
+      prepare: () => this.#schedule.prepare(name),
+      started: () => {
+        frontEnds.started();
+        this.#schedule.started(name);
+      },
+      log: o.log,
+      nowMs: () => o.nowNs() / 1e6,
+    });
   }
 
   /** Operators are our own user and root. An instance may run as our user, and is none. */
@@ -330,25 +389,40 @@ export class Broker {
       const names = [...this.#vgpus.keys()].join(", ");
       return { ok: false, error: `there is no vGPU "${id}"; there are ${names}` };
     }
-    if (request.command === "gvmcs") {
-      const decoded = this.#schedule.decoded(id);
-      return decoded === null
-        ? { ok: false, error: `vGPU "${id}" has no process at present, and so no G-VMCS` }
-        : { ok: true, ...decoded };
+    switch (request.command) {
+      case "gvmcs": {
+        this.#schedule.refresh(id);
+        await sleep(REFRESH_MS);
+        const decoded = this.#schedule.decoded(id);
+        return decoded === null
+          ? { ok: false, error: `vGPU "${id}" has no process at present, and so no G-VMCS` }
+          : { ok: true, ...decoded };
+      }
+      case "reset":
+        this.#options.log.info({ id }, "the vGPU is reset");
+        this.#schedule.reset(id);
+        return this.#status();
+      case "set":
+        return this.#set(id, request.settings);
     }
+  }
+
+  async #set(id: string, settings: readonly string[]): Promise<ControlReply> {
     try {
-      this.#schedule.set(id, parseSettings(request.settings));
+      this.#schedule.set(id, parseSettings(settings));
     } catch (error) {
       if (error instanceof SettingsError) {
         return { ok: false, error: error.message };
       }
       throw error;
     }
-    this.#options.log.info({ id, settings: request.settings }, "settings are changed");
-    return this.#status();
+    this.#options.log.info({ id, settings }, "settings are changed");
+    const status = await this.#status();
+    const changed = status.vgpus.find((vgpu) => vgpu.id === id);
+    return changed === undefined ? status : { ...status, ...noteOf(changed) };
   }
 
-  async #status(): Promise<ControlReply> {
+  async #status(): Promise<Extract<ControlReply, { vgpus: unknown }>> {
     const vgpus = await Promise.all([...this.#vgpus.values()].map((vgpu) => this.#statusOf(vgpu)));
     return { ok: true, version: this.#options.version, pid: process.pid, vgpus };
   }
@@ -357,13 +431,15 @@ export class Broker {
     const id = vgpu.config.name;
     return {
       id,
-      state: vgpu.link !== null ? "running" : vgpu.process.restarts > 0 ? "restarting" : "starting",
+      state: stateOf(vgpu),
       socket: vgpu.config.socketPath,
       pid: vgpu.process.pid,
       restarts: vgpu.process.restarts,
+      takeovers: vgpu.frontEnds.takeovers,
+      frontEnd: vgpu.frontEnds.connected,
       adapter: vgpu.adapter,
       executor: vgpu.executor,
-      memoryLimitBytes: vgpu.config.memoryLimitBytes,
+      memoryLimitBytes: this.#schedule.memoryBytesMax(id),
       confinement: vgpu.process.confined,
       schedule: this.#scheduleOf(id),
       device: await this.#ask(vgpu),
@@ -407,4 +483,10 @@ export class Broker {
       writeLine(link, { type: "status", sequence });
     });
   }
+}
+
+function stateOf({ link, process }: Vgpu): VgpuStatus["state"] {
+  if (link !== null) return "running";
+  if (process.givenUp) return "failed";
+  return process.restarts > 0 ? "restarting" : "starting";
 }

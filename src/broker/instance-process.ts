@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The life of one vGPU's process. The broker keeps the listening socket, so that a front end that
- * connects while the process is being replaced waits in the socket's backlog instead of failing.
- * A process that ends is started again, at growing intervals if it keeps ending at once.
+ * The life of one vGPU's process. The broker keeps the front end's connection, so that the one that
+ * a process leaves behind is served by the next. A process that ends is started again, at growing
+ * intervals if it keeps ending, and not any more once it has done so too often.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { Readable, type Writable } from "node:stream";
@@ -16,14 +16,11 @@ import {
   launcherArguments,
   REPORT_FD,
 } from "./confinement.js";
+import { type RestartLimits, RestartPolicy } from "./restart-policy.js";
 
-/** Descriptor numbers under which the process finds its listening socket and its G-VMCS. */
-const CHILD_SOCKET_FD = 3;
+/** Descriptor numbers under which the process finds the relay's channel and its G-VMCS. */
+const CHILD_RELAY_FD = 3;
 const CHILD_GVMCS_FDS = "4,5,6,7";
-const RESTART_MS_MIN = 50;
-const RESTART_MS_MAX = 10_000;
-/** A process that ran this long has started well: the next restart comes at once again. */
-const STABLE_MS = 30_000;
 /** How long SIGTERM may take before SIGKILL. */
 const STOP_MS = 2_000;
 
@@ -36,11 +33,14 @@ export interface InstanceProcessOptions {
   readonly memoryLimitBytes: number | null;
   readonly logLevel: string;
   readonly extraArguments: readonly string[];
+  /** For tests: where the first process ends itself, the second, and so on. */
+  readonly crashAt: readonly string[];
+  readonly restartLimits: RestartLimits;
   readonly confinement: Confinement | null;
   /** Where the process's private folder is made. */
   readonly runtimeDir: string;
-  /** Listening socket; stays the broker's. */
-  readonly listenFd: number;
+  /** The process's end of a fresh channel for front ends; stays the broker's. */
+  readonly openChannel: () => number;
   /** Descriptors of a fresh G-VMCS for the process: controls, state, its doorbell, the broker's. */
   readonly prepare: () => readonly number[];
   /** The process has been started, or can't be. */
@@ -53,17 +53,22 @@ export class InstanceProcess {
   readonly #options: InstanceProcessOptions;
   #child: ChildProcess | null = null;
   #timer: NodeJS.Timeout | null = null;
-  #startedMs = 0;
-  #delayMs = RESTART_MS_MIN;
+  readonly #policy: RestartPolicy;
+  #starts = 0;
   #stopping = false;
   restarts = 0;
+  /** It has ended too often, and is started again only by {@link revive}. */
+  givenUp = false;
   /** What the launcher reported about the process. */
   confined: ConfinementReport | null = null;
   /** Called when the process has ended, before it is started again. */
   onExit: (() => void) | null = null;
+  /** Called when it has been given up. */
+  onGivenUp: (() => void) | null = null;
 
   constructor(options: InstanceProcessOptions) {
     this.#options = options;
+    this.#policy = new RestartPolicy(options.restartLimits);
   }
 
   get pid(): number | null {
@@ -77,21 +82,22 @@ export class InstanceProcess {
   start(): void {
     this.#timer = null;
     const o = this.#options;
+    const crashAt = o.crashAt[this.#starts++];
     const command = [
       ...o.command,
-      `--fd=${CHILD_SOCKET_FD}`,
+      `--relay=${CHILD_RELAY_FD}`,
       `--broker=${o.brokerPath}`,
       `--gvmcs=${CHILD_GVMCS_FDS}`,
       `--id=${o.id}`,
       `--executor=${o.executor}`,
       `--log-level=${o.logLevel}`,
       ...(o.memoryLimitBytes === null ? [] : [`--memory-limit=${o.memoryLimitBytes}`]),
+      ...(crashAt === undefined || crashAt === "" ? [] : [`--crash-at=${crashAt}`]),
       ...o.extraArguments,
     ];
     const child = this.#spawn(command);
     o.started();
     this.#child = child;
-    this.#startedMs = o.nowMs();
     child.once("error", (error) => this.#ended(`can't be started: ${error.message}`));
     child.once("exit", (code, signal) => {
       this.#ended(signal === null ? `ended with status ${code}` : `was ended by ${signal}`);
@@ -100,9 +106,9 @@ export class InstanceProcess {
 
   /** The launcher becomes the process itself, so that its id and its signals are the same. */
   #spawn(command: readonly string[]): ChildProcess {
-    const { confinement, runtimeDir, id, listenFd, prepare } = this.#options;
+    const { confinement, runtimeDir, id, openChannel, prepare } = this.#options;
     // The process's stdout goes to our stderr: stdout carries only what vgpud itself says.
-    const stdio = ["ignore" as const, 2, 2, listenFd, ...prepare()];
+    const stdio = ["ignore" as const, 2, 2, openChannel(), ...prepare()];
     if (confinement === null) {
       const [program = "", ...args] = command;
       return spawn(program, args, { stdio, env: instanceEnvironment(process.env, null) });
@@ -163,7 +169,6 @@ export class InstanceProcess {
     if (this.#child === null) {
       return;
     }
-    const { log, nowMs } = this.#options;
     const pid = this.#child.pid;
     this.#child = null;
     this.confined = null;
@@ -171,15 +176,32 @@ export class InstanceProcess {
     if (this.#stopping) {
       return;
     }
-    if (nowMs() - this.#startedMs >= STABLE_MS) {
-      this.#delayMs = RESTART_MS_MIN;
-    }
-    log.warn(
-      { id: this.#options.id, pid, delayMs: this.#delayMs },
-      `the instance ${how}; it is started again`,
-    );
+    this.#again(how, pid);
+  }
+
+  /** A front end asks for a process that was given up. False if it is too early for another try. */
+  revive(): boolean {
+    if (!this.givenUp) return true;
+    if (!this.#policy.allows(this.#options.nowMs())) return false;
+    this.givenUp = false;
     this.restarts++;
-    this.#timer = setTimeout(() => this.start(), this.#delayMs);
-    this.#delayMs = Math.min(RESTART_MS_MAX, this.#delayMs * 2);
+    this.start();
+    return true;
+  }
+
+  #again(how: string, pid: number | undefined): void {
+    const { log, nowMs, id, restartLimits } = this.#options;
+    const delayMs = this.#policy.next(nowMs());
+    if (delayMs === null) {
+      this.givenUp = true;
+      const { max, windowMs } = restartLimits;
+      const often = `more than ${max} times in ${windowMs / 1000} s`;
+      log.error({ id, pid }, `the instance ${how}, ${often}: it is given up`);
+      this.onGivenUp?.();
+      return;
+    }
+    log.warn({ id, pid, delayMs }, `the instance ${how}; it is started again`);
+    this.restarts++;
+    this.#timer = setTimeout(() => this.start(), delayMs);
   }
 }

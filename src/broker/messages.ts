@@ -37,6 +37,7 @@ export type ToInstance = z.infer<typeof toInstance>;
 export const controlRequest = z.discriminatedUnion("command", [
   z.object({ command: z.literal("status") }),
   z.object({ command: z.literal("gvmcs"), id: z.string().max(64) }),
+  z.object({ command: z.literal("reset"), id: z.string().max(64) }),
   z.object({
     command: z.literal("set"),
     id: z.string().max(64),
@@ -62,13 +63,21 @@ export const scheduleStatus = z.object({
   last_abort: z.string().nullable(),
 });
 
+/** The part of an instance's report that the broker itself looks at. */
+export const deviceMemory = z.object({ reserved_bytes: z.number() });
+
 /** One vGPU as `vgpuctl status --json` shows it. `device` is the instance's own report. */
 export const vgpuStatus = z.object({
   id: z.string(),
-  state: z.enum(["starting", "running", "restarting", "stopped"]),
+  /** `failed`: its process ended too often and is not started again for now. */
+  state: z.enum(["starting", "running", "restarting", "failed"]),
   socket: z.string(),
   pid: z.number().nullable(),
   restarts: z.number(),
+  /** How often a process took a front end over from the one before. */
+  takeovers: z.number(),
+  /** Whether a front end is connected. */
+  frontEnd: z.boolean(),
   adapter: z.string().nullable(),
   executor: z.string().nullable(),
   memoryLimitBytes: z.number().nullable(),
@@ -86,6 +95,8 @@ export const controlReply = z.union([
     version: z.string(),
     pid: z.number(),
     vgpus: z.array(vgpuStatus),
+    /** About what was asked for: it was done, and this follows. */
+    note: z.string().optional(),
   }),
   z.object({ ok: z.literal(false), error: z.string() }),
 ]);

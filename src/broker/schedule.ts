@@ -4,7 +4,7 @@
  * are two memfds (controls: written here, sealed against any new writable mapping before the
  * process gets it; state: written by the process) and two eventfds as doorbells.
  */
-import { decodeGvmcs, formatGvmcs, GVMCS, gvmcsToJson } from "../gvmcs/index.js";
+import { decodeGvmcs, formatGvmcs, GVMCS, gvmcsToJson, InjectedEvent } from "../gvmcs/index.js";
 import {
   addSeals,
   close,
@@ -29,6 +29,8 @@ import {
 export interface ScheduleOptions {
   readonly nowNs: () => number;
   readonly timer: Timer;
+  /** Device memory that may be promised to all vGPUs together, bytes; null: not limited. */
+  readonly gpuMemoryBytes: number | null;
   /** Ends the process of a vGPU whose G-VMCS was aborted; `gone` follows. */
   readonly kill: (id: string, reason: string) => void;
   readonly observe: (event: ArbiterEvent) => void;
@@ -53,17 +55,12 @@ export class GpuSchedule {
     this.#options = options;
     this.#poller.unref();
     options.timer.unref();
-    this.#arbiter = new Arbiter(
-      {},
-      {
-        ring: (id) => {
-          const pages = this.#pages.get(id);
-          if (pages !== undefined) signal(pages.ringInstance);
-        },
-        kill: (id, abort) => options.kill(id, abort.text),
-        observe: options.observe,
-      },
-    );
+    const { gpuMemoryBytes } = options;
+    this.#arbiter = new Arbiter(gpuMemoryBytes === null ? {} : { memoryBytes: gpuMemoryBytes }, {
+      ring: (id) => this.refresh(id),
+      kill: (id, abort) => options.kill(id, abort.text),
+      observe: options.observe,
+    });
   }
 
   /** Admits a vGPU. Throws SettingsError. */
@@ -74,6 +71,18 @@ export class GpuSchedule {
   /** Throws SettingsError; what it changes is in effect at the next entry. */
   set(id: string, settings: Partial<VgpuSettings>): void {
     this.#arbiter.set(id, settings, this.#options.nowNs());
+    this.#arm();
+  }
+
+  /** Has the instance bring its part of the G-VMCS up to date. */
+  refresh(id: string): void {
+    const pages = this.#pages.get(id);
+    if (pages !== undefined) signal(pages.ringInstance);
+  }
+
+  /** Has the instance drop all contexts at its next entry, which comes soon even if it is idle. */
+  reset(id: string): void {
+    this.#arbiter.inject(id, InjectedEvent.RESET, this.#options.nowNs());
     this.#arm();
   }
 
@@ -129,6 +138,11 @@ export class GpuSchedule {
 
   standings(id: string): Standings {
     return this.#arbiter.standings(id);
+  }
+
+  /** Device memory that is promised to the vGPU, bytes. */
+  memoryBytesMax(id: string): number {
+    return this.#arbiter.memoryBytesMax(id);
   }
 
   lastAbort(id: string): string | null {

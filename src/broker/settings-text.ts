@@ -4,7 +4,13 @@
  * configuration file and after `vgpuctl set`. What the values mean together is the scheduler's to
  * check (src/scheduler/settings.ts).
  */
-import { type Policy, policies, SettingsError, type VgpuSettings } from "../scheduler/index.js";
+import {
+  type Policy,
+  policies,
+  SettingsError,
+  settingLimits,
+  type VgpuSettings,
+} from "../scheduler/index.js";
 
 type Changes = { -readonly [key in keyof VgpuSettings]?: VgpuSettings[key] };
 
@@ -29,6 +35,18 @@ function bytes(key: string, text: string): number {
   const match = /^(\d+)\s*([KMG]?)(?:i?B)?$/i.exec(text);
   if (match === null) throw new SettingsError(`${key}: "${text}" is no size such as 512M`);
   return Number(match[1]) * (UNITS[(match[2] ?? "").toUpperCase()] ?? 1);
+}
+
+/** A vGPU's limit: there is no way to say "no limit", since all that is promised has to fit. */
+function memory(key: string, text: string): number {
+  const value = bytes(key, text);
+  if (value >= settingLimits.memoryMinBytes) return value;
+  throw new SettingsError(`${key}: "${text}" is less than ${settingLimits.memoryMinBytes} bytes`);
+}
+
+/** Reads a size such as 512M or 8GiB. Throws SettingsError naming the key. */
+export function parseBytes(key: string, text: string): number {
+  return bytes(key, text);
 }
 
 /** Reads `key=value` settings. Throws SettingsError naming the setting and what would be right. */
@@ -62,7 +80,7 @@ export function parseSettings(settings: readonly string[]): Partial<VgpuSettings
         changes.maxShare = share(key, text);
         break;
       case "memory":
-        changes.memoryBytesMax = bytes(key, text);
+        changes.memoryBytesMax = memory(key, text);
         break;
       default:
         throw new SettingsError(`"${key}" is no setting; there are ${SETTING_KEYS}`);

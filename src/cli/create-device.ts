@@ -25,8 +25,11 @@ import { createLogger } from "../telemetry/log.js";
 import { UsageError } from "./common.js";
 import type { ExecutorKind, InstanceOptions } from "./instance-options.js";
 
+/** Time between two checks of the books. */
+const CHECK_NS = 50e6;
+
 /** Opens the executor; its module is loaded only then. Rejects with ExecutorError. */
-export async function openExecutor(kind: ExecutorKind): Promise<Executor> {
+export async function openExecutor(kind: ExecutorKind, id = ""): Promise<Executor> {
   switch (kind) {
     case "dawn": {
       const { createDawnExecutor } = await import("../gpu/dawn/index.js");
@@ -39,7 +42,7 @@ export async function openExecutor(kind: ExecutorKind): Promise<Executor> {
       return createNullExecutor({ nowNs });
     }
     case "faulty": {
-      faulty ??= await openFaulty();
+      faulty ??= await openFaulty(id);
       return faulty();
     }
   }
@@ -48,21 +51,22 @@ export async function openExecutor(kind: ExecutorKind): Promise<Executor> {
 /** One plan for the life of the process, so that a fault does not strike its successor again. */
 let faulty: (() => Promise<Executor>) | null = null;
 
-async function openFaulty(): Promise<() => Promise<Executor>> {
+async function openFaulty(id: string): Promise<() => Promise<Executor>> {
   const { faultyOpener, parseFaults } = await import("../gpu/faulty/index.js");
-  const { createNullExecutor } = await import("../gpu/null/index.js");
+  // Over the real GPU, what is computed can be checked too.
+  const inner: ExecutorKind = process.env.VGPU_FAULTY_OVER === "dawn" ? "dawn" : "null";
   let faults: Faults;
   try {
-    faults = parseFaults(process.env.VGPU_FAULTS ?? "");
+    faults = parseFaults(process.env.VGPU_FAULTS ?? "", id);
   } catch (error) {
     throw new UsageError(`VGPU_FAULTS: ${error instanceof Error ? error.message : String(error)}`);
   }
-  return faultyOpener(() => createNullExecutor({ nowNs }), faults);
+  return faultyOpener(() => openExecutor(inner), faults);
 }
 
 export async function createDevice(options: InstanceOptions): Promise<VgpuDevice> {
   const log = createLogger({ name: options.id, level: options.logLevel });
-  const first = await openExecutor(options.executor);
+  const first = await openExecutor(options.executor, options.id);
   let device: VgpuDevice | null = null;
   let lease: GvmcsLease | null = null;
   if (options.brokerPath !== null) {
@@ -85,15 +89,36 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
     executor: () => {
       const executor = opened;
       opened = null;
-      return executor === null ? openExecutor(options.executor) : Promise.resolve(executor);
+      return executor === null
+        ? openExecutor(options.executor, options.id)
+        : Promise.resolve(executor);
     },
     limits: { memoryBytesMax: options.memoryLimitBytes ?? DEFAULT_LIMITS.memoryBytesMax },
     log,
-    scheduling: { slicesMin: slicesFromEnvironment() },
+    scheduling: {
+      slicesMin: slicesFromEnvironment(),
+      encodeAhead: process.env.VGPU_PREPARE !== "0",
+    },
     ...(lease === null ? {} : { lease }),
   });
+  if (process.env.VGPU_CHECK === "1") checkNowAndThen(device);
+  // From here on the broker may enter us.
+  lease?.load();
+  process.on("uncaughtExceptionMonitor", () => lease?.abort());
   log.info({ adapter: first.info.adapter, executor: first.kind }, "the GPU is open");
   return device;
+}
+
+/** VGPU_CHECK: ends the process when its books do not agree; for tests and for finding mistakes. */
+function checkNowAndThen(device: VgpuDevice): void {
+  const timer = realTimers.create();
+  timer.unref();
+  const check = (): void => {
+    const { problems } = device.audit();
+    if (problems.length > 0) throw new Error(`the books do not agree: ${problems.join("; ")}`);
+    timer.arm(CHECK_NS, check);
+  };
+  timer.arm(CHECK_NS, check);
 }
 
 /** VGPU_SLICES: every launch in at least so many slices, so that their cost can be measured. */
@@ -125,9 +150,14 @@ function openLease(options: InstanceOptions, device: () => VgpuDevice | null): G
     ring,
     nowNs,
     timer,
-    busy: () => device()?.runner.busy ?? false,
-    gpuTimeNs: () => device()?.runner.usage.gpuTimeNs ?? 0,
+    busy: () => device()?.runner.wantsGpu ?? false,
+    used: () => {
+      const runner = device()?.runner;
+      return { gpuTimeNs: runner?.usage.gpuTimeNs ?? 0, batches: runner?.batchesDone ?? 0 };
+    },
     controls: (controls) => device()?.applyControls(controls),
+    drop: (reason) => device()?.drop(reason),
+    publish: () => device()?.writeState(gvmcs),
   });
   const poller = createPoller();
   poller.unref();
@@ -139,7 +169,5 @@ function openLease(options: InstanceOptions, device: () => VgpuDevice | null): G
     drain(ownBell);
     lease.bell();
   });
-  gvmcs.load();
-  ring();
   return lease;
 }

@@ -12,9 +12,17 @@ import { ExitCode, packageVersion, parseSize, UsageError } from "./common.js";
 export const EXECUTORS = ["dawn", "null", "faulty"] as const;
 export type ExecutorKind = (typeof EXECUTORS)[number];
 
+export type SocketOption =
+  | { readonly path: string }
+  | { readonly fd: number }
+  | { readonly relay: number };
+
 export interface InstanceOptions {
-  /** Where front ends come from: a path to listen at, or a socket that the parent opened. */
-  readonly socket: { readonly path: string } | { readonly fd: number };
+  /**
+   * Where front ends come from: a path to listen at, a socket that the parent opened, or a channel
+   * over which a broker hands them on.
+   */
+  readonly socket: SocketOption;
   readonly executor: ExecutorKind;
   /** The broker's socket, or null to run alone. */
   readonly brokerPath: string | null;
@@ -27,6 +35,8 @@ export interface InstanceOptions {
   readonly logLevel: LogLevel;
   /** How rings are polled after activity; null for the default. */
   readonly polling: PollingOptions | null;
+  /** Where this process ends itself, for tests; null for nowhere. */
+  readonly crashAt: string | null;
 }
 
 export type ParsedOptions =
@@ -37,6 +47,8 @@ export type ParsedOptions =
 interface RawOptions {
   readonly socketPath?: string;
   readonly fd?: number;
+  readonly relay?: number;
+  readonly crashAt?: string;
   readonly printCapabilities?: true;
   readonly executor: ExecutorKind;
   readonly broker?: string;
@@ -88,6 +100,8 @@ function command(): Command {
     .version(packageVersion())
     .option("--socket-path <path>", "listen for front ends at this path")
     .option("--fd <number>", "use this inherited socket, listening or connected", parseFd)
+    .option("--relay <number>", "take front ends from vgpud over this inherited socket", parseFd)
+    .addOption(new Option("--crash-at <point>", "for tests: kill -9 at POINT[:COUNT]").hideHelp())
     .option("--print-capabilities", "print what this back end can do, as JSON, and exit")
     .addOption(
       new Option("--executor <kind>", "what runs the work").choices([...EXECUTORS]).default("dawn"),
@@ -110,7 +124,7 @@ function command(): Command {
         .choices([...LOG_LEVELS])
         .default("info"),
     )
-    .addHelpText("after", "\nExactly one of --socket-path and --fd is needed.")
+    .addHelpText("after", "\nExactly one of --socket-path, --fd and --relay is needed.")
     .allowExcessArguments(true)
     .exitOverride();
 }
@@ -143,12 +157,18 @@ export function parseInstanceOptions(argv: readonly string[]): ParsedOptions {
         raw.memoryLimit === undefined ? null : parseSize(raw.memoryLimit, "--memory-limit"),
       logLevel: raw.logLevel,
       polling: raw.polling ?? null,
+      crashAt: raw.crashAt ?? null,
     },
   };
 }
 
 function socketOf(raw: RawOptions): InstanceOptions["socket"] {
-  const { socketPath, fd } = raw;
+  const { socketPath, fd, relay } = raw;
+  if (relay !== undefined) {
+    if (socketPath !== undefined || fd !== undefined)
+      throw new UsageError("--relay excludes --socket-path and --fd");
+    return { relay };
+  }
   if (socketPath !== undefined && fd !== undefined)
     throw new UsageError("--socket-path and --fd are both given; one is needed");
   if (fd !== undefined) return { fd };

@@ -5,6 +5,7 @@
  * was handed in is over.
  */
 import { lstatSync, unlinkSync } from "node:fs";
+import { armCrash } from "../io/crash-points.js";
 import {
   close,
   createPoller,
@@ -17,6 +18,7 @@ import {
 } from "../io/native.js";
 import { createLogger, type Logger } from "../telemetry/log.js";
 import type { VirtioDevice } from "../vhost-user/device.js";
+import { RelayedServer } from "../vhost-user/relayed-server.js";
 import { Server } from "../vhost-user/server.js";
 import { ExitCode, UsageError } from "./common.js";
 import type { InstanceOptions } from "./instance-options.js";
@@ -33,7 +35,7 @@ export class InstanceRunner {
   #fd = -1;
   /** Inode of the socket file that this process made, to remove no other's. */
   #inode: number | null = null;
-  #server: Server | null = null;
+  #server: Server | RelayedServer | null = null;
   #device: InstanceDevice | null = null;
   #finish: (code: number) => void = () => {};
 
@@ -54,6 +56,9 @@ export class InstanceRunner {
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
     raiseNofile();
+    const { crashAt } = this.#options;
+    if (crashAt !== null && !armCrash(crashAt))
+      throw new UsageError(`--crash-at: '${crashAt}' is no POINT[:COUNT]`);
     this.#takeSocket();
     // A signal ends the wait for the device too: compiling or a missing GPU can take seconds.
     const device = await Promise.race([factory(this.#options), over]);
@@ -82,25 +87,30 @@ export class InstanceRunner {
       this.#inode = lstatSync(socket.path).ino;
       return;
     }
-    const kind = inheritedKind(socket.fd);
+    const [option, fd] = "fd" in socket ? ["--fd", socket.fd] : ["--relay", socket.relay];
+    const kind = inheritedKind(fd);
     if (kind !== "socket")
-      throw new UsageError(`--fd: descriptor ${socket.fd} is ${kind}, not a socket`);
-    setCloexec(socket.fd, true);
-    setNonblocking(socket.fd, true);
-    this.#fd = socket.fd;
+      throw new UsageError(`${option}: descriptor ${fd} is ${kind}, not a socket`);
+    setCloexec(fd, true);
+    setNonblocking(fd, true);
+    this.#fd = fd;
   }
 
   #serve(device: InstanceDevice): void {
     const { socket, polling } = this.#options;
     this.#device = device;
-    this.#server = new Server({
-      socket: { fd: this.#fd },
+    const common = {
       device,
       poller: this.#poller,
       log: this.#log,
       ...(polling === null ? {} : { polling }),
       finished: () => this.#finish(ExitCode.ok),
-    });
+    };
+    if ("relay" in socket) {
+      this.#server = new RelayedServer({ fd: this.#fd, ...common });
+      return;
+    }
+    this.#server = new Server({ socket: { fd: this.#fd }, ...common });
     const where = "path" in socket ? socket.path : `descriptor ${socket.fd}`;
     this.#log.info(isListening(this.#fd) ? `listening at ${where}` : `connected at ${where}`);
   }

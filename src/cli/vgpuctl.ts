@@ -56,6 +56,10 @@ async function set(id: string, settings: string[], options: Options): Promise<vo
   showStatus(await ask(options.control, { command: "set", id, settings }), options);
 }
 
+async function reset(id: string, options: Options): Promise<void> {
+  showStatus(await ask(options.control, { command: "reset", id }), options);
+}
+
 async function gvmcs(id: string, options: Options): Promise<void> {
   const reply = await ask(options.control, { command: "gvmcs", id });
   if (!reply.ok) {
@@ -86,6 +90,9 @@ function showStatus(reply: ControlReply, options: Options): void {
   process.stdout.write(
     options.json === true ? `${JSON.stringify(reply, null, 2)}\n` : statusTable(reply.vgpus),
   );
+  if (reply.note !== undefined) {
+    process.stderr.write(`vgpuctl: note: ${reply.note}\n`);
+  }
 }
 
 async function main(): Promise<void> {
@@ -115,6 +122,14 @@ async function main(): Promise<void> {
     .option("--json", "the new status, as JSON")
     .option("--control <path>", "vgpud's control socket", controlPathIn(runtimeDir))
     .action(set);
+  program
+    .command("reset")
+    .description("ends all contexts of a vGPU's guest; new ones work at once")
+    .argument("<id>", "name of the vGPU")
+    .option("--json", "the new status, as JSON")
+    .option("--control <path>", "vgpud's control socket", controlPathIn(runtimeDir))
+    .allowExcessArguments(false)
+    .action(reset);
   program
     .command("gvmcs")
     .description("prints a vGPU's control structure, field by field")

@@ -7,8 +7,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { VgpuConfig } from "../broker/broker.js";
-import { parseSettings } from "../broker/settings-text.js";
-import { SettingsError } from "../scheduler/index.js";
+import { parseBytes, parseSettings } from "../broker/settings-text.js";
+import { defaultMemoryBytes, SettingsError } from "../scheduler/index.js";
 import { UsageError } from "./common.js";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -45,11 +45,14 @@ const configFile = z.strictObject({
     )
     .min(1),
   executor: z.enum(["dawn", "null", "faulty"]).optional(),
+  gpuMemory: z.union([z.string(), z.number()]).optional(),
 });
 
 export interface ConfigFile {
   readonly vgpus: readonly VgpuConfig[];
   readonly executor: string | undefined;
+  /** Device memory that may be promised in all, bytes; null: not known. */
+  readonly gpuMemoryBytes: number | null;
 }
 
 export function readConfig(path: string, runtimeDir: string): ConfigFile {
@@ -70,7 +73,21 @@ export function readConfig(path: string, runtimeDir: string): ConfigFile {
     const texts = Object.entries(settings).map(([key, value]) => `${key}=${value}`);
     return finish(name, socket, texts, runtimeDir);
   });
-  return { vgpus, executor: parsed.data.executor };
+  const { executor, gpuMemory } = parsed.data;
+  const gpuMemoryBytes =
+    gpuMemory === undefined ? null : parseGpuMemory(`${gpuMemory}`, `${path}: "gpuMemory"`);
+  return { vgpus, executor, gpuMemoryBytes };
+}
+
+/** The GPU's memory as an operator writes it, bytes. Throws UsageError naming where it stands. */
+export function parseGpuMemory(text: string, where: string): number {
+  try {
+    const bytes = parseBytes(where, text);
+    if (bytes > 0) return bytes;
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+  }
+  throw new UsageError(`${where}: "${text}" is no size such as 8G`);
 }
 
 /** Names and sockets must differ; there must be at least one vGPU. */
@@ -112,7 +129,8 @@ function finish(
   }
   try {
     const settings = parseSettings(texts);
-    return { name, socketPath, memoryLimitBytes: settings.memoryBytesMax ?? null, settings };
+    const memoryBytesMax = settings.memoryBytesMax ?? defaultMemoryBytes;
+    return { name, socketPath, settings: { ...settings, memoryBytesMax } };
   } catch (error) {
     if (error instanceof SettingsError) {
       throw new UsageError(`vGPU "${name}": ${error.message}`);

@@ -3,7 +3,7 @@
 /** `vgpud`: the broker. Arguments and environment only; the work is in src/broker. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { Broker, StartError } from "../broker/broker.js";
 import {
   type Confinement,
@@ -12,14 +12,16 @@ import {
   openConfinement,
 } from "../broker/confinement.js";
 import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
+import { DEFAULT_RESTARTS } from "../broker/restart-policy.js";
 import { SETTING_KEYS } from "../broker/settings-text.js";
 import { realClock } from "../io/clock.js";
 import { close, listen } from "../io/native.js";
 import { realTimers } from "../io/timers.js";
+import { SettingsError } from "../scheduler/index.js";
 import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from "../telemetry/log.js";
 import { TraceFile } from "../telemetry/trace.js";
 import { packageVersion, UsageError } from "./common.js";
-import { checkVgpus, parseVgpu, readConfig } from "./vgpud-options.js";
+import { checkVgpus, parseGpuMemory, parseVgpu, readConfig } from "./vgpud-options.js";
 
 const READY_MS = 60_000;
 
@@ -29,10 +31,18 @@ interface Options {
   readonly runtimeDir: string;
   readonly control?: string;
   readonly executor?: string;
+  readonly gpuMemory?: string;
   readonly trace?: string;
   readonly user?: string;
   readonly confine: boolean;
+  readonly restarts: number;
+  readonly crashAt?: string;
   readonly logLevel: LogLevel;
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
 }
 
 function program(): Command {
@@ -66,10 +76,23 @@ function program(): Command {
       ]),
     )
     .option(
+      "--gpu-memory <size>",
+      "device memory to give out: what vGPUs are promised beyond it is refused (default: no limit)",
+    )
+    .option(
       "--user <name>",
       "run instances as this user: NAME, NAME:GROUP or UID:GID (only as root; default: vgpud's own)",
     )
     .option("--no-confine", "start instances with all rights that vgpud has (for debugging)")
+    .option(
+      "--restarts <count>",
+      "give an instance up that ended more often than this within a minute",
+      parseCount,
+      DEFAULT_RESTARTS.max,
+    )
+    .addOption(
+      new Option("--crash-at <points>", "for tests: where successive instances end").hideHelp(),
+    )
     .option("--trace <file>", "write the schedule there, for Perfetto (Chrome JSON)")
     .addOption(
       new Option("--log-level <level>", "least level logged")
@@ -115,6 +138,10 @@ async function main(): Promise<void> {
     runtimeDir,
     controlPath,
     executor: options.executor ?? file?.executor ?? "dawn",
+    gpuMemoryBytes:
+      options.gpuMemory === undefined
+        ? (file?.gpuMemoryBytes ?? null)
+        : parseGpuMemory(options.gpuMemory, "--gpu-memory"),
     logLevel: options.logLevel,
     version: packageVersion(),
     instanceCommand: [
@@ -122,6 +149,8 @@ async function main(): Promise<void> {
       fileURLToPath(new URL("./vgpu-instance.js", import.meta.url)),
     ],
     extraArguments: [],
+    crashAt: options.crashAt?.split(",") ?? [],
+    restartLimits: { ...DEFAULT_RESTARTS, max: options.restarts },
     confinement: confinementOf(options, log),
     timer: realTimers.create(),
     trace: trace === null ? null : (event) => trace.event(event),
@@ -150,11 +179,12 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const known =
+  const usage =
     error instanceof UsageError ||
     error instanceof ConfinementError ||
-    error instanceof StartError ||
-    (error as NodeJS.ErrnoException).code !== undefined;
+    error instanceof SettingsError;
+  const known =
+    usage || error instanceof StartError || (error as NodeJS.ErrnoException).code !== undefined;
   const text =
     error instanceof Error
       ? known
@@ -162,5 +192,5 @@ main().catch((error: unknown) => {
         : (error.stack ?? error.message)
       : String(error);
   process.stderr.write(`vgpud: ${text}\n`);
-  process.exit(error instanceof UsageError || error instanceof ConfinementError ? 2 : 1);
+  process.exit(usage ? 2 : 1);
 });

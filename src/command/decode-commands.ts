@@ -127,20 +127,32 @@ export function decodeModuleLoad(
   const base = at + PAYLOAD_AT;
   const error =
     leastSize(view, at, end, index, wire.bytes) ??
-    reservedWord(view, base + wire.at.reserved, at, index) ??
     trailingError(bytes, view, at, end, index, wire.bytes, base + wire.at.code_bytes);
   if (error !== null) return error;
   const format = view.getUint32(base + wire.at.format, true);
-  if (format !== ModuleFormat.WGSL) {
+  if (
+    format !== ModuleFormat.WGSL &&
+    format !== ModuleFormat.PTX &&
+    format !== ModuleFormat.FATBIN
+  ) {
     const text = `${where(view, at, index)}: module format ${format} is unknown`;
     return decodeError(Status.FORMAT_UNKNOWN, base + wire.at.format, format, 0, text);
   }
+  const flags = view.getUint32(base + wire.at.flags, true);
+  const known = format === ModuleFormat.WGSL ? 0 : VGPU.MODULE_CHECKED;
+  if ((flags & ~known) !== 0) {
+    const text = `${where(view, at, index)}: flags of module format ${format}`;
+    return reservedError(base + wire.at.flags, flags, text);
+  }
   const codeAt = base + wire.bytes;
-  const codeEnd = codeAt + view.getUint32(base + wire.at.code_bytes, true);
-  const code = readUtf8(bytes, codeAt, codeEnd);
+  const codeBytes = view.getUint32(base + wire.at.code_bytes, true);
+  const binary = format === ModuleFormat.FATBIN;
+  const code = binary ? "" : readUtf8(bytes, codeAt, codeAt + codeBytes);
   if (code === null) return utf8Error(view, at, index, codeAt);
   const module = view.getUint32(base + wire.at.module, true);
-  return { kind: "moduleLoad", module, format, code };
+  const image = bytes.subarray(codeAt, codeAt + (binary ? codeBytes : 0));
+  const checked = flags !== 0;
+  return { kind: "moduleLoad", module, format, codeBytes, code, image, checked };
 }
 
 export function decodeModuleUnload(

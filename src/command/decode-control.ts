@@ -14,6 +14,7 @@ import {
   MemoryAllocRequest,
   MemoryFreeRequest,
   ModuleQueryRequest,
+  ModuleSymbolRequest,
   Request,
   RequestHeader,
   requestName,
@@ -80,6 +81,8 @@ function decodePayload(view: DataView, type: number): ControlRequest | DecodeErr
       return bare("memoryInfo", view);
     case Request.MODULE_QUERY:
       return decodeModuleQuery(view);
+    case Request.MODULE_SYMBOL:
+      return decodeModuleSymbol(view);
     case Request.FUNCTION_QUERY:
       return decodeFunctionQuery(view);
     case Request.EVENT_QUERY:
@@ -245,6 +248,42 @@ function decodeModuleQuery(view: DataView): ControlRequest | DecodeError {
     module: payload.module,
     logOffset: payload.log_offset,
   };
+}
+
+function decodeModuleSymbol(view: DataView): ControlRequest | DecodeError {
+  const { at } = ModuleSymbolRequest;
+  const sizeAt = PAYLOAD_AT + at.name_bytes;
+  const nameBytes = view.getUint32(sizeAt, true);
+  if (nameBytes === 0)
+    return decodeError(Status.SIZE_ZERO, sizeAt, 0, 1, "MODULE_SYMBOL: the name is empty");
+  if (nameBytes > VGPU.NAME_BYTES_MAX) {
+    const limit = VGPU.NAME_BYTES_MAX;
+    const text = `MODULE_SYMBOL: the name is ${nameBytes} bytes; the limit is ${limit}`;
+    return decodeError(Status.OUT_OF_RANGE, sizeAt, nameBytes, limit, text);
+  }
+  const nameAt = PAYLOAD_AT + ModuleSymbolRequest.bytes;
+  const expected = nameAt + nameBytes;
+  if (view.byteLength !== expected) {
+    const text =
+      `MODULE_SYMBOL: with a name of ${nameBytes} bytes it must be ${expected} bytes, ` +
+      `but it is ${view.byteLength}`;
+    return decodeError(Status.MALFORMED, sizeAt, view.byteLength, expected, text);
+  }
+  const name = readUtf8(new Uint8Array(view.buffer, view.byteOffset + nameAt, nameBytes));
+  if (name === null)
+    return decodeError(Status.MALFORMED, nameAt, 0, 0, "MODULE_SYMBOL: the name is not UTF-8");
+  const module = view.getUint32(PAYLOAD_AT + at.module, true);
+  return { kind: "moduleSymbol", context: contextOf(view), module, name };
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function readUtf8(bytes: Uint8Array): string | null {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return null;
+  }
 }
 
 function decodeFunctionQuery(view: DataView): ControlRequest | DecodeError {

@@ -30,8 +30,14 @@ export interface ModuleLoadCommand {
   readonly kind: "moduleLoad";
   readonly module: number;
   readonly format: ModuleFormat;
-  /** The source text; the decoder has checked that it is UTF-8. May be empty. */
+  /** Bytes of code as they were sent, which quotas count. */
+  readonly codeBytes: number;
+  /** Source text of the formats that are text; the decoder has checked that it is UTF-8. */
   readonly code: string;
+  /** A fat binary: a view on the decoded copy. Empty for the other formats. */
+  readonly image: Uint8Array;
+  /** Whether its kernels detect bad addresses (MODULE_CHECKED). */
+  readonly checked: boolean;
 }
 
 export interface ModuleUnloadCommand {
@@ -223,6 +229,14 @@ export interface ModuleQueryRequest {
   readonly logOffset: number;
 }
 
+export interface ModuleSymbolRequest {
+  readonly kind: "moduleSymbol";
+  readonly context: number;
+  readonly module: number;
+  /** Name of a variable, 1 to `VGPU.NAME_BYTES_MAX` bytes of UTF-8. */
+  readonly name: string;
+}
+
 export interface FunctionQueryRequest {
   readonly kind: "functionQuery";
   readonly context: number;
@@ -244,5 +258,6 @@ export type ControlRequest =
   | MemoryAllocRequest
   | MemoryFreeRequest
   | ModuleQueryRequest
+  | ModuleSymbolRequest
   | FunctionQueryRequest
   | EventQueryRequest;

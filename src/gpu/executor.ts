@@ -138,6 +138,13 @@ export interface Batch {
   launch(operation: LaunchOperation): void;
   /** Count of operations so far, for the caller's batch limit. */
   readonly operations: number;
+  /**
+   * Whether another operation might not be held back until {@link submit}: what is encoded has
+   * filled the executor's buffers. Launches, fills and copies on the GPU are, up to here.
+   */
+  readonly full?: boolean;
+  /** In place of submit: nothing that was held back happens. */
+  discard(): void;
   /** Hands the batch to the GPU. `done` is called exactly once, later, never from within. */
   submit(done: (outcome: BatchOutcome) => void): void;
 }

@@ -12,7 +12,7 @@ import {
   EntryControls,
   ExecutionControls,
   ExitInformation,
-  type ExitReason,
+  ExitReason,
   GVMCS,
   MemoryMap,
   QueueState,
@@ -105,7 +105,10 @@ export class GvmcsInstance {
       gpu_time_ns: Math.round(details.gpuTimeNs),
       time_ns: nowNs,
     });
-    this.#state.page.words.store32(StateWordsAt.exit_sequence, this.#sequence);
+    const { words } = this.#state.page;
+    // Only a load of its own brings a saved instance back.
+    if (details.reason === ExitReason.SAVE) words.store32(StateWordsAt.run_state, RunState.NEW);
+    words.store32(StateWordsAt.exit_sequence, this.#sequence);
   }
 
   /** Whether a condition with this reason makes the instance exit. */

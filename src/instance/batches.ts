@@ -4,7 +4,7 @@
  * with it, where its reads go, and what to count.
  */
 import type { Batch } from "../gpu/executor.js";
-import type { Context } from "./context.js";
+import type { Context, Usage } from "./context.js";
 import { CostMeter } from "./cost.js";
 import type { DeviceEvent } from "./events.js";
 import type { GuestViews, Hostmem } from "./hostmem.js";
@@ -39,6 +39,15 @@ export class BatchRecord {
     this.sequence = sequence;
     this.context = context;
     this.batch = batch;
+  }
+
+  /** Counts what it did. */
+  charge(usage: Usage, gpuTimeNs: number): void {
+    usage.gpuTimeNs += gpuTimeNs;
+    usage.launches += this.launches;
+    usage.copies += this.copies;
+    usage.bytesToDevice += this.bytesToDevice;
+    usage.bytesFromDevice += this.bytesFromDevice;
   }
 
   /** Bytes that were copied so far, for the limit. */
@@ -87,7 +96,10 @@ export class ReadTarget {
     const views = this.#guestViews();
     if (views === null) return null;
     if (this.#heldViews !== null) return this.#heldViews;
-    if (!this.#gate.suspended) return views;
+    if (!this.#gate.suspended) {
+      this.#gate.memory?.log?.writing(views);
+      return views;
+    }
     // Parts that were written before the suspension are kept: the copy starts from what is there.
     const held = new Uint8Array(this.#bytes);
     gather(held, views);
@@ -104,7 +116,9 @@ export class ReadTarget {
     this.#heldViews = null;
     if (held === null) return;
     const views = this.#guestViews();
-    if (views !== null) spread(held, views);
+    if (views === null) return;
+    spread(held, views);
+    this.#gate.memory?.log?.written(views, held.length);
   }
 
   get description(): string {

@@ -94,6 +94,17 @@ export class Context {
     return stream;
   }
 
+  /** Nothing is waited for any more: what was queued is dropped. */
+  unblock(): void {
+    this.events.dropWaiters();
+    this.compiling = 0;
+    this.runnable.clear();
+    for (const stream of this.streams) {
+      stream.blocked = null;
+      stream.listed = false;
+    }
+  }
+
   /** Whether queued work can go on without the guest's doing. */
   get progressing(): boolean {
     return this.batchesInFlight > 0 || this.compiling > 0 || this.runnable.length > 0;

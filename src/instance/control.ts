@@ -11,6 +11,7 @@ import type {
   InitRequest,
   MemoryAllocRequest,
   ModuleQueryRequest,
+  ModuleSymbolRequest,
 } from "../command/types.js";
 import type { ExecutorInfo } from "../gpu/executor.js";
 import {
@@ -34,7 +35,7 @@ import { pointerToBigInt } from "../protocol/pointer.js";
 import type { MemoryBudget } from "./budget.js";
 import { OK_RESPONSE, okResponse, PAYLOAD_AT } from "./chain-io.js";
 import type { Context } from "./context.js";
-import { type Failure, failure } from "./failure.js";
+import { type Failure, failure, unknownHandle } from "./failure.js";
 import type { GuestViews } from "./hostmem.js";
 import { GRID_MAX, type InstanceLimits } from "./limits.js";
 
@@ -84,6 +85,8 @@ export function handleControl(
       return memoryInfo(host, context);
     case "moduleQuery":
       return moduleQuery(host, context, request, capacity);
+    case "moduleSymbol":
+      return moduleSymbol(host, context, request);
     case "functionQuery":
       return functionQuery(host, context, request, capacity);
     case "eventQuery":
@@ -123,8 +126,8 @@ function getCapabilities(host: ControlHost): ControlResult {
   const { bytes, view } = okResponse(CapabilitiesResponse.bytes);
   CapabilitiesResponse.encode(view, PAYLOAD_AT, {
     capabilities: capabilityBits(info),
-    memory_bytes: BigInt(limits.memoryBytesMax),
-    segment_bytes_max: BigInt(Math.min(info.segmentBytesMax, limits.memoryBytesMax)),
+    memory_bytes: BigInt(host.budget.limitBytes),
+    segment_bytes_max: BigInt(Math.min(info.segmentBytesMax, host.budget.limitBytes)),
     hostmem_bytes_max: BigInt(limits.hostmemBytesMax),
     contexts_max: limits.contextsMax,
     streams_max: VGPU.STREAMS_MAX,
@@ -193,7 +196,8 @@ function memoryInfo(host: ControlHost, context: Context): ControlResult {
   const { bytes, view } = okResponse(MemoryInfoResponse.bytes);
   MemoryInfoResponse.encode(view, PAYLOAD_AT, {
     total_bytes: BigInt(budget.limitBytes),
-    free_bytes: BigInt(budget.limitBytes - budget.allocatedBytes),
+    // The limit may have been set below what is allocated.
+    free_bytes: BigInt(Math.max(0, budget.limitBytes - budget.allocatedBytes)),
     context_bytes: BigInt(context.memory.allocatedBytes),
     allocation_count: BigInt(context.memory.allocationCount),
   });
@@ -225,6 +229,20 @@ function moduleQuery(
   return bytes;
 }
 
+function moduleSymbol(
+  host: ControlHost,
+  context: Context,
+  request: ModuleSymbolRequest,
+): ControlResult {
+  const { modulesMax } = host.limits;
+  const handle = request.module;
+  if (handle >= modulesMax) return handleLimit("module", handle, modulesMax);
+  const module = context.kernels.module(handle);
+  if (module === undefined) return unknownHandle("module", handle);
+  const text = `module ${handle} has no variable ${request.name}`;
+  return failure(Status.SYMBOL_NOT_FOUND, text, 0, 0, handle);
+}
+
 function functionQuery(
   host: ControlHost,
   context: Context,
@@ -253,6 +271,7 @@ function functionQuery(
     block_y: block(1),
     block_z: block(2),
     shared_bytes: 0,
+    block_threads_max: 0,
   });
   shown.forEach((resource, index) => {
     const storage = resource.kind === "storage";
@@ -264,6 +283,7 @@ function functionQuery(
       bytes_min: resource.minBytes,
       align: storage ? resource.alignBytes : 4,
       name: resource.name,
+      offset: 0,
     });
   });
   return bytes;

@@ -7,6 +7,7 @@
 import { decodeControl } from "../command/decode-control.js";
 import type { ContextCreateRequest, DecodeError } from "../command/types.js";
 import type { Executor, ExecutorInfo } from "../gpu/executor.js";
+import { crashPoint } from "../io/crash-points.js";
 import type { GuestAddress } from "../io/guest-memory.js";
 import {
   Config,
@@ -17,8 +18,9 @@ import {
   statusName,
   VGPU,
 } from "../protocol/generated/wire.js";
-import type { DeviceTransport, VirtioDevice } from "../vhost-user/device.js";
+import type { ContextPages, DeviceTransport, VirtioDevice } from "../vhost-user/device.js";
 import type { Chain } from "../virtqueue/types.js";
+import { type Audit, audit } from "./audit.js";
 import { MemoryBudget } from "./budget.js";
 import { copyRequest, failureResponse, isFailure, writeResponse } from "./chain-io.js";
 import { Context, type ContextError } from "./context.js";
@@ -27,6 +29,7 @@ import { EventQueue } from "./event-queue.js";
 import { EventTotals } from "./events.js";
 import { type Failure, failure } from "./failure.js";
 import { GpuKeeper, type GpuState } from "./gpu-keeper.js";
+import { type GuestStateWriter, writeGuestState } from "./guest-state.js";
 import { type DeviceLog, LogLimiter, type OneShot } from "./host.js";
 import { type GuestViews, HostmemTotals } from "./hostmem.js";
 import { KernelStore } from "./kernel-store.js";
@@ -56,6 +59,14 @@ export interface DeviceParts {
   readonly log: DeviceLog;
 }
 
+/** Execution controls that concern the device. */
+export interface OperatorControls {
+  /** 0: not limited. */
+  readonly memory_bytes_max: number;
+  readonly slice_ns: number;
+  readonly watchdog_ns: number;
+}
+
 export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   readonly deviceFeatures = 0n;
   readonly queueCount = VGPU.QUEUE_COUNT;
@@ -82,6 +93,8 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   readonly #unsliceable: UnsliceableStatus[] = [];
   #submitPaused = false;
   #draining = false;
+  /** Contexts of a process whose place we took, until their driver begins a session with us. */
+  #orphans: readonly ContextPages[] = [];
 
   constructor(parts: DeviceParts) {
     this.#parts = parts;
@@ -89,7 +102,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#limited = new LogLimiter(parts.log, parts.nowNs);
     this.limits = parts.limits;
     this.budget = new MemoryBudget(parts.limits.memoryBytesMax);
-    this.#store = new KernelStore(parts.limits);
+    this.#store = new KernelStore(parts.limits, parts.nowNs);
     this.#epoch = this.#randomEpoch();
     this.#events = new EventQueue(() => this.#epoch);
     this.runner = new Runner({
@@ -148,10 +161,14 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   attach(transport: DeviceTransport): void {
     this.#transport = transport;
     this.#events.transport = transport;
+    this.#orphans = transport.journal?.entries() ?? [];
     const { memory } = transport;
     this.#views = {
       get generation() {
         return memory.generation;
+      },
+      get log() {
+        return memory.log;
       },
       // The decoder has made sure that addresses are below 2^53, which is what the brand says.
       translate: (address, bytes) => memory.translate(address as GuestAddress, bytes),
@@ -166,12 +183,14 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#dropSession();
     this.runner.publisher.memory = null;
     this.#views = null;
+    this.#orphans = [];
     this.#transport = null;
     this.#events.transport = null;
   }
 
   reset(): void {
     this.#dropSession();
+    this.#dropOrphans();
   }
 
   processQueue(index: number): void {
@@ -184,6 +203,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#events.suspended = suspended;
     this.runner.publisher.setSuspended(suspended);
     if (suspended) return;
+    this.#tellOrphans();
     this.runner.pump();
     this.#events.deliver();
   }
@@ -228,6 +248,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   beginSession(session: bigint): void {
     if (this.#session === session) return;
     if (this.#session !== null) this.#dropSession();
+    this.#dropOrphans();
     this.#session = session;
     this.#limited.info({ epoch: this.#epoch }, "a session begins");
   }
@@ -262,6 +283,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       limits: this.limits,
     });
     this.contexts.set(id, context);
+    this.#transport?.journal?.set(id, { timelineAddress, armAddress });
     timeline.reset(this.#epoch);
     this.#log.debug({ context: id, name }, "a context is created");
     return null;
@@ -269,6 +291,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   destroyContext(context: Context): void {
     this.contexts.delete(context.id);
+    this.#transport?.journal?.clear(context.id);
     this.#events.forget(context);
     this.runner.dropContext(context);
     this.#log.debug({ context: context.id, name: context.name }, "a context is destroyed");
@@ -293,9 +316,12 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       if (this.#gpu.state === "opening") break;
       const chain = queue.pop();
       if (chain === null) break;
+      crashPoint("popped");
       queue.push(chain, this.#answer(chain));
+      crashPoint("pushed");
     }
     queue.flush();
+    crashPoint("signalled");
     this.runner.pump();
   }
 
@@ -381,8 +407,31 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     for (const context of [...this.contexts.values()]) this.destroyContext(context);
     this.#events.clear();
     if (this.#session !== null) this.#limited.info({}, "the session ends");
+    this.#parts.lease.end?.({ kind: "reset" });
     this.#session = null;
     this.#submitPaused = false;
+  }
+
+  /**
+   * Tells drivers that their contexts were lost with the process that had them: without it, who
+   * waits for one of their fences would wait for ever.
+   */
+  #tellOrphans(): void {
+    if (this.#orphans.length === 0) return;
+    for (const { timelineAddress, armAddress } of this.#orphans) {
+      const timeline = new Timeline(timelineAddress, armAddress, this.#parts.words);
+      if (timeline.map(this.memory) === null)
+        timeline.writeHeader(this.#epoch, Status.DEVICE_LOST, 0);
+    }
+    this.#log.info({ contexts: this.#orphans.length }, "contexts of an earlier process are lost");
+    this.#orphans = [];
+    this.#events.epochChanged();
+  }
+
+  /** Their driver knows, and may use the pages for something else. */
+  #dropOrphans(): void {
+    this.#orphans = [];
+    this.#transport?.journal?.clearAll();
   }
 
   #reclaim(): void {
@@ -432,13 +481,50 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   // ---- For vgpuctl and the process ------------------------------------------------------------
 
-  /** What the device does and holds, as plain JSON. */
-  /** What the operator set, at the next entry: the memory limit. */
-  applyControls(controls: { readonly memory_bytes_max: number }): void {
-    const { memory_bytes_max: bytes } = controls;
+  /**
+   * What the operator set. A memory limit below what is reserved takes nothing away: nothing more is
+   * given until enough came back.
+   */
+  applyControls(controls: OperatorControls): void {
+    const { memory_bytes_max: bytes, slice_ns: sliceNs, watchdog_ns: watchdogNs } = controls;
     this.budget.limitBytes = bytes === 0 ? this.limits.memoryBytesMax : bytes;
+    this.runner.setControls({ sliceNs, watchdogNs });
   }
 
+  /** All contexts fail, as after a lost GPU, and another one is opened. */
+  drop(reason: string): void {
+    this.#gpu.lost(reason);
+  }
+
+  /** Brings the guest state in the G-VMCS up to date. */
+  writeState(writer: GuestStateWriter): void {
+    const transport = this.#transport;
+    const queues = Array.from({ length: VGPU.QUEUE_COUNT }, (_, index) => {
+      return transport?.queue(index)?.position ?? null;
+    });
+    writeGuestState(writer, {
+      epoch: this.#epoch,
+      contexts: this.contexts.values(),
+      queues,
+      memory: transport?.memory ?? { generation: 0, regions: [] },
+      deviceBytes: this.budget.reservedBytes,
+      stagingBytes: this.runner.stagingBytes,
+    });
+  }
+
+  /** What is held for the guest, and whether all counts agree. */
+  audit(): Audit {
+    return audit({
+      contexts: [...this.contexts.values()],
+      budget: this.budget,
+      runner: this.runner,
+      store: this.#store,
+      hostmems: this.#hostmemTotals,
+      events: this.#eventTotals,
+    });
+  }
+
+  /** What the device does and holds, as plain JSON. */
   status(): DeviceStatus {
     const gpu: GpuState = this.#gpu.state;
     return {
@@ -460,7 +546,10 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
         batches_in_flight: this.runner.inFlight,
         batches_done: this.runner.batchesDone,
         compiling: this.#store.compiling,
+        compile_ns: Math.round(this.#store.compiler.totalNs),
+        staging_bytes: this.runner.stagingBytes,
       },
+      turns: this.runner.turnCounts,
       pipelines: this.#store.pipelineCount,
       code_bytes: this.#store.codeBytes,
       unsliceable: [...this.#unsliceable],

@@ -60,6 +60,11 @@ export class EventTable {
     return this.#live;
   }
 
+  /** Entries of the table: those that somebody waits for exist before they are recorded. */
+  get kept(): number {
+    return this.#events.size;
+  }
+
   /**
    * Records a generation that completes with `batch` (null: at once, at `nowNs`). `wake` is called
    * for each stream that this lets go on.

@@ -17,7 +17,7 @@ import type {
   WriteInlineCommand,
 } from "../command/types.js";
 import type { Executor } from "../gpu/executor.js";
-import { ObjectState, Status, VGPU } from "../protocol/generated/wire.js";
+import { ModuleFormat, ObjectState, Status, VGPU } from "../protocol/generated/wire.js";
 import { type BatchRecord, type ReadGate, ReadTarget } from "./batches.js";
 import type { Context } from "./context.js";
 import { type Failure, failure, unknownHandle } from "./failure.js";
@@ -92,6 +92,24 @@ export function executeCommand(
       return functionDestroy(context, stream, job, command);
     case "nop":
       return Step.done;
+  }
+}
+
+/**
+ * Whether a command may be encoded before the GPU is ours: all that it does waits for the submission
+ * of its batch. Copies between host and device do not: they go in parts, and straight to the queue.
+ */
+export function encodesAhead(command: DeviceCommand): boolean {
+  switch (command.kind) {
+    case "launch":
+    case "fill":
+    case "copyDevice":
+    case "eventRecord":
+    case "eventWait":
+    case "nop":
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -236,7 +254,7 @@ function moduleLoad(
   const { kernels } = context;
   const refused = kernels.checkNew("module", command.module);
   if (refused !== null) return refused;
-  const bytes = Buffer.byteLength(command.code);
+  const bytes = command.codeBytes;
   const label = `module ${command.module}`;
   const ready = (): void => {
     if (context.dead) return;
@@ -251,7 +269,10 @@ function moduleLoad(
     kernels.undeclare("module", command.module, job.admission);
     host.wakeObjectWaiters(context);
   };
-  const code = host.store.load(command.code, bytes, label, ready);
+  const code =
+    command.format === ModuleFormat.WGSL
+      ? host.store.load(command.code, bytes, label, ready)
+      : failure(Status.NOT_SUPPORTED, `module format ${command.format} is not offered`);
   const failed = code.kind === "error" ? code : null;
   const module = kernels.addModule(
     command.module,

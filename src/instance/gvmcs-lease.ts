@@ -6,26 +6,34 @@
  *   entry without a deadline          ours until further notice, no message per launch
  *   the broker bounds it (ring)       at the deadline: stop submitting, finish, exit "slice used"
  *   no work left in a bounded entry   exit "idle" at once, so that the GPU does not idle
+ *   a failure, a reset                stop submitting, finish, exit with that reason
+ *   an event in the entry             is done before all else: see #inject
  *
  * A ring carries nothing: whoever is rung looks at the pages.
  */
 import {
+  AbortIndicator,
   type EntryControls,
   type ExecutionControls,
   type ExitDetails,
   ExitReason,
+  FaultCode,
+  InjectedEvent,
 } from "../gvmcs/index.js";
-import type { Lease } from "./lease.js";
+import type { Lease, LeaseEnd } from "./lease.js";
 
 /** What the lease needs of the instance's side of a G-VMCS. */
 export interface LeaseGvmcs {
   readonly inside: boolean;
+  load(): void;
   setDemand(wanted: boolean): boolean;
   takeEntry(): EntryControls | null;
   deadlineNs(): number | null;
   exit(details: ExitDetails, nowNs: number): void;
+  controlsChanged(): boolean;
   executionControls(): ExecutionControls | null;
   takePrepare(): boolean;
+  fail(indicator: AbortIndicator): void;
 }
 
 export interface GvmcsLeaseOptions {
@@ -36,19 +44,51 @@ export interface GvmcsLeaseOptions {
   readonly timer: { arm(ns: number, callback: () => void): void; disarm(): void };
   /** Whether the run loop has work queued or in flight. */
   readonly busy: () => boolean;
-  /** GPU time used so far, all contexts, ns. */
-  readonly gpuTimeNs: () => number;
-  /** Called at each entry with what the operator set. */
+  /** GPU time used and batches finished so far, all contexts, ns. */
+  readonly used: () => { readonly gpuTimeNs: number; readonly batches: number };
+  /** Called whenever what the operator set has changed, and once at the beginning. */
   readonly controls?: (controls: ExecutionControls) => void;
+  /** Drops all contexts: their guest is told that the device lost its state. */
+  readonly drop?: (reason: string) => void;
+  /** Brings the guest state in our page up to date. */
+  readonly publish?: () => void;
+}
+
+interface Cause {
+  readonly reason: ExitReason;
+  readonly qualification: number;
+}
+
+const FAULT_CODES = {
+  "context-failed": FaultCode.CONTEXT,
+  "device-lost": FaultCode.DEVICE_LOST,
+  "out-of-memory": FaultCode.OUT_OF_MEMORY,
+} as const;
+
+function causeOf(why: LeaseEnd): Cause {
+  switch (why.kind) {
+    case "watchdog":
+      return { reason: ExitReason.WATCHDOG, qualification: why.context };
+    case "reset":
+      return { reason: ExitReason.RESET, qualification: 0 };
+    default:
+      return { reason: ExitReason.FAULT, qualification: FAULT_CODES[why.kind] };
+  }
 }
 
 export class GvmcsLease implements Lease {
   onRevoke: (() => void) | null = null;
+  onPrepare: (() => void) | null = null;
   readonly #o: GvmcsLeaseOptions;
   #granted: (() => void) | null = null;
+  /** No more may be submitted in this entry. */
   #ended = false;
+  /** Why, if not for its time being over or for want of work. */
+  #cause: Cause | null = null;
+  /** Exited with SAVE: nothing is asked for until the broker wants the instance back. */
+  #saved = false;
   #enteredGpuNs = 0;
-  #controlsSeen: ExecutionControls | null = null;
+  #enteredBatches = 0;
   readonly #expired = (): void => this.#end();
 
   constructor(options: GvmcsLeaseOptions) {
@@ -64,13 +104,22 @@ export class GvmcsLease implements Lease {
     return this.#o.gvmcs.inside ? this.#o.gvmcs.deadlineNs() : null;
   }
 
+  /** Fills our page, from when on we can be entered, and takes over what the operator set. */
+  load(): void {
+    this.#saved = false;
+    this.#readControls(true);
+    this.#o.gvmcs.load();
+    this.#o.gvmcs.setDemand(this.#granted !== null || this.#o.busy());
+    this.#o.ring();
+  }
+
   request(granted: () => void): void {
     if (this.held) {
       granted();
       return;
     }
     this.#granted = granted;
-    if (this.#o.gvmcs.setDemand(true)) {
+    if (!this.#saved && this.#o.gvmcs.setDemand(true)) {
       this.#o.ring();
     }
   }
@@ -89,17 +138,39 @@ export class GvmcsLease implements Lease {
     }
   }
 
+  end(why: LeaseEnd): void {
+    if (!this.#o.gvmcs.inside) return;
+    this.#cause ??= causeOf(why);
+    this.#stop();
+  }
+
+  /** This process can't go on: the broker ends it, and knows why. */
+  abort(): void {
+    this.#o.gvmcs.fail(AbortIndicator.INSTANCE);
+    this.#o.ring();
+  }
+
   /** The broker has rung. */
   bell(): void {
     const { gvmcs, nowNs } = this.#o;
-    gvmcs.takePrepare();
+    const prepare = gvmcs.takePrepare();
+    this.#readControls(false);
+    if (this.#saved) {
+      if (prepare) this.load();
+      return;
+    }
     if (!gvmcs.inside) {
-      if (gvmcs.takeEntry() === null) {
+      const entry = gvmcs.takeEntry();
+      if (entry === null) {
+        // Perhaps somebody wants to look at the page.
+        if (prepare) this.onPrepare?.();
+        else this.#o.publish?.();
         return;
       }
-      this.#ended = false;
-      this.#enteredGpuNs = this.#o.gpuTimeNs();
-      this.#readControls();
+      this.#entered(entry);
+      if (!gvmcs.inside) return;
+    } else {
+      this.#o.publish?.();
     }
     const deadlineNs = gvmcs.deadlineNs();
     if (deadlineNs !== null) {
@@ -120,10 +191,46 @@ export class GvmcsLease implements Lease {
     }
   }
 
-  #end(): void {
-    if (!this.#o.gvmcs.inside || this.#ended) {
-      return;
+  #entered(entry: EntryControls): void {
+    this.#ended = false;
+    this.#cause = null;
+    const { gpuTimeNs, batches } = this.#o.used();
+    this.#enteredGpuNs = gpuTimeNs;
+    this.#enteredBatches = batches;
+    this.#inject(entry.event);
+  }
+
+  /** Nothing of ours is in flight at an entry, so that these end it at once. */
+  #inject(event: number): void {
+    switch (event) {
+      case InjectedEvent.CONTROLS_CHANGED:
+        this.#readControls(true);
+        return;
+      case InjectedEvent.SAVE:
+        this.#cause = { reason: ExitReason.SAVE, qualification: 0 };
+        this.#saved = true;
+        break;
+      case InjectedEvent.RESET:
+        this.#cause = { reason: ExitReason.RESET, qualification: 0 };
+        this.#o.drop?.("the operator has reset the vGPU");
+        break;
+      case InjectedEvent.EPOCH:
+        this.#cause = { reason: ExitReason.FAULT, qualification: FaultCode.DEVICE_LOST };
+        this.#o.drop?.("the GPU was replaced");
+        break;
+      default:
+        return;
     }
+    // Dropping the contexts may have ended the entry already.
+    if (this.#o.gvmcs.inside) this.#stop();
+  }
+
+  #end(): void {
+    if (this.#o.gvmcs.inside && !this.#ended) this.#stop();
+  }
+
+  /** The run loop answers with `release` as soon as nothing is in flight. */
+  #stop(): void {
     this.#ended = true;
     if (this.onRevoke === null) {
       this.release();
@@ -132,20 +239,28 @@ export class GvmcsLease implements Lease {
     }
   }
 
-  #exit(reason: ExitReason): void {
-    const { gvmcs, ring, nowNs, timer, busy, gpuTimeNs } = this.#o;
+  #exit(natural: ExitReason): void {
+    const { gvmcs, ring, nowNs, timer, busy, used } = this.#o;
+    const { reason, qualification } = this.#cause ?? { reason: natural, qualification: 0 };
     timer.disarm();
+    this.#o.publish?.();
     // The exit says through the demand word whether there is more.
-    gvmcs.setDemand(this.#granted !== null || busy());
-    gvmcs.exit({ reason, gpuTimeNs: Math.max(0, gpuTimeNs() - this.#enteredGpuNs) }, nowNs());
+    gvmcs.setDemand(!this.#saved && (this.#granted !== null || busy()));
+    const { gpuTimeNs, batches } = used();
+    const details = {
+      reason,
+      qualification,
+      batches: batches - this.#enteredBatches,
+      gpuTimeNs: Math.max(0, gpuTimeNs - this.#enteredGpuNs),
+    };
+    gvmcs.exit(details, nowNs());
     ring();
   }
 
-  #readControls(): void {
-    const controls = this.#o.gvmcs.executionControls();
-    if (controls !== null && controls !== this.#controlsSeen) {
-      this.#controlsSeen = controls;
-      this.#o.controls?.(controls);
-    }
+  #readControls(always: boolean): void {
+    const { gvmcs, controls } = this.#o;
+    if (!always && !gvmcs.controlsChanged()) return;
+    const read = gvmcs.executionControls();
+    if (read !== null) controls?.(read);
   }
 }

@@ -15,6 +15,16 @@ export interface GuestViews {
   readonly generation: number;
   /** Views on the whole range in order, or null if any byte of it is not mapped. */
   translate(guestAddress: number, bytes: number): Uint8Array[] | null;
+  /** Is told of what is written, while the front end asks for that; else null. */
+  readonly log: WriteLog | null;
+}
+
+/** The part of the log of writes that the device needs; a ring tells of its chains itself. */
+export interface WriteLog {
+  /** The first `bytes` bytes of these views were written. */
+  written(views: readonly Uint8Array[], bytes: number): void;
+  /** They are written after this call, before this turn of the event loop is over. */
+  writing(views: readonly Uint8Array[]): void;
 }
 
 /** What all registrations of an instance hold together. */
@@ -145,6 +155,13 @@ export class HostmemTable {
 
   get count(): number {
     return this.#byHandle.size;
+  }
+
+  /** Guest memory that is registered, bytes. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const each of this.#byHandle.values()) bytes += each.bytes;
+    return bytes;
   }
 
   get(handle: number): Hostmem | undefined {

@@ -17,6 +17,7 @@ import {
   whyUnsliceable,
 } from "../kernel/wgsl/index.js";
 import { Status } from "../protocol/generated/wire.js";
+import { CompileBudget } from "./compile-budget.js";
 import { KernelCost } from "./cost.js";
 import { type Failure, failure } from "./failure.js";
 import type { InstanceLimits } from "./limits.js";
@@ -132,6 +133,9 @@ export class Variant {
 
 export class KernelStore {
   readonly #limits: InstanceLimits;
+  readonly #nowNs: () => number;
+  /** Compiler time of the guest. */
+  readonly compiler: CompileBudget;
   readonly #codes = new Map<string, ModuleCode>();
   /** Codes without references, the oldest first. */
   readonly #idle = new Set<ModuleCode>();
@@ -147,8 +151,10 @@ export class KernelStore {
   /** Functions that exist, over all contexts. */
   functions = 0;
 
-  constructor(limits: InstanceLimits) {
+  constructor(limits: InstanceLimits, nowNs: () => number) {
     this.#limits = limits;
+    this.#nowNs = nowNs;
+    this.compiler = new CompileBudget(limits, nowNs);
   }
 
   get pipelineCount(): number {
@@ -190,6 +196,8 @@ export class KernelStore {
     }
     let code = this.#codes.get(source);
     if (code === undefined) {
+      const refused = this.compiler.refuse(label);
+      if (refused !== null) return refused;
       code = new ModuleCode(source);
       this.#codes.set(source, code);
       this.#check(code, label);
@@ -229,6 +237,8 @@ export class KernelStore {
     const key = sliceEntry ? wholeKey + SLICED : wholeKey;
     let variant = entry.variants.get(key);
     if (variant === undefined) {
+      const refused = this.compiler.refuse(entry.info.name);
+      if (refused !== null) return refusedVariant(entry, key, refused);
       const other = sliceEntry ? wholeKey : wholeKey + SLICED;
       variant = new Variant(entry, key, entry.variants.get(other)?.cost);
       entry.variants.set(key, variant);
@@ -326,12 +336,21 @@ export class KernelStore {
       return;
     }
     this.#running++;
+    const beganNs = this.#nowNs();
     void compile().finally(() => {
+      this.compiler.charge(Math.max(0, this.#nowNs() - beganNs));
       this.#running--;
       const next = this.#waiting.shift();
       if (next !== undefined) this.#run(next);
     });
   }
+}
+
+/** One that is not kept: the next launch asks again. */
+function refusedVariant(entry: KernelEntry, key: string, why: Failure): Variant {
+  const variant = new Variant(entry, key);
+  variant.failed = why;
+  return variant;
 }
 
 function wgslFailure(error: unknown): Failure {

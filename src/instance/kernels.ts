@@ -7,6 +7,7 @@
  * was executed. A command of another stream that names a declared object waits for it; one that
  * names nothing fails. Only creations admitted earlier count, so that nothing waits for itself.
  */
+import type { DeviceCommand } from "../command/types.js";
 import { ObjectState, Status } from "../protocol/generated/wire.js";
 import { type Failure, failure, unknownHandle } from "./failure.js";
 import type { KernelEntry, KernelStore, ModuleCode } from "./kernel-store.js";
@@ -60,12 +61,34 @@ export class KernelTable {
     return this.#functions.size;
   }
 
+  /** Modules with code, and its bytes. */
+  get loadedModules(): number {
+    let count = 0;
+    for (const { code } of this.#modules.values()) if (code !== null) count++;
+    return count;
+  }
+
+  get codeBytes(): number {
+    let bytes = 0;
+    for (const each of this.#modules.values()) if (each.code !== null) bytes += each.codeBytes;
+    return bytes;
+  }
+
   module(handle: number): Module | undefined {
     return this.#modules.get(handle);
   }
 
   function(handle: number): KernelFunction | undefined {
     return this.#functions.get(handle);
+  }
+
+  /** Declares what these commands create. */
+  declareAll(commands: readonly DeviceCommand[], admission: number): void {
+    for (const command of commands) {
+      if (command.kind === "moduleLoad") this.declare("module", command.module, admission);
+      else if (command.kind === "functionCreate")
+        this.declare("function", command.function, admission);
+    }
   }
 
   declare(kind: ObjectKind, handle: number, admission: number): void {

@@ -69,7 +69,8 @@ export function launch(
   const variant = findVariant(host, entry, command, plan.key, true);
   if (variant.failed !== null) {
     const { failed } = variant;
-    if (mustSlice || failed.status === Status.DEVICE_LOST) return launchFailure(entry, failed);
+    const passing = failed.status === Status.DEVICE_LOST || failed.status === Status.QUOTA;
+    if (mustSlice || passing) return launchFailure(entry, failed);
     entry.unsliceable = failed.text;
     return launch(host, context, stream, job, command);
   }

@@ -5,6 +5,12 @@
  * revoked it submits no more, lets the batches in flight finish, and then releases it.
  */
 
+/** Why the GPU is given back before the holder's time is over and its work is done. */
+export type LeaseEnd =
+  | { readonly kind: "context-failed" | "device-lost" | "out-of-memory" | "reset" }
+  /** A launch of this context exceeded its limit. */
+  | { readonly kind: "watchdog"; readonly context: number };
+
 export interface Lease {
   /** Whether batches may be submitted now. False from the revocation on. */
   readonly held: boolean;
@@ -18,12 +24,19 @@ export interface Lease {
   /** Nothing is in flight, and there is nothing to do: others may have the GPU. */
   idle?(): void;
   /**
+   * Something went wrong or was reset: no more work is submitted in this turn, and the GPU is given
+   * back, with the reason, as soon as nothing is in flight. The first reason of a turn counts.
+   */
+  end?(why: LeaseEnd): void;
+  /**
    * When the holder has to stop, on the device's clock; null or absent: no end is set. Work is cut
    * so that it ends near it. The lease is revoked at that time, without the run loop's doing.
    */
   readonly deadlineNs?: number | null;
   /** Set by the run loop; called when the holder has to stop soon. */
   onRevoke: (() => void) | null;
+  /** Set by the run loop; called when a turn is near: work may be encoded, and not submitted. */
+  onPrepare?: (() => void) | null;
 }
 
 /** The lease of an instance without a broker: always held. */

@@ -43,6 +43,10 @@ export interface InstanceLimits {
   readonly pipelinesMax: number;
   /** Compilations at a time, whole instance. */
   readonly compilesMax: number;
+  /** Compiler time of the instance that may be used at once, ns. */
+  readonly compileNsMax: number;
+  /** Part of the time that passes by which it is given back. */
+  readonly compileShare: number;
 }
 
 const KIB = 1024;
@@ -74,6 +78,8 @@ export const DEFAULT_LIMITS: InstanceLimits = {
   logBytesMax: 16 * KIB,
   pipelinesMax: 1024,
   compilesMax: 2,
+  compileNsMax: 120e9,
+  compileShare: 0.5,
 };
 
 /** How work is cut up; not seen by guests. */
@@ -83,6 +89,11 @@ export interface SchedulingLimits {
   /** Operations and copied bytes of one batch: a lease can change hands between two batches. */
   readonly batchOperationsMax: number;
   readonly batchBytesMax: number;
+  /**
+   * Bytes that pass between host and device in all batches in flight: bounds staging memory. Copies
+   * that do not fit wait for those before them, at no cost but time.
+   */
+  readonly stagingBytesMax: number;
   /** Expected GPU time of one batch. A single long launch may take longer. */
   readonly batchNsMax: number;
   /** Slices of a launch at least, 0 to cut by cost; for measuring what slicing costs. */
@@ -92,6 +103,8 @@ export interface SchedulingLimits {
    * several has so much for each, up to a few.
    */
   readonly watchdogNs: number;
+  /** Whether a batch is encoded when a turn is near, before it has come. */
+  readonly encodeAhead: boolean;
   /** Commands of one stream before the next stream of the context has its turn. */
   readonly streamTurnCommands: number;
   /** Chains taken from one ring in one turn of the event loop. */
@@ -102,12 +115,25 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
   batchesInFlightMax: 3,
   batchOperationsMax: 512,
   batchBytesMax: 32 * MIB,
+  stagingBytesMax: 96 * MIB,
   batchNsMax: 10e6,
   slicesMin: 0,
   watchdogNs: 2e9,
+  encodeAhead: true,
   streamTurnCommands: 64,
   drainChainsMax: 256,
 };
+
+/** The shortest batch: below, what a batch costs beside its work counts. */
+const BATCH_NS_MIN = 1e6;
+
+/**
+ * Expected GPU time of a batch of one that takes turns of `sliceNs`. Two are in flight, one of them
+ * running: so an entry that had no end is over within a slice when another guest wants the GPU.
+ */
+export function batchNsOf(sliceNs: number, batchNsMax: number): number {
+  return Math.min(batchNsMax, Math.max(BATCH_NS_MIN, sliceNs / 2));
+}
 
 /** Largest grid dimension: CUDA's for x. Larger than the GPU's own, for launches can be sliced. */
 export const GRID_MAX = 2 ** 31 - 1;

@@ -17,16 +17,18 @@ import { Status } from "../protocol/generated/wire.js";
 import { BatchRecord, type ReadGate, type ReadTarget } from "./batches.js";
 import type { MemoryBudget } from "./budget.js";
 import { type Context, type ContextError, Usage } from "./context.js";
-import { type ExecuteHost, executeCommand, Step } from "./execute.js";
+import { type ExecuteHost, encodesAhead, executeCommand, Step } from "./execute.js";
 import { type Failure, failure } from "./failure.js";
 import type { OneShot } from "./host.js";
 import type { GuestViews } from "./hostmem.js";
+import { InFlight } from "./in-flight.js";
 import type { KernelStore } from "./kernel-store.js";
 import type { Lease } from "./lease.js";
-import type { SchedulingLimits } from "./limits.js";
+import { batchNsOf, type SchedulingLimits } from "./limits.js";
 import { batchFailure, blamed, cutMessage, executorStatus, type FailedAt } from "./outcome.js";
 import { Publisher, type PublisherOptions } from "./publisher.js";
 import { Fifo, Job, type Stream } from "./streams.js";
+import { type TurnCounts, type TurnHost, Turns } from "./turns.js";
 import { Watchdog } from "./watchdog.js";
 
 export interface RunnerOptions extends PublisherOptions {
@@ -52,9 +54,9 @@ const TURN_NS_MIN = 50_000;
 
 const NO_COMMANDS: readonly DeviceCommand[] = [];
 
-export class Runner implements ReadGate, ExecuteHost {
+export class Runner implements ReadGate, ExecuteHost, TurnHost {
   readonly store: KernelStore;
-  readonly scheduling: SchedulingLimits;
+  scheduling: SchedulingLimits;
   readonly publisher: Publisher;
   /** Of all contexts, those that exist no more included. */
   readonly usage = new Usage();
@@ -62,33 +64,35 @@ export class Runner implements ReadGate, ExecuteHost {
   queuedCommands = 0;
   batchesDone = 0;
   readonly #options: RunnerOptions;
-  readonly #lease: Lease;
+  readonly #turns: Turns;
   readonly #watchdog: Watchdog;
   readonly #ready = new Fifo<Context>();
-  readonly #inFlight: BatchRecord[] = [];
+  readonly #inFlight = new InFlight();
   #executor: Executor | null = null;
   #record: BatchRecord | null = null;
   #sequence = 0;
+  /** Encoded while it was not our turn: submitted before all else when it is. */
+  #prepared: BatchRecord | null = null;
+  /** The batch being made is for a turn that has not come. */
+  #ahead = false;
   #pumping = false;
-  #leaseRequested = false;
   /** GPU time that the batch being made may take. */
   budgetNs: number;
 
   constructor(options: RunnerOptions) {
     this.#options = options;
-    this.#lease = options.lease;
     this.scheduling = options.scheduling;
     this.budgetNs = options.scheduling.batchNsMax;
     this.store = options.store;
     this.publisher = new Publisher(options);
     this.#watchdog = new Watchdog({
-      limitNs: options.scheduling.watchdogNs,
+      limitNs: () => this.scheduling.watchdogNs,
       nowNs: options.nowNs,
       timer: options.watchdog,
-      oldest: () => this.#inFlight[0],
+      flight: this.#inFlight,
       hung: (record, ageNs, text) => this.#hung(record, ageNs, text),
     });
-    this.#lease.onRevoke = () => this.#leaseRevoked();
+    this.#turns = new Turns(options.lease, this);
   }
 
   get executor(): Executor | null {
@@ -112,11 +116,47 @@ export class Runner implements ReadGate, ExecuteHost {
   }
 
   get busy(): boolean {
-    return this.#inFlight.length > 0 || this.#ready.length > 0;
+    return this.#inFlight.length > 0 || this.waiting;
+  }
+
+  /** Whether it could use the GPU now: not while nothing may be shown, or there is no GPU. */
+  get wantsGpu(): boolean {
+    if (this.#inFlight.length > 0) return true;
+    return this.waiting && !this.publisher.suspended && this.#executor !== null;
+  }
+
+  get waiting(): boolean {
+    return this.#ready.length > 0 || this.#prepared !== null;
+  }
+
+  get making(): boolean {
+    return this.#pumping;
+  }
+
+  /** Bytes of copies between host and device that are in flight. */
+  get stagingBytes(): number {
+    return this.#inFlight.stagingBytes;
+  }
+
+  /** Batches in flight, and the one that is encoded ahead. */
+  records(): BatchRecord[] {
+    const ahead = this.#prepared;
+    return ahead === null ? this.#inFlight.all() : [...this.#inFlight.all(), ahead];
+  }
+
+  get turnCounts(): TurnCounts {
+    return this.#turns.counts;
   }
 
   nowNs(): number {
     return this.#options.nowNs();
+  }
+
+  /** What an operator may change live; it holds for what is encoded from now on. */
+  setControls(controls: { readonly sliceNs: number; readonly watchdogNs: number }): void {
+    const { scheduling } = this.#options;
+    const batchNsMax = batchNsOf(controls.sliceNs, scheduling.batchNsMax);
+    this.scheduling = { ...scheduling, batchNsMax, watchdogNs: controls.watchdogNs };
   }
 
   setExecutor(executor: Executor | null): void {
@@ -136,12 +176,7 @@ export class Runner implements ReadGate, ExecuteHost {
   ): void {
     const job = new Job(stream, fence, bytes, context.admissions++, commands);
     stream.lastFence = fence;
-    for (const command of commands) {
-      if (command.kind === "moduleLoad")
-        context.kernels.declare("module", command.module, job.admission);
-      else if (command.kind === "functionCreate")
-        context.kernels.declare("function", command.function, job.admission);
-    }
+    context.kernels.declareAll(commands, job.admission);
     context.queuedCommands += commands.length;
     context.queuedBytes += bytes;
     this.queuedBytes += bytes;
@@ -167,19 +202,35 @@ export class Runner implements ReadGate, ExecuteHost {
     this.#pumping = true;
     try {
       while (!this.publisher.suspended && this.#executor !== null) {
-        if (!this.#roomInFlight()) break;
-        if (this.#ready.length === 0 || !this.#leaseHeld() || !this.#timeLeft()) break;
-        const context = this.#ready.shift();
-        if (context === undefined) break;
-        context.ready = false;
-        this.#turn(context, this.#executor);
+        if (!this.waiting || !this.#inFlight.hasRoom(this.scheduling)) break;
+        if (!this.#turns.held() || !this.#timeLeft()) break;
+        this.#turn(this.#executor);
       }
     } finally {
       this.#pumping = false;
     }
+    this.#turns.giveBack();
     this.#expect();
     this.publisher.publish();
     this.#options.drained();
+  }
+
+  /**
+   * A turn is near: encodes its first batch, so that the GPU does not idle meanwhile. Nothing
+   * reaches the GPU before the turn, hence only what is held back as a whole: see encodesAhead.
+   */
+  prepare(): void {
+    if (!this.scheduling.encodeAhead || this.#pumping || this.#turns.holding) return;
+    if (this.#prepared !== null || this.publisher.suspended || this.#executor === null) return;
+    this.#pumping = true;
+    this.#ahead = true;
+    this.budgetNs = this.scheduling.batchNsMax;
+    try {
+      this.#prepared = this.#encodeNext();
+    } finally {
+      this.#ahead = false;
+      this.#pumping = false;
+    }
   }
 
   /** Lets a stream go on that was blocked; `advance` skips the command that blocked it. */
@@ -202,77 +253,30 @@ export class Runner implements ReadGate, ExecuteHost {
 
   /** Near its end the oldest batch is looked at more often: the GPU may idle from then on. */
   #expect(): void {
-    const [oldest] = this.#inFlight;
-    if (oldest === undefined) return;
-    const beganNs = Math.max(oldest.submittedNs, this.#watchdog.lastDoneNs);
-    this.#executor?.expectDone?.(beganNs + oldest.cost.estimateNs);
-  }
-
-  /** One long batch running and one waiting keep the GPU busy; more would only delay others. */
-  #roomInFlight(): boolean {
-    const { batchesInFlightMax, batchNsMax } = this.scheduling;
-    if (this.#inFlight.length >= batchesInFlightMax) return false;
-    return this.#inFlight.length < 2 || this.#expectedNs() < 1.5 * batchNsMax;
-  }
-
-  /** What is in flight is expected to take this long, ns. */
-  #expectedNs(): number {
-    let expectedNs = 0;
-    for (const record of this.#inFlight) expectedNs += record.cost.estimateNs;
-    return expectedNs;
+    const { nextDoneNs } = this.#inFlight;
+    if (nextDoneNs !== null) this.#executor?.expectDone?.(nextDoneNs);
   }
 
   /** Sets the next batch's budget; false if nothing more fits before the lease's deadline. */
   #timeLeft(): boolean {
     const { batchNsMax } = this.scheduling;
-    const deadlineNs = this.#lease.deadlineNs ?? null;
+    const { deadlineNs } = this.#turns;
     this.budgetNs = batchNsMax;
     if (deadlineNs === null) return true;
     const now = this.nowNs();
-    const [oldest] = this.#inFlight;
-    const ranNs =
-      oldest === undefined ? 0 : now - Math.max(oldest.submittedNs, this.#watchdog.lastDoneNs);
-    const queuedNs = Math.max(0, this.#expectedNs() - Math.max(0, ranNs));
-    this.budgetNs = Math.min(batchNsMax, deadlineNs - now - queuedNs);
+    this.budgetNs = Math.min(batchNsMax, deadlineNs - now - this.#inFlight.leftNs(now));
     return this.budgetNs >= TURN_NS_MIN;
   }
 
-  #leaseHeld(): boolean {
-    if (this.#lease.held) return true;
-    if (!this.#leaseRequested) {
-      this.#leaseRequested = true;
-      this.#lease.request(() => {
-        this.#leaseRequested = false;
-        this.pump();
-      });
-    }
-    return this.#lease.held;
-  }
-
-  #leaseRevoked(): void {
-    if (this.#inFlight.length === 0) this.#lease.release();
-    if (this.#ready.length > 0) this.#leaseHeld();
-  }
-
-  /** One turn of a context: at most one batch. */
-  #turn(context: Context, executor: Executor): void {
-    this.#encodeTurn(context);
-    const record = this.#record;
-    this.#record = null;
-    const now = this.nowNs();
-    if (context.waitingSinceNs >= 0) {
-      const waitedNs = Math.max(0, now - context.waitingSinceNs);
-      context.usage.waitNs += waitedNs;
-      this.usage.waitNs += waitedNs;
-      context.waitingSinceNs = -1;
-    }
-    if (context.runnable.length > 0 && !context.dead) this.#makeReady(context);
+  /** Submits one batch, if there is work for one. */
+  #turn(executor: Executor): void {
+    const ahead = this.#prepared;
+    this.#prepared = null;
+    const record = ahead ?? this.#encodeNext();
     if (record === null) return;
-    record.submittedNs = now;
-    this.#inFlight.push(record);
+    record.submittedNs = this.nowNs();
+    this.#inFlight.add(record);
     this.#watchdog.started();
-    context.batchesInFlight++;
-    context.lastRecord = record;
     try {
       record.batch.submit((outcome) => this.#batchDone(record, outcome, executor));
     } catch (error) {
@@ -280,6 +284,28 @@ export class Runner implements ReadGate, ExecuteHost {
       const reason = error.reason === "no-adapter" ? "lost" : error.reason;
       this.#batchDone(record, { ok: false, reason, message: error.message }, executor);
     }
+    this.#turns.submitted(this.nowNs(), ahead !== null);
+  }
+
+  /** One turn of the next context: at most one batch, which counts as its own from now on. */
+  #encodeNext(): BatchRecord | null {
+    const context = this.#ready.shift();
+    if (context === undefined) return null;
+    context.ready = false;
+    this.#encodeTurn(context);
+    const record = this.#record;
+    this.#record = null;
+    if (context.waitingSinceNs >= 0 && !this.#ahead) {
+      const waitedNs = Math.max(0, this.nowNs() - context.waitingSinceNs);
+      context.usage.waitNs += waitedNs;
+      this.usage.waitNs += waitedNs;
+      context.waitingSinceNs = -1;
+    }
+    if (context.runnable.length > 0 && !context.dead) this.#makeReady(context);
+    if (record === null) return null;
+    context.batchesInFlight++;
+    context.lastRecord = record;
+    return record;
   }
 
   #encodeTurn(context: Context): void {
@@ -305,7 +331,7 @@ export class Runner implements ReadGate, ExecuteHost {
         this.#retire(context, stream, job);
         continue;
       }
-      if (this.#full()) return false;
+      if (this.#full() || (this.#ahead && !encodesAhead(command))) return false;
       const step = this.#execute(context, stream, job, command);
       if (step === Step.blocked) return true;
       if (step === Step.part) return false;
@@ -334,7 +360,9 @@ export class Runner implements ReadGate, ExecuteHost {
   }
 
   get roomBytes(): number {
-    return this.scheduling.batchBytesMax - (this.#record?.bytes ?? 0);
+    const { batchBytesMax, stagingBytesMax } = this.scheduling;
+    const roomBytes = Math.min(batchBytesMax, stagingBytesMax - this.stagingBytes);
+    return roomBytes - (this.#record?.bytes ?? 0);
   }
 
   #full(): boolean {
@@ -342,6 +370,7 @@ export class Runner implements ReadGate, ExecuteHost {
     if (record === null) return false;
     const { batchOperationsMax, batchBytesMax } = this.scheduling;
     return (
+      (this.#ahead && record.batch.full === true) ||
       record.batch.operations >= batchOperationsMax ||
       record.bytes >= batchBytesMax ||
       record.cost.estimateNs >= this.budgetNs
@@ -394,7 +423,7 @@ export class Runner implements ReadGate, ExecuteHost {
     const context = record.context;
     this.#finish(record);
     if (outcome.ok) {
-      this.#charge(record, outcome.gpuTimeNs);
+      for (const usage of [context.usage, this.usage]) record.charge(usage, outcome.gpuTimeNs);
       record.cost.learn(outcome.gpuTimeNs, record.bytes);
     }
     if (!context.dead) {
@@ -412,32 +441,19 @@ export class Runner implements ReadGate, ExecuteHost {
     }
     for (const wake of record.waiters) wake();
     this.publisher.publish();
-    if (!this.#lease.held && this.#inFlight.length === 0) this.#lease.release();
     this.pump();
-    if (!this.busy) this.#lease.idle?.();
+    if (!this.busy) this.#turns.idle();
   }
 
   /** Takes the record off all lists. */
   #finish(record: BatchRecord): void {
     record.done = true;
-    this.#watchdog.finished();
-    const index = this.#inFlight.indexOf(record);
-    if (index >= 0) this.#inFlight.splice(index, 1);
+    this.#inFlight.remove(record, this.nowNs());
     record.context.batchesInFlight--;
     if (record.context.lastRecord === record) record.context.lastRecord = null;
     this.#options.budget.release(record.retiredBytes);
     record.retiredBytes = 0;
     this.batchesDone++;
-  }
-
-  #charge(record: BatchRecord, gpuTimeNs: number): void {
-    for (const usage of [record.context.usage, this.usage]) {
-      usage.gpuTimeNs += gpuTimeNs;
-      usage.launches += record.launches;
-      usage.copies += record.copies;
-      usage.bytesToDevice += record.bytesToDevice;
-      usage.bytesFromDevice += record.bytesFromDevice;
-    }
   }
 
   /** A job was executed or dropped: its fence completes with its stream's newest batch. */
@@ -472,6 +488,10 @@ export class Runner implements ReadGate, ExecuteHost {
   failContext(context: Context, why: Failure, where: FailedAt | null): void {
     if (context.error !== null || context.dead) return;
     context.error = { ...why, stream: where?.stream ?? 0, fence: where?.fence ?? 0 };
+    const outOfMemory = why.status === Status.OUT_OF_MEMORY;
+    // A lost device ends the turn when all its contexts have failed.
+    if (why.status !== Status.DEVICE_LOST)
+      this.#turns.end({ kind: outOfMemory ? "out-of-memory" : "context-failed" });
     this.#options.failed(context, context.error);
     context.headerDirty = true;
     this.publisher.mark(context);
@@ -498,9 +518,15 @@ export class Runner implements ReadGate, ExecuteHost {
     context.events.clear();
     context.hostmems.clear();
     context.timeline.unmap();
-    if (context.ready) this.#ready.remove(context);
-    context.ready = false;
+    if (this.#prepared?.context === context) this.#discard(this.#prepared);
     this.publisher.forget(context);
+  }
+
+  /** What was encoded ahead is of no use any more. */
+  #discard(record: BatchRecord): void {
+    this.#prepared = null;
+    record.batch.discard();
+    this.#finish(record);
   }
 
   /** Charges `bytes` until the batches of the context that are in flight are done. */
@@ -512,7 +538,8 @@ export class Runner implements ReadGate, ExecuteHost {
 
   /** The GPU lost its state: everything in flight ends, and every context fails. */
   deviceLost(contexts: Iterable<Context>, message: string): void {
-    const flight = [...this.#inFlight];
+    const flight = this.records();
+    this.#prepared = null;
     for (const record of flight) this.#finish(record);
     const now = this.nowNs();
     for (const record of flight) {
@@ -529,22 +556,20 @@ export class Runner implements ReadGate, ExecuteHost {
       context.headerDirty = true;
       this.publisher.mark(context);
     }
+    this.#turns.end({ kind: "device-lost" });
   }
 
   #hung(record: BatchRecord, ageNs: number, text: string): void {
+    this.#turns.end({ kind: "watchdog", context: record.context.id });
     const why = failure(Status.TIMEOUT, text, ageNs, this.scheduling.watchdogNs);
     if (!record.context.dead) this.failContext(record.context, why, blamed(record));
     this.#options.lost(text);
   }
 
   #unblockAll(context: Context): void {
-    context.events.dropWaiters();
-    context.compiling = 0;
-    context.runnable.clear();
-    for (const stream of context.streams) {
-      stream.blocked = null;
-      stream.listed = false;
-    }
+    context.unblock();
+    if (context.ready) this.#ready.remove(context);
+    context.ready = false;
   }
 
   // ---- Turns ----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import { Status, statusName } from "../protocol/generated/wire.js";
 import type { Context, Usage } from "./context.js";
 import { type CursorStatus, contextCursors } from "./cursor.js";
 import type { GpuState } from "./gpu-keeper.js";
+import type { TurnCounts } from "./turns.js";
 
 export interface UsageStatus {
   readonly gpu_time_ns: number;
@@ -62,7 +63,12 @@ export interface DeviceStatus {
     readonly batches_in_flight: number;
     readonly batches_done: number;
     readonly compiling: number;
+    /** Time of the compiler, of all compilations. */
+    readonly compile_ns: number;
+    readonly staging_bytes: number;
   };
+  /** How turns on the GPU began. */
+  readonly turns: TurnCounts;
   readonly pipelines: number;
   readonly code_bytes: number;
   /** Kernels whose launches run whole however long they are, the last ones noticed. */

@@ -107,6 +107,11 @@ export class Fifo<T> {
     return item;
   }
 
+  /** All of them, in order; for rare cases. */
+  items(): T[] {
+    return this.#items.slice(this.#head).filter((each) => each !== undefined);
+  }
+
   /** Takes out one item wherever it is; for rare cases. */
   remove(item: T): void {
     this.#items = this.#items.slice(this.#head).filter((each) => each !== item);

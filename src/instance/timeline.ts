@@ -42,6 +42,7 @@ export class Timeline {
   readonly #timelineAddress: number;
   readonly #armAddress: number;
   readonly #words: OrderedWords;
+  #memory: GuestViews | null = null;
   #page: Uint8Array | null = null;
   #view: DataView | null = null;
   #arm: Uint8Array | null = null;
@@ -59,6 +60,7 @@ export class Timeline {
     if (page === null) return this.#timelineAddress;
     const arm = this.#onePage(memory, this.#armAddress);
     if (arm === null) return this.#armAddress;
+    this.#memory = memory;
     this.#page = page;
     this.#view = new DataView(page.buffer, page.byteOffset, page.byteLength);
     this.#arm = arm;
@@ -66,6 +68,7 @@ export class Timeline {
   }
 
   unmap(): void {
+    this.#memory = null;
     this.#page = null;
     this.#view = null;
     this.#arm = null;
@@ -83,6 +86,7 @@ export class Timeline {
     page.fill(0);
     view.setUint32(HEADER_AT.epoch, epoch, true);
     this.#words.storeU32(page, HEADER_AT.magic, VGPU.TIMELINE_MAGIC);
+    this.#wrote(page);
   }
 
   /** Written before any fence that completes because of it. */
@@ -93,6 +97,7 @@ export class Timeline {
     view.setUint32(HEADER_AT.error_stream, errorStream, true);
     this.#words.storeU32(page, HEADER_AT.context_status, status);
     this.#words.storeU32(page, HEADER_AT.epoch, epoch);
+    this.#wrote(page);
   }
 
   writeSlot(slot: SlotState): void {
@@ -105,6 +110,7 @@ export class Timeline {
     view.setUint32(at + SLOT_AT.time_ns + 4, Math.floor(ns / U32), true);
     view.setUint32(at + SLOT_AT.status, slot.doneStatus, true);
     this.#words.storeU64(page, at + SLOT_AT.fence, slot.doneFence);
+    this.#wrote(page);
   }
 
   /** Call between the last {@link writeSlot} and the first {@link isArmed}. */
@@ -119,6 +125,11 @@ export class Timeline {
     const at = VGPU.TIMELINE_HEADER_BYTES + VGPU.TIMELINE_SLOT_BYTES * slot.index;
     const armed = this.#words.loadU64(arm, at);
     return armed > slot.shownFence && armed <= slot.doneFence;
+  }
+
+  #wrote(page: Uint8Array): void {
+    const log = this.#memory?.log ?? null;
+    if (log !== null) log.written([page], page.length);
   }
 
   /** A page as one view in which a fence can be stored as one word, or null. */

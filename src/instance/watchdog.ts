@@ -7,13 +7,14 @@
  */
 import type { BatchRecord } from "./batches.js";
 import type { OneShot } from "./host.js";
+import type { InFlight } from "./in-flight.js";
 
 export interface WatchdogOptions {
   /** Longest time of a launch; 0 waits for ever. */
-  readonly limitNs: number;
+  readonly limitNs: () => number;
   readonly nowNs: () => number;
   readonly timer: OneShot;
-  readonly oldest: () => BatchRecord | undefined;
+  readonly flight: InFlight;
   /** The oldest batch has hung the GPU. */
   readonly hung: (record: BatchRecord, ageNs: number, text: string) => void;
 }
@@ -26,8 +27,6 @@ const LATE_SHARE = 1 / 8;
 export class Watchdog {
   readonly #options: WatchdogOptions;
   #armed = false;
-  /** When the last batch was done. */
-  lastDoneNs = 0;
   #dueNs = 0;
   #waitedFor: BatchRecord | null = null;
 
@@ -37,12 +36,8 @@ export class Watchdog {
 
   /** A batch was submitted. */
   started(): void {
-    if (!this.#armed && this.#options.limitNs > 0) this.#arm(this.#options.limitNs);
-  }
-
-  /** A batch is done: the next one's time begins. */
-  finished(): void {
-    this.lastDoneNs = this.#options.nowNs();
+    const limitNs = this.#options.limitNs();
+    if (!this.#armed && limitNs > 0) this.#arm(limitNs);
   }
 
   #arm(afterNs: number): void {
@@ -54,11 +49,12 @@ export class Watchdog {
 
   #look(): void {
     this.#armed = false;
-    const { limitNs, nowNs, oldest, hung } = this.#options;
-    const record = oldest();
-    if (record === undefined) return;
+    const { nowNs, flight, hung } = this.#options;
+    const limitNs = this.#options.limitNs();
+    const record = flight.oldest;
+    if (record === undefined || limitNs === 0) return;
     const now = nowNs();
-    const ageNs = now - Math.max(record.submittedNs, this.lastDoneNs);
+    const ageNs = now - flight.beganNs(record);
     const batchNs = limitNs * Math.min(LAUNCHES_MAX, Math.max(1, record.kernels));
     const lateNs = limitNs * LATE_SHARE;
     if (ageNs < batchNs) {

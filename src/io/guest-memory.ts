@@ -10,6 +10,7 @@
 // pin was held stays mapped until the pin is released, so that work in flight keeps its memory;
 // once unmapped, stale views have length 0 and touch nothing.
 
+import type { DirtyLog } from "./dirty-log.js";
 import { type Mapping, mapRegion, WINDOW_BYTES_MAX } from "./native.js";
 
 declare const guestAddressBrand: unique symbol;
@@ -76,6 +77,53 @@ interface Table {
   pins: number;
 }
 
+/** Notes what is written into guest memory, for a front end that copies it meanwhile. */
+export class WriteLog {
+  readonly #memory: GuestMemory;
+  readonly #pages: DirtyLog;
+  readonly #noted: () => void;
+  #soon: (readonly Uint8Array[])[] = [];
+
+  /** `noted` is called after each note. */
+  constructor(memory: GuestMemory, pages: DirtyLog, noted: () => void = () => {}) {
+    this.#memory = memory;
+    this.#pages = pages;
+    this.#noted = noted;
+  }
+
+  /** Guest-physical [address, address + bytes) was written. */
+  mark(address: number, bytes: number): void {
+    this.#pages.mark(address, bytes);
+    this.#noted();
+  }
+
+  /** The first `bytes` bytes of these views were written. */
+  written(views: readonly Uint8Array[], bytes: number): void {
+    let left = bytes;
+    for (const view of views) {
+      const count = Math.min(left, view.length);
+      const address = this.#memory.addressOf(view);
+      // Memory that was removed meanwhile is no longer the guest's.
+      if (address !== null && count > 0) this.#pages.mark(address, count);
+      left -= count;
+      if (left <= 0) break;
+    }
+    this.#noted();
+  }
+
+  /**
+   * These views are written in this turn, after this call and before anything else happens. They are
+   * noted when that is over: no message of the front end comes in between.
+   */
+  writing(views: readonly Uint8Array[]): void {
+    this.#soon.push(views);
+    if (this.#soon.length > 1) return;
+    queueMicrotask(() => {
+      for (const each of this.#soon.splice(0)) this.written(each, Number.POSITIVE_INFINITY);
+    });
+  }
+}
+
 /** A class rather than a closure: a pin is taken for each piece of work. */
 class TablePin implements Pin {
   #table: Table | null;
@@ -103,6 +151,10 @@ export class GuestMemory {
   /** The region of the last translation: neighbouring requests mostly stay in one. */
   #last: Region | null = null;
   #generation = 0;
+  /** While the front end logs writes; null costs one look at this field. */
+  log: WriteLog | null = null;
+  /** Guest addresses of the windows' buffers, made when first asked for. */
+  #addresses: Map<ArrayBufferLike, number> | null = null;
   readonly #slotsMax: number;
   readonly #map: RegionMapper;
 
@@ -118,6 +170,10 @@ export class GuestMemory {
 
   get regionCount(): number {
     return this.#table.regions.length;
+  }
+
+  get regions(): { readonly address: number; readonly bytes: number }[] {
+    return this.#table.regions.map(({ start, end }) => ({ address: start, bytes: end - start }));
   }
 
   /** Guest memory in bytes. */
@@ -219,6 +275,19 @@ export class GuestMemory {
     return null;
   }
 
+  /** Where a view that was translated lies in guest memory; null if it is not in the table. */
+  addressOf(view: Uint8Array): number | null {
+    if (this.#addresses === null) {
+      this.#addresses = new Map();
+      for (const { start, windows } of this.#table.regions) {
+        for (const [index, window] of windows.entries())
+          this.#addresses.set(window.buffer, start + index * WINDOW_BYTES_MAX);
+      }
+    }
+    const base = this.#addresses.get(view.buffer);
+    return base === undefined ? null : base + view.byteOffset;
+  }
+
   /** Keeps all regions of this moment mapped until released. */
   pin(): Pin {
     const table = this.#table;
@@ -236,6 +305,7 @@ export class GuestMemory {
     const previous = this.#table;
     this.#table = { regions: [...regions].sort((a, b) => a.start - b.start), pins: 0 };
     this.#last = null;
+    this.#addresses = null;
     this.#generation += 1;
     if (previous.pins > 0) this.#retired.add(previous);
     this.#unmapUnused(previous.regions);

@@ -59,8 +59,8 @@ export interface RingWords {
 export interface RingWaiter {
   /** Watches a word under an index (0–63), replacing what was there. */
   watch(index: number, view: WordView, byteOffset: number, expected: number): void;
-  /** Changes what the word of an index is compared with. */
-  expect(index: number, value: number): void;
+  /** Changes what the word of an index is compared with, and which word of the view it is. */
+  expect(index: number, value: number, byteOffset?: number): void;
   unwatch(index: number): void;
   /** Spins at most `maxNs`: the least index whose word differs, or −1. Unmapped words never do. */
   spin(maxNs: number): number;

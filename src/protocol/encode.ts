@@ -25,6 +25,7 @@ import {
   HostmemRegisterRequest,
   LaunchArgument,
   ModuleFormat,
+  ModuleSymbolRequest,
   Request,
   RequestHeader,
   ResponseHeader,
@@ -86,6 +87,19 @@ export function hostmemRegisterBytes(
   }
   HostmemRegisterRequest.encode(view, 0, { hostmem, entry_count: ranges.length, bytes: sum });
   return requestBytes(Request.HOSTMEM_REGISTER, context, payload);
+}
+
+/** A MODULE_SYMBOL request. */
+export function moduleSymbolBytes(
+  context: number,
+  module: number,
+  name: string | Uint8Array,
+): Uint8Array {
+  const data = typeof name === "string" ? utf8.encode(name) : name;
+  const payload = new Uint8Array(ModuleSymbolRequest.bytes + data.length);
+  ModuleSymbolRequest.encode(new DataView(payload.buffer), 0, { module, name_bytes: data.length });
+  payload.set(data, ModuleSymbolRequest.bytes);
+  return requestBytes(Request.MODULE_SYMBOL, context, payload);
 }
 
 /** A SUBMIT request of the commands in `writer`, which stays usable. */
@@ -157,10 +171,15 @@ export class CommandWriter {
     return this;
   }
 
-  moduleLoad(module: number, code: string | Uint8Array, format: number = ModuleFormat.WGSL): this {
+  moduleLoad(
+    module: number,
+    code: string | Uint8Array,
+    format: number = ModuleFormat.WGSL,
+    flags = 0,
+  ): this {
     const data = typeof code === "string" ? utf8.encode(code) : code;
     const at = this.#open(Command.MODULE_LOAD, CommandModuleLoad.bytes + data.length);
-    CommandModuleLoad.encode(this.#view, at, { module, format, code_bytes: data.length });
+    CommandModuleLoad.encode(this.#view, at, { module, format, code_bytes: data.length, flags });
     this.#bytes.set(data, at + CommandModuleLoad.bytes);
     return this;
   }

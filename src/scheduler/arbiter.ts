@@ -195,7 +195,11 @@ export class Arbiter {
       throw error;
     }
     vgpu.memoryBytesMax = memoryBytesMax;
-    vgpu.gvmcs?.setExecution(this.#execution(id, vgpu));
+    if (vgpu.gvmcs !== null) {
+      vgpu.gvmcs.setExecution(this.#execution(id, vgpu));
+      // Idle ones too: their guests allocate memory without an entry.
+      this.#ports.ring(id);
+    }
     this.#act(actions, nowNs);
   }
 
@@ -259,6 +263,11 @@ export class Arbiter {
   audit(id: string, busyNs: number, nowNs: number): void {
     this.#need(id);
     this.#act(this.#scheduler.audit(id, busyNs, nowNs), nowNs);
+  }
+
+  /** Device memory that is promised to the vGPU, bytes; 0: not limited. */
+  memoryBytesMax(id: string): number {
+    return this.#need(id).memoryBytesMax;
   }
 
   gvmcs(id: string): GvmcsBroker | null {

@@ -28,11 +28,15 @@ export interface SchedulingSettings {
   readonly watchdogNs: number;
 }
 
+/** Device memory of a vGPU where none is configured, bytes. */
+export const defaultMemoryBytes = 2 ** 30;
+
 export const settingLimits = {
   sliceMinNs: 1e6,
   sliceMaxNs: 30e6,
   weightMax: 10_000,
   watchdogMaxNs: 60e9,
+  memoryMinBytes: 2 ** 20,
 } as const;
 
 export const defaultSettings: SchedulingSettings = {

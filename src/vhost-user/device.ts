@@ -7,6 +7,25 @@
 import type { GuestMemory } from "../io/guest-memory.js";
 import type { Virtqueue } from "../virtqueue/types.js";
 
+/** A context as the process that is gone had it: where its driver looks for results. */
+export interface ContextPages {
+  readonly timelineAddress: number;
+  readonly armAddress: number;
+}
+
+/**
+ * Which contexts there are, in memory that outlives the process, so that its successor can tell
+ * their drivers that they are lost. Written before the driver learns of the change.
+ */
+export interface ContextJournal {
+  set(context: number, pages: ContextPages): void;
+  clear(context: number): void;
+  clearAll(): void;
+  entries(): readonly ContextPages[];
+  /** Memory for a ring's own notes, zero at first; null where there is none for it. */
+  ring(index: number): Uint8Array | null;
+}
+
 /** What a connected front end offers the device. Valid from attach until detach. */
 export interface DeviceTransport {
   readonly memory: GuestMemory;
@@ -14,6 +33,8 @@ export interface DeviceTransport {
   queue(index: number): Virtqueue | null;
   /** Feature bits that the driver acknowledged. */
   readonly features: bigint;
+  /** Null where nobody takes over after this process. */
+  readonly journal: ContextJournal | null;
   /** Sends VHOST_USER_BACKEND_CONFIG_CHANGE_MSG if that was negotiated; false if it was not. */
   notifyConfigChange(): boolean;
 }

@@ -9,6 +9,7 @@ import {
   CONFIG_FLAGS_MAX,
   CONFIG_HEADER_BYTES,
   Feature,
+  INFLIGHT_BYTES,
   ProtocolFeature as P,
   PAYLOAD_BYTES_MAX,
   FrontendRequest as R,
@@ -68,7 +69,19 @@ export type Request =
   | { readonly kind: "reset-device" }
   | { readonly kind: "get-max-mem-slots" }
   | { readonly kind: "add-mem-reg"; readonly region: RegionMessage }
-  | { readonly kind: "rem-mem-reg"; readonly region: RegionMessage };
+  | { readonly kind: "rem-mem-reg"; readonly region: RegionMessage }
+  | { readonly kind: "set-log-base"; readonly bytes: bigint; readonly offset: bigint }
+  | { readonly kind: "set-log-fd" }
+  | { readonly kind: "get-inflight-fd"; readonly area: InflightArea }
+  | { readonly kind: "set-inflight-fd"; readonly area: InflightArea };
+
+/** A table of chains in flight, in a file: all rings one after another. */
+export interface InflightArea {
+  readonly bytes: bigint;
+  readonly offset: bigint;
+  readonly queues: number;
+  readonly queueSize: number;
+}
 
 /** What is wrong with a message, as a sentence. */
 export interface Refusal {
@@ -87,6 +100,8 @@ export interface MessageRule {
   readonly fdsMax: number;
   /** It has a reply besides the plain acknowledgement. */
   readonly replies: boolean;
+  /** What it replies when it is refused, or null where no reply says that. */
+  readonly failure: Uint8Array | null;
   /** Protocol feature that must have been negotiated, 0n for none. */
   readonly needs: bigint;
   /** VIRTIO feature bit that must have been acknowledged, 0n for none. */
@@ -99,6 +114,7 @@ interface RuleParts {
   bytes?: number | readonly [number, number];
   fds?: number | readonly [number, number];
   replies?: boolean;
+  failure?: Uint8Array;
   needs?: bigint;
   needsFeature?: bigint;
 }
@@ -115,6 +131,7 @@ function rule(name: string, parts: RuleParts, decode: Decode | null): MessageRul
     fdsMin,
     fdsMax,
     replies: parts.replies ?? false,
+    failure: parts.failure ?? null,
     needs: parts.needs ?? 0n,
     needsFeature: parts.needsFeature ?? 0n,
     decode,
@@ -200,9 +217,26 @@ function setConfig(view: DataView, payload: Uint8Array): Request | Refusal {
   return { kind: "set-config", offset: view.getUint32(0, true), flags, data };
 }
 
+function inflight<K extends "get-inflight-fd" | "set-inflight-fd">(kind: K): Decode {
+  return (view) => ({
+    kind,
+    area: {
+      bytes: view.getBigUint64(0, true),
+      offset: view.getBigUint64(8, true),
+      queues: view.getUint16(16, true),
+      queueSize: view.getUint16(18, true),
+    },
+  });
+}
+
+/** An acknowledgement of failure. */
+const NOT_ZERO = new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]);
+
 const config = { bytes: [CONFIG_HEADER_BYTES, PAYLOAD_BYTES_MAX], needs: P.config } as const;
 const vringFdParts = { bytes: 8, fds: [0, 1] } as const;
 const slots = { bytes: 40, needs: P.configureMemSlots } as const;
+/** The structure has 20 bytes, and 4 of padding where it is sent as it is in memory. */
+const area = { bytes: [20, INFLIGHT_BYTES], needs: P.inflightShmfd } as const;
 const unserved = { bytes: [0, PAYLOAD_BYTES_MAX], fds: [0, 8] } as const;
 const unservedReply = { ...unserved, replies: true } as const;
 
@@ -220,8 +254,21 @@ export const MESSAGE_RULES: ReadonlyMap<number, MessageRule> = new Map([
     R.SET_MEM_TABLE,
     rule("SET_MEM_TABLE", { bytes: [8, PAYLOAD_BYTES_MAX], fds: [0, TABLE_REGIONS_MAX] }, memTable),
   ],
-  [R.SET_LOG_BASE, rule("SET_LOG_BASE", unserved, null)],
-  [R.SET_LOG_FD, rule("SET_LOG_FD", unserved, null)],
+  // Front ends wait for the reply without having asked for one.
+  [
+    R.SET_LOG_BASE,
+    rule(
+      "SET_LOG_BASE",
+      { bytes: 16, fds: 1, replies: true, failure: NOT_ZERO, needs: P.logShmfd },
+      (v) => ({ kind: "set-log-base", bytes: u64(v), offset: v.getBigUint64(8, true) }),
+    ),
+  ],
+  [
+    R.SET_LOG_FD,
+    rule("SET_LOG_FD", { bytes: [0, 8], fds: 1, needs: P.logShmfd }, () => ({
+      kind: "set-log-fd",
+    })),
+  ],
   [R.SET_VRING_NUM, rule("SET_VRING_NUM", { bytes: 8 }, vringState("vring-num"))],
   [R.SET_VRING_ADDR, rule("SET_VRING_ADDR", { bytes: 40 }, vringAddr)],
   [R.SET_VRING_BASE, rule("SET_VRING_BASE", { bytes: 8 }, vringState("vring-base"))],
@@ -267,10 +314,22 @@ export const MESSAGE_RULES: ReadonlyMap<number, MessageRule> = new Map([
     })),
   ],
   [R.IOTLB, rule("IOTLB", unservedReply, null)],
-  [R.GET_CONFIG, rule("GET_CONFIG", { ...config, replies: true }, getConfig)],
+  // A failed GET_CONFIG is a reply without payload.
+  [
+    R.GET_CONFIG,
+    rule("GET_CONFIG", { ...config, replies: true, failure: new Uint8Array(0) }, getConfig),
+  ],
   [R.SET_CONFIG, rule("SET_CONFIG", config, setConfig)],
-  [R.GET_INFLIGHT_FD, rule("GET_INFLIGHT_FD", unservedReply, null)],
-  [R.SET_INFLIGHT_FD, rule("SET_INFLIGHT_FD", unserved, null)],
+  // An area of no bytes says that there is none.
+  [
+    R.GET_INFLIGHT_FD,
+    rule(
+      "GET_INFLIGHT_FD",
+      { ...area, replies: true, failure: new Uint8Array(INFLIGHT_BYTES) },
+      inflight("get-inflight-fd"),
+    ),
+  ],
+  [R.SET_INFLIGHT_FD, rule("SET_INFLIGHT_FD", { ...area, fds: 1 }, inflight("set-inflight-fd"))],
   [
     R.RESET_DEVICE,
     rule("RESET_DEVICE", { needs: P.resetDevice }, () => ({ kind: "reset-device" })),

@@ -64,29 +64,43 @@ export const BackendRequest = { CONFIG_CHANGE: 2 } as const;
 
 /** VIRTIO feature bits, as masks. */
 export const Feature = {
+  /** VHOST_F_LOG_ALL: what is written into guest memory is logged. */
+  logAll: 1n << 26n,
   indirectDescriptors: 1n << 28n,
   eventIndex: 1n << 29n,
   protocolFeatures: 1n << 30n,
   version1: 1n << 32n,
+  ringPacked: 1n << 34n,
+  inOrder: 1n << 35n,
 } as const;
 
 /** vhost-user protocol feature bits, as masks. */
 export const ProtocolFeature = {
   multiQueue: 1n << 0n,
+  logShmfd: 1n << 1n,
   replyAck: 1n << 3n,
   backendRequests: 1n << 5n,
   config: 1n << 9n,
   backendSendFd: 1n << 10n,
+  inflightShmfd: 1n << 12n,
   resetDevice: 1n << 13n,
   configureMemSlots: 1n << 15n,
 } as const;
 
 /** What the transport itself offers; a device adds its own bits. */
 export const TRANSPORT_FEATURES =
-  Feature.indirectDescriptors | Feature.eventIndex | Feature.protocolFeatures | Feature.version1;
+  Feature.logAll |
+  Feature.indirectDescriptors |
+  Feature.eventIndex |
+  Feature.protocolFeatures |
+  Feature.version1 |
+  Feature.ringPacked |
+  Feature.inOrder;
 
 export const PROTOCOL_FEATURES =
   ProtocolFeature.multiQueue |
+  ProtocolFeature.logShmfd |
+  ProtocolFeature.inflightShmfd |
   ProtocolFeature.replyAck |
   ProtocolFeature.backendRequests |
   ProtocolFeature.config |
@@ -94,9 +108,15 @@ export const PROTOCOL_FEATURES =
   ProtocolFeature.resetDevice |
   ProtocolFeature.configureMemSlots;
 
+/** Flag of SET_VRING_ADDR: writes into the used ring are logged, at the log address. */
+export const VRING_FLAG_LOG = 1;
+
 /** Index and "no descriptor" bit of a KICK, CALL or ERR payload. */
 export const VRING_INDEX_MASK = 0xffn;
 export const VRING_NO_FD = 0x100n;
+
+/** Payload of GET_INFLIGHT_FD and SET_INFLIGHT_FD. */
+export const INFLIGHT_BYTES = 24;
 
 /** SET_CONFIG flags: 0 for the driver's writable fields, 1 for migration. */
 export const CONFIG_FLAGS_MAX = 1;

@@ -8,7 +8,7 @@
  */
 import { setImmediate as nextTurn } from "node:timers";
 import { nowNs, RingWaiter } from "../io/native.js";
-import type { SplitRing } from "../virtqueue/split-ring.js";
+import type { DeviceRing } from "../virtqueue/types.js";
 import type { Vring } from "./vring.js";
 
 export interface PollingOptions {
@@ -96,13 +96,14 @@ export class RingLoop {
   /** Rings were started, stopped, moved, enabled or disabled. */
   ringsChanged(): void {
     for (const [index, slot] of this.#slots.entries()) {
-      const view = slot.vring.activeRing === null ? null : slot.vring.availableView;
+      const ring = slot.vring.activeRing;
+      const view = ring === null ? null : slot.vring.watchedView;
       if (view === slot.watched) continue;
       slot.watched = view;
       slot.served = -1;
       slot.more = false;
       if (view === null) this.#waiter.unwatch(index);
-      else this.#waiter.watch(index, view, 2, 0);
+      else this.#waiter.watch(index, view, ring?.watchOffset ?? 0, 0);
     }
   }
 
@@ -114,7 +115,7 @@ export class RingLoop {
     }
   }
 
-  #suppressKicks(kicked: SplitRing): void {
+  #suppressKicks(kicked: DeviceRing): void {
     if (this.#polling) {
       // The ring may have become active only after polling began.
       kicked.enableKick(false);
@@ -142,7 +143,7 @@ export class RingLoop {
     return progress;
   }
 
-  #serve(slot: Slot, ring: SplitRing): boolean {
+  #serve(slot: Slot, ring: DeviceRing): boolean {
     const before = ring.counters.popped;
     slot.served = ring.availableIndex;
     this.#options.process(slot.vring.index);
@@ -173,9 +174,10 @@ export class RingLoop {
   #spin(ns: number): boolean {
     let any = false;
     for (const [index, slot] of this.#slots.entries()) {
-      if (slot.watched === null) continue;
+      const ring = slot.vring.activeRing;
+      if (slot.watched === null || ring === null) continue;
       any = true;
-      this.#waiter.expect(index, slot.served & 0xffff);
+      this.#waiter.expect(index, ring.watchValue(slot.served), ring.watchOffset);
     }
     return any && this.#waiter.spin(ns) >= 0;
   }

@@ -4,14 +4,19 @@
  * hands in decoded requests and sends what comes back. Every descriptor that is handed in is owned
  * here from then on.
  */
+
+import { crashPoint } from "../io/crash-points.js";
 import { GuestMemory } from "../io/guest-memory.js";
 import { close, PollEvents, type Poller, sendmsg } from "../io/native.js";
 import type { Logger } from "../telemetry/log.js";
 import type { Virtqueue } from "../virtqueue/types.js";
-import type { DeviceTransport, VirtioDevice } from "./device.js";
+import type { ContextJournal, DeviceTransport, VirtioDevice } from "./device.js";
+import { DirtyLogging } from "./dirty-logging.js";
 import { encodeMessage } from "./framing.js";
+import { areaProblem, createArea, type InflightLimits, MappedArea } from "./inflight-area.js";
 import { addRegion, removeRegion, replaceRegions } from "./memory-table.js";
-import type { Request } from "./messages.js";
+import type { InflightArea, Request } from "./messages.js";
+import { isPacked, type RingPlan } from "./placed-ring.js";
 import {
   BackendRequest,
   CONFIG_HEADER_BYTES,
@@ -30,6 +35,8 @@ export interface SessionOptions {
   readonly poller: Poller;
   readonly log: Logger;
   readonly polling: PollingOptions;
+  /** Of the connection, if another process can take it over. */
+  readonly journal: ContextJournal | null;
   /** The session can't go on: the owner disposes of it. */
   readonly failed: (reason: string) => void;
 }
@@ -37,27 +44,33 @@ export interface SessionOptions {
 /** What a request led to: `reply` is a payload of its own, else it is acknowledged if asked for. */
 export type Outcome =
   | { readonly kind: "done" }
-  | { readonly kind: "reply"; readonly payload: Uint8Array }
+  | { readonly kind: "reply"; readonly payload: Uint8Array; readonly fds?: readonly number[] }
   | { readonly kind: "refused"; readonly text: string };
 
 const DONE: Outcome = { kind: "done" };
 
 export class Session implements DeviceTransport {
   readonly memory = new GuestMemory({ slotsMax: MEM_SLOTS_MAX });
+  readonly journal: ContextJournal | null;
   readonly #device: VirtioDevice;
   readonly #poller: Poller;
   readonly #log: Logger;
   readonly #vrings: readonly Vring[];
   readonly #loop: RingLoop;
   readonly #failed: (reason: string) => void;
+  readonly #logging = new DirtyLogging(this.memory);
+  #inflight: MappedArea | null = null;
+  #outsideTold = false;
   #features = 0n;
   #protocolFeatures = 0n;
   #backendFd = -1;
   #suspended = true;
   #configChanged = false;
+  #resuming = false;
   #closed = false;
 
   constructor(options: SessionOptions) {
+    this.journal = options.journal;
     this.#device = options.device;
     this.#poller = options.poller;
     this.#log = options.log;
@@ -69,6 +82,7 @@ export class Session implements DeviceTransport {
           index,
           sizeMax: options.device.queueSizeMax,
           memory: this.memory,
+          inflight: (plan, resuming) => this.#inflightOf(plan, resuming),
           broken: (at, reason) => this.#ringBroken(at, reason),
           warn: (at, text) => this.#log.warn({ ring: at }, text),
         }),
@@ -111,6 +125,22 @@ export class Session implements DeviceTransport {
 
   get pollTurns(): number {
     return this.#loop.turns;
+  }
+
+  /** While the state of a process that is gone is told again. */
+  get resuming(): boolean {
+    return this.#resuming;
+  }
+
+  /** What follows is the state that the connection had in another process. */
+  resume(): void {
+    this.#resuming = true;
+  }
+
+  /** The state is whole: the driver may have missed an interrupt of the process that is gone. */
+  resumed(): void {
+    this.#resuming = false;
+    for (const vring of this.#vrings) if (vring.ring !== null) vring.signalDriver();
   }
 
   queue(index: number): Virtqueue | null {
@@ -162,6 +192,17 @@ export class Session implements DeviceTransport {
         return this.#getConfig(request.offset, request.bytes, request.flags);
       case "set-config":
         return this.#setConfig(request.offset, request.data);
+      case "set-log-base": {
+        const problem = this.#logging.setLog(fds[0] ?? -1, request.offset, request.bytes);
+        return problem === null ? reply64(0n) : refuse(problem);
+      }
+      case "set-log-fd":
+        this.#logging.setFd(fds[0] ?? -1);
+        return DONE;
+      case "get-inflight-fd":
+        return this.#makeInflight(request.area);
+      case "set-inflight-fd":
+        return this.#setInflight(request.area, fds[0] ?? -1);
       default:
         return this.#handleVring(request, fds);
     }
@@ -178,6 +219,9 @@ export class Session implements DeviceTransport {
     }
     this.#suspended = true;
     this.#device.detach();
+    this.#logging.dispose();
+    this.#inflight?.unmap();
+    this.#inflight = null;
     this.memory.clear();
     this.#replaceBackendFd(-1);
   }
@@ -197,7 +241,7 @@ export class Session implements DeviceTransport {
       case "vring-num":
         return outcome(vring.setSize(request.value));
       case "vring-base":
-        return outcome(vring.setBase(request.value));
+        return outcome(vring.setBase(request.value, this.#features));
       case "vring-addr":
         return this.#setAddresses(vring, request.addresses);
       case "get-vring-base":
@@ -220,6 +264,7 @@ export class Session implements DeviceTransport {
     const unknown = value & ~this.offeredFeatures;
     if (unknown !== 0n) return refuse(`features 0x${unknown.toString(16)} are not offered`);
     this.#features = value;
+    this.#logging.setFeatures(value);
     // Without PROTOCOL_FEATURES there is no message to enable rings: they are enabled from here on.
     if ((value & Feature.protocolFeatures) !== 0n) return DONE;
     return this.#changeRings(() => {
@@ -233,6 +278,52 @@ export class Session implements DeviceTransport {
       return refuse(`protocol features 0x${unknown.toString(16)} are not offered`);
     this.#protocolFeatures = value;
     return DONE;
+  }
+
+  /** GET_INFLIGHT_FD: a new file; it is used once the front end hands it back. */
+  #makeInflight(area: InflightArea): Outcome {
+    const problem = areaProblem(area, this.#inflightLimits);
+    if (problem !== null) return refuse(problem);
+    const { fd, payload } = createArea(area, isPacked(this.#features));
+    return { kind: "reply", payload, fds: [fd] };
+  }
+
+  /** SET_INFLIGHT_FD: for rings that are started after it. Those that are hold views of the old. */
+  #setInflight(area: InflightArea, fd: number): Outcome {
+    try {
+      const problem = areaProblem(area, this.#inflightLimits);
+      if (problem !== null) return refuse(problem);
+      if (this.#vrings.some((vring) => vring.ring !== null)) return refuse("rings are started");
+      const mapped = new MappedArea(area, fd);
+      if (mapped.region(area.queues - 1, area.queueSize, isPacked(this.#features)) === null) {
+        mapped.unmap();
+        return refuse(`an area of ${area.bytes} bytes is too small for its rings`);
+      }
+      this.#inflight?.unmap();
+      this.#inflight = mapped;
+      return DONE;
+    } catch (error) {
+      return refuse(`the area of chains in flight can't be mapped: ${error}`);
+    } finally {
+      close(fd);
+    }
+  }
+
+  get #inflightLimits(): InflightLimits {
+    return { queues: this.#device.queueCount, queueSize: this.#device.queueSizeMax };
+  }
+
+  /**
+   * The front end's area, if it gave one. A packed ring does not say where a process that is gone
+   * has left it: where another one may take over, it notes that in the journal.
+   */
+  #inflightOf({ index, size, features }: RingPlan, resuming: boolean): Uint8Array | null {
+    const packed = isPacked(features);
+    const given = this.#inflight?.region(index, size, packed) ?? null;
+    if (given !== null || !packed) return given;
+    const kept = this.journal?.ring(index) ?? null;
+    if (!resuming) kept?.fill(0);
+    return kept;
   }
 
   #memoryChange(problem: string | null): Outcome {
@@ -251,6 +342,7 @@ export class Session implements DeviceTransport {
 
   #kick(vring: Vring, fd: number): Outcome {
     this.#unwatchKick(vring);
+    if (this.#resuming) vring.goOnFromUsed();
     const problem = vring.kick(fd, this.#features);
     if (problem !== null) {
       this.#log.warn({ ring: vring.index }, problem);
@@ -277,9 +369,11 @@ export class Session implements DeviceTransport {
   #stopRing(vring: Vring): Outcome {
     this.#unwatchKick(vring);
     let base = 0;
+    crashPoint("ring-flushed");
     this.#changeRings(() => {
       base = vring.stop();
     });
+    crashPoint("ring-stopped");
     return { kind: "reply", payload: pair32(vring.index, base) };
   }
 
@@ -309,9 +403,15 @@ export class Session implements DeviceTransport {
 
   /** Looked at after activity, since only accesses find out that a memory file has shrunk. */
   #checkMemory(): void {
-    if (!this.memory.poisoned) return;
-    this.#log.error("a guest memory file has shrunk: the front end is disconnected");
-    this.#failed("a guest memory file has shrunk");
+    const logging = this.#logging;
+    if (logging.outside > 0 && !this.#outsideTold) {
+      this.#outsideTold = true;
+      this.#log.warn({ pages: logging.outside }, "pages that were written lie beyond the log");
+    }
+    const what = this.memory.poisoned ? "a guest memory file" : "a file of the front end's";
+    if (!this.memory.poisoned && !logging.poisoned && this.#inflight?.poisoned !== true) return;
+    this.#log.error(`${what} has shrunk: the front end is disconnected`);
+    this.#failed(`${what} has shrunk`);
   }
 
   #ringBroken(index: number, reason: string): void {

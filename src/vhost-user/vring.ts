@@ -4,19 +4,23 @@
  * SET_VRING_KICK to GET_VRING_BASE) and enabled are separate; a ring is active when both hold.
  */
 import type { GuestMemory } from "../io/guest-memory.js";
-import { close, drain, fence, RingWords, signal } from "../io/native.js";
-import { ringWords, splitRingBytes } from "../virtqueue/ring-words.js";
-import { SplitRing, type SplitRingParts } from "../virtqueue/split-ring.js";
+import { close, drain, signal } from "../io/native.js";
+import type { DeviceRing } from "../virtqueue/types.js";
 import type { VringAddresses } from "./messages.js";
-import { Feature } from "./protocol.js";
-
-/** Alignment of descriptor table, available and used ring (VIRTIO 1.3, 2.7), bytes. */
-const ALIGN = { descriptors: 16n, available: 2n, used: 4n } as const;
+import {
+  addressProblem,
+  baseProblem,
+  PlacedRing,
+  placeProblem,
+  type RingPlan,
+} from "./placed-ring.js";
 
 export interface VringOptions {
   readonly index: number;
   readonly sizeMax: number;
   readonly memory: GuestMemory;
+  /** Where a ring of this format notes chains in flight, null for nowhere; at each start. */
+  readonly inflight: (plan: RingPlan, resuming: boolean) => Uint8Array | null;
   /** The ring has broken: called once per start. */
   readonly broken: (index: number, reason: string) => void;
   /** A descriptor of the front end is of no use; it is let go. */
@@ -28,16 +32,16 @@ export class Vring {
   readonly #options: VringOptions;
   #size = 0;
   #addresses: VringAddresses | null = null;
-  #base = 0;
+  /** Null until the front end or a stop said where to go on. */
+  #base: number | null = null;
   #enabled = false;
   #kickFd = -1;
   #callFd = -1;
   #errFd = -1;
-  #ring: SplitRing | null = null;
-  #parts: SplitRingParts | null = null;
-  #eventIndex = false;
+  #placed: PlacedRing | null = null;
   /** Size, addresses or base changed since the ring started: the next kick restarts it. */
   #changed = false;
+  #fromUsed = false;
 
   constructor(options: VringOptions) {
     this.index = options.index;
@@ -45,17 +49,17 @@ export class Vring {
   }
 
   /** The ring while it is started, whether enabled or not. */
-  get ring(): SplitRing | null {
-    return this.#ring;
+  get ring(): DeviceRing | null {
+    return this.#placed?.ring ?? null;
   }
 
-  get activeRing(): SplitRing | null {
-    return this.#enabled ? this.#ring : null;
+  get activeRing(): DeviceRing | null {
+    return this.#enabled ? this.ring : null;
   }
 
-  /** The started ring's available part, for native waiting. */
-  get availableView(): Uint8Array | null {
-    return this.#parts?.available ?? null;
+  /** The part of the started ring in which the driver's additions show, for native waiting. */
+  get watchedView(): Uint8Array | null {
+    return this.#placed?.watched ?? null;
   }
 
   get kickFd(): number {
@@ -79,9 +83,11 @@ export class Vring {
     return null;
   }
 
-  setBase(base: number): string | null {
+  /** Its limits depend on the format, for a packed ring on its size: then seen at the start. */
+  setBase(base: number, features: bigint): string | null {
     if (this.activeRing !== null) return `ring ${this.index} is running`;
-    if (base > 0xffff) return `ring ${this.index} has base ${base}, the limit is 65535`;
+    const problem = baseProblem(this.index, base, features);
+    if (problem !== null) return problem;
     this.#base = base;
     this.#changed = true;
     return null;
@@ -89,29 +95,36 @@ export class Vring {
 
   /** A running ring moves at once (front ends do that to change its log address). */
   setAddresses(addresses: VringAddresses, features: bigint): string | null {
-    const problem = alignmentProblem(addresses);
+    let problem = addressProblem(addresses, features);
     if (problem !== null) return problem;
-    if (this.#ring !== null && !this.#changed) {
-      const parts = this.#resolve(addresses, this.#size, this.#eventIndex);
-      if (typeof parts === "string") return parts;
-      this.#rebind(this.#ring, parts);
-    } else if (this.#size > 0) {
-      const eventIndex = (features & Feature.eventIndex) !== 0n;
-      const parts = this.#resolve(addresses, this.#size, eventIndex);
-      if (typeof parts === "string") return parts;
-    }
-    this.#addresses = addresses;
-    return null;
+    if (this.#placed !== null && !this.#changed) problem = this.#placed.move(addresses);
+    else if (this.#size > 0) problem = placeProblem(this.#plan(features), addresses);
+    if (problem === null) this.#addresses = addresses;
+    return problem;
   }
 
   setEnabled(enabled: boolean): void {
     this.#enabled = enabled;
-    this.#ring?.setActive(enabled);
+    this.ring?.setActive(enabled);
+  }
+
+  /**
+   * The next start goes on where a process that is gone left the ring. Chains are given back in the
+   * order in which they were taken, so that is the used index: what it had taken and not given back
+   * is taken again.
+   */
+  goOnFromUsed(): void {
+    this.#fromUsed = true;
+  }
+
+  /** Interrupts the driver, whatever it asked for. */
+  signalDriver(): void {
+    this.#signalCall();
   }
 
   /** Takes the descriptor, or -1 for none, and starts the ring unless it runs already. */
   kick(fd: number, features: bigint): string | null {
-    if (this.#ring === null || this.#changed) {
+    if (this.#placed === null || this.#changed) {
       const problem = this.#start(features);
       if (problem !== null) {
         if (fd >= 0) close(fd);
@@ -132,25 +145,23 @@ export class Vring {
 
   /** GET_VRING_BASE: ends the ring and returns the index of the next available entry. */
   stop(): number {
-    const ring = this.#ring;
+    const { ring } = this;
     if (ring !== null) {
       ring.flush();
       ring.stop();
       this.#base = ring.base;
     }
-    this.#ring = null;
-    this.#parts = null;
+    this.#placed = null;
     this.#changed = false;
     this.#kickFd = replaceFd(this.#kickFd, -1);
-    return this.#base;
+    return this.#base ?? 0;
   }
 
   /** The memory table changed: the ring's parts must be found again or the ring breaks. */
   memoryChanged(): void {
-    if (this.#ring === null || this.#addresses === null) return;
-    const parts = this.#resolve(this.#addresses, this.#ring.size, this.#eventIndex);
-    if (typeof parts === "string") this.#ring.fail(parts);
-    else this.#rebind(this.#ring, parts);
+    if (this.#placed === null || this.#addresses === null) return;
+    const problem = this.#placed.move(this.#addresses);
+    if (problem !== null) this.#placed.ring.fail(problem);
   }
 
   /** Tells the front end that the ring has an error. */
@@ -180,26 +191,24 @@ export class Vring {
   #start(features: bigint): string | null {
     if (this.#size === 0) return `ring ${this.index} is started without a size`;
     if (this.#addresses === null) return `ring ${this.index} is started without addresses`;
-    const eventIndex = (features & Feature.eventIndex) !== 0n;
-    const parts = this.#resolve(this.#addresses, this.#size, eventIndex);
-    if (typeof parts === "string") return parts;
-    this.#ring?.stop();
-    this.#eventIndex = eventIndex;
-    this.#parts = parts;
-    this.#ring = new SplitRing({
-      index: this.index,
-      size: this.#size,
-      parts,
-      memory: this.#options.memory,
-      indirect: (features & Feature.indirectDescriptors) !== 0n,
-      eventIndex,
-      base: this.#base,
+    const base = this.#fromUsed ? "used" : this.#base;
+    this.#fromUsed = false;
+    const plan = this.#plan(features);
+    const placed = PlacedRing.start(plan, this.#addresses, base, {
+      inflight: this.#options.inflight(plan, base === "used"),
       signal: () => this.#signalCall(),
       broken: (reason) => this.#options.broken(this.index, reason),
     });
-    this.#ring.setActive(this.#enabled);
+    if (typeof placed === "string") return placed;
+    this.ring?.stop();
+    this.#placed = placed;
+    placed.ring.setActive(this.#enabled);
     this.#changed = false;
     return null;
+  }
+
+  #plan(features: bigint): RingPlan {
+    return { index: this.index, size: this.#size, features, memory: this.#options.memory };
   }
 
   #signalCall(): void {
@@ -217,48 +226,6 @@ export class Vring {
       return false;
     }
   }
-
-  #rebind(ring: SplitRing, parts: SplitRingParts): void {
-    this.#parts = parts;
-    ring.rebind(parts);
-  }
-
-  #resolve(at: VringAddresses, size: number, eventIndex: boolean): SplitRingParts | string {
-    const descriptors = this.#part(
-      "descriptor table",
-      at.descriptors,
-      splitRingBytes.descriptors(size),
-    );
-    if (typeof descriptors === "string") return descriptors;
-    const availableBytes = splitRingBytes.available(size, eventIndex);
-    const available = this.#part("available ring", at.available, availableBytes);
-    if (typeof available === "string") return available;
-    const used = this.#part("used ring", at.used, splitRingBytes.used(size, eventIndex));
-    if (typeof used === "string") return used;
-    const words = ringWords(new RingWords(available), new RingWords(used), size, fence);
-    return { descriptors, available, used, words };
-  }
-
-  #part(name: string, address: bigint, bytes: number): Uint8Array | string {
-    const view = this.#options.memory.translateUser(address, bytes);
-    return (
-      view ??
-      `the ${name} of ring ${this.index}, ${bytes} bytes at user address ` +
-        `0x${address.toString(16)}, is not inside one memory region`
-    );
-  }
-}
-
-function alignmentProblem(at: VringAddresses): string | null {
-  if (at.flags > 1) return `ring ${at.index} has unknown address flags ${at.flags}`;
-  for (const part of ["descriptors", "available", "used"] as const) {
-    if (at[part] % ALIGN[part] !== 0n)
-      return (
-        `ring ${at.index} has its ${part} at 0x${at[part].toString(16)}, ` +
-        `not aligned to ${ALIGN[part]}`
-      );
-  }
-  return null;
 }
 
 function replaceFd(old: number, fd: number): number {

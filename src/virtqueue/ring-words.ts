@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * The few words of a split ring that two processors write and read at the same time. Everything
+ * The few words of a ring, split or packed, that two processors write and read at the same time. Everything
  * else in a ring is handed over by them: whoever sees a new index (acquire) sees what was written
  * before it (release). JavaScript promises no order for plain typed-array accesses, so the real
  * words come from the addon; the plain ones below are for one thread, hence for tests.
  */
 
-/** Ordered access to the index and flag words of one ring. All values are u16. */
+/** Ordered access to the index and flag words of one split ring. All values are u16. */
 export interface RingWords {
   /** avail.idx, load-acquire. */
   availIndex(): number;
@@ -57,6 +57,46 @@ export function ringWords(
     setUsedIndex: (index) => void used.store16(2, index),
     setUsedFlags: (flags) => void used.store16(0, flags),
     setAvailEvent: (index) => void used.store16(availEventAt, index),
+    fence,
+  };
+}
+
+/** Ordered access to the words of one packed ring (VIRTIO 1.3, 2.8). All values are u16. */
+export interface PackedWords {
+  /** Flags of the descriptor in this slot, load-acquire. */
+  descriptorFlags(slot: number): number;
+  /** The same, store-release. */
+  setDescriptorFlags(slot: number, flags: number): void;
+  /** What the driver asks for, in its event area; call after {@link fence}. */
+  driverEvent(): number;
+  driverEventFlags(): number;
+  /** What the device asks for; the position before the flags. */
+  setDeviceEvent(position: number): void;
+  setDeviceEventFlags(flags: number): void;
+  /** Full barrier. */
+  fence(): void;
+}
+
+/** Bytes of the three parts of a packed ring: descriptors, driver's and device's event area. */
+export const packedRingBytes = {
+  descriptors: (size: number): number => 16 * size,
+  eventArea: 4,
+};
+
+/** The words of a packed ring over ordered accesses to its three parts. */
+export function packedWords(
+  descriptors: Words16,
+  driver: Words16,
+  device: Words16,
+  fence: () => void,
+): PackedWords {
+  return {
+    descriptorFlags: (slot) => descriptors.load16(16 * slot + 14),
+    setDescriptorFlags: (slot, flags) => void descriptors.store16(16 * slot + 14, flags),
+    driverEvent: () => driver.load16(0),
+    driverEventFlags: () => driver.load16(2),
+    setDeviceEvent: (position) => void device.store16(0, position),
+    setDeviceEventFlags: (flags) => void device.store16(2, flags),
     fence,
   };
 }

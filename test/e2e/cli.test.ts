@@ -28,6 +28,15 @@ describe("vgpud", () => {
     [[], /no vGPU is configured: give --vgpu NAME/],
     [["--vgpu", "a,memory=lots"], /memory: "lots" is no size/],
     [["--vgpu", "a", "--executor", "abacus"], /Allowed choices are dawn, null, faulty/],
+    [["--vgpu", "a", "--gpu-memory", "plenty"], /--gpu-memory: "plenty" is no size such as 8G/],
+    [
+      ["--vgpu", "a", "--vgpu", "b,memory=512M", "--gpu-memory", "1280M", "--executor", "null"],
+      /vGPU b: 512 MiB of device memory do not fit: 256 MiB of 1280 MiB are left/,
+    ],
+    [
+      ["--vgpu", "a,policy=fixed,min=60%,max=60%", "--vgpu", "b,policy=weighted,min=50%"],
+      /vGPU b: a guaranteed share of 0.5 does not fit: 0.6 of 1 is given to other vGPUs/,
+    ],
     [["--config", "/nonexistent.json"], /\/nonexistent\.json can't be read/],
   ])("%j: says what is wrong and ends with 2", (args, words) => {
     const { status, stdout, stderr } = run("vgpud", [...args, "--runtime-dir", fresh()]);

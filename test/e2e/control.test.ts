@@ -27,7 +27,7 @@ beforeAll(async () => {
   broker = await startBroker({
     vgpus: ["a,policy=weighted,weight=2,memory=64M", "b"],
     logPath: join(folder, "log"),
-    extraArgs: ["--trace", trace],
+    extraArgs: ["--trace", trace, "--gpu-memory", "1280M"],
   });
 });
 
@@ -51,6 +51,8 @@ describe("vgpuctl", () => {
     [["set", "a", "weight=0"], /weight 0 is no integer from 1 to 10000/],
     [["set", "a", "slice=31ms"], /slice 31 ms is outside 1 to 30 ms/],
     [["set", "a", "colour=red"], /"colour" is no setting; there are policy, weight/],
+    [["set", "a", "memory=300M"], /300 MiB of device memory do not fit: 256 MiB of 1280 MiB are/],
+    [["reset", "nobody"], /there is no vGPU "nobody"/],
     [["set", "nobody", "weight=1"], /there is no vGPU "nobody"; there are a, b/],
     [["gvmcs", "nobody"], /there is no vGPU "nobody"/],
   ])("%j is refused with the reason", (args, words) => {
@@ -70,6 +72,36 @@ describe("vgpuctl", () => {
     const seconds = /^vgpu_gpu_seconds_total\{vgpu="b"\} (\S+)$/m.exec(stdout)?.[1];
     expect(Number(seconds)).toBeGreaterThan(0);
     expect(control("status").stdout).toMatch(/^b +running/m);
+  });
+
+  it("sets a memory limit below what is in use: it says so, and takes nothing away", async () => {
+    const environment = guestEnvironment(broker.socketOf("b"));
+    const program = new Watched(testProgram("worker"), ["100000", "48", "1"], environment);
+    await program.line(/^round 1$/);
+    const shrunk = control("set", "b", "memory=32M");
+    expect(shrunk.stderr).toMatch(/note: vGPU b holds \d+ bytes of device memory, more than its/);
+    expect(shrunk.status).toBe(0);
+    expect(control("gvmcs", "b").stdout).toMatch(/memory_bytes_max +32 MiB$/m);
+    await program.line(new RegExp(`^round ${program.lines.length + 2}$`));
+    program.kill();
+    await program.exit;
+    const second = new Watched(testProgram("worker"), ["1", "48", "1"], environment);
+    expect((await second.exit).code).toBe(4);
+    expect(second.stderr).toMatch(/allocation of 50331648 bytes, the limit is 33554432/);
+    expect(control("set", "b", "memory=1G")).toMatchObject({ status: 0, stderr: "" });
+  });
+
+  it("resets a vGPU: its guest's contexts end, and new ones work", async () => {
+    const environment = guestEnvironment(broker.socketOf("b"));
+    const program = new Watched(testProgram("worker"), ["100000", "1", "50"], environment);
+    await program.line(/^round 1$/);
+    expect(control("reset", "b").status).toBe(0);
+    expect((await program.exit).code).toBe(4);
+    expect(program.stderr).toMatch(/DEVICE_LOST/);
+    const next = new Watched(testProgram("worker"), ["2", "1", "1"], environment);
+    expect(await next.exit).toEqual({ code: 0, signal: null });
+    const { restarts } = await broker.statusOf("b");
+    expect(restarts).toBe(0);
   });
 
   it("has an entry and an exit for it in the trace, which is valid JSON at the end", async () => {

@@ -85,6 +85,7 @@ describe("faults among real processes", () => {
     for (const each of both) {
       expect(await each.exit).toEqual({ code: 0, signal: null });
     }
+    expect(both.map(({ lines }) => lines.at(-1))).toEqual(["done", "done"]);
     for (const vgpu of ["a", "b"]) {
       const { schedule } = (await broker.statusOf(vgpu)) as unknown as {
         schedule: { entries: number; held_ms: number };

@@ -13,6 +13,8 @@ const MS = 1e6;
 const WATCHDOG_NS = 2e9;
 
 interface Guest {
+  /** Part of its GPU time that it admits to. */
+  readonly claims?: number;
   readonly settings?: Partial<VgpuSettings>;
   readonly workload: Workload;
 }
@@ -32,6 +34,7 @@ function run(
   const world = new World(1, options);
   guests.forEach((guest, index) => {
     const instance = new SimInstance(world, `g${index}`, guest.workload, WATCHDOG_NS);
+    instance.claims = guest.claims ?? 1;
     world.add(instance, { policy: "equal", ...guest.settings });
   });
   const startNs = world.nowNs + 500 * MS;
@@ -124,6 +127,17 @@ describe("equal shares", () => {
       expect(jain(run(guests, 4000 * MS).work)).toBeGreaterThanOrEqual(0.999);
     },
   );
+});
+
+describe("an instance that claims less GPU time than it had", () => {
+  it.each(["equal", "best-effort"] as const)("gains nothing (%s)", (policy) => {
+    const guests = Array.from({ length: 4 }, (_, index) => ({
+      settings: { policy },
+      claims: index === 0 ? 0 : 1,
+      workload: saturating(mix(index + 1)),
+    }));
+    expect(jain(run(guests, 8000 * MS).work)).toBeGreaterThanOrEqual(0.999);
+  });
 });
 
 describe("weights, caps and reservations", () => {

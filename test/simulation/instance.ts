@@ -92,6 +92,8 @@ export class SimInstance {
   drained = false;
   /** Whether it keeps the GPU without work until its entry is bounded. */
   readonly keeps: boolean;
+  /** Part of the GPU time that its exits claim: one that says less is charged all the same. */
+  claims = 1;
   readonly #world: World;
   readonly #queue: { kernel: Kernel; leftNs: number; launchedNs: number }[] = [];
   #gvmcs: GvmcsInstance | null = null;
@@ -291,7 +293,7 @@ export class SimInstance {
     if (state === null) return;
     gvmcs.setDemand(this.#queue.length > 0);
     const lie = this.fault === "lie" && this.#takeFault("lie");
-    const gpuTimeNs = lie ? this.#gpuNs * 10 + 1e9 : this.#gpuNs;
+    const gpuTimeNs = lie ? this.#gpuNs * 10 + 1e9 : Math.round(this.#gpuNs * this.claims);
     gvmcs.exit({ reason, gpuTimeNs, batches: this.#batches }, world.nowNs);
     const { words } = state;
     if (this.#takeFault("bad-reason")) words.store32(ExitInformation.offset + 12, 99);

@@ -113,6 +113,7 @@ class Run {
     const random = this.#random;
     const world = this.#world;
     const instance = new SimInstance(world, id, randomWorkload(random), WATCHDOG_NS);
+    if (random.below(8) === 0) instance.claims = random.below(2) / 2;
     const settings = randomSettings(random);
     this.#memory.set(id, settings.memoryBytesMax ?? 0);
     try {

@@ -133,6 +133,9 @@ export class World {
   fingerprint = 0;
   nowNs = 1e6;
   events = 0;
+  /** The longest time for which each waited with work, ns. */
+  readonly longestWaitNs = new Map<string, number>();
+  readonly #waitingSinceNs = new Map<string, number>();
   readonly #agenda = new Agenda();
   #timerNs: number | null = null;
 
@@ -226,7 +229,18 @@ export class World {
     this.end(instance, instance.restartNs);
   }
 
+  /** An exit may be for want of work: then the wait begins with the next event. */
+  #noteWait({ id, kind, timeNs }: ArbiterEvent): void {
+    if (kind === "waiting" || kind === "exit") this.#waitingSinceNs.set(id, timeNs);
+    if (kind === "idle" || kind === "gone") this.#waitingSinceNs.delete(id);
+    const sinceNs = this.#waitingSinceNs.get(id);
+    if (kind !== "entry" || sinceNs === undefined) return;
+    this.#waitingSinceNs.delete(id);
+    this.longestWaitNs.set(id, Math.max(this.longestWaitNs.get(id) ?? 0, timeNs - sinceNs));
+  }
+
   #observe(event: ArbiterEvent): void {
+    this.#noteWait(event);
     let text = `${event.timeNs} ${event.id} ${event.kind}`;
     if (event.kind === "exit") text += ` ${event.reason}`;
     for (let index = 0; index < text.length; index++) {

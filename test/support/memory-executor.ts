@@ -166,6 +166,11 @@ class MemoryBatch implements Batch {
     });
   }
 
+  discard(): void {
+    if (this.done !== null) throw new Error("a batch is discarded after its submission");
+    this.#executor.discarded++;
+  }
+
   submit(done: (outcome: BatchOutcome) => void): void {
     if (this.done !== null) throw new Error("a batch is submitted twice");
     this.done = done;
@@ -195,6 +200,8 @@ export class MemoryExecutor implements Executor {
   /** Which pipelines can't be made, besides those of the kernel `refused`. */
   refuse: (descriptor: PipelineDescriptor) => boolean = () => false;
   closed = false;
+  /** Batches that were encoded and not submitted. */
+  discarded = 0;
   lostMessage: string | null = null;
   readonly options: MemoryExecutorOptions;
   #waiting: (() => void)[] = [];

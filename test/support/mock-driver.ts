@@ -27,7 +27,8 @@ import type { VirtioDevice } from "../../src/vhost-user/device.js";
 import type { PollingOptions } from "../../src/vhost-user/ring-loop.js";
 import { concat, DisconnectedError, MockFrontend, u32s, u64, u64s } from "./mock-frontend.js";
 import { type GuestBuffer, MockMemory, type MockRegion } from "./mock-memory.js";
-import { MockQueue } from "./mock-queue.js";
+import { MockPackedQueue } from "./mock-packed-queue.js";
+import { type DriverQueue, MockQueue } from "./mock-queue.js";
 
 /** Request ids, written down again here so that a wrong number on the device's side shows. */
 export const VU = {
@@ -36,6 +37,8 @@ export const VU = {
   SET_OWNER: 3,
   RESET_OWNER: 4,
   SET_MEM_TABLE: 5,
+  SET_LOG_BASE: 6,
+  SET_LOG_FD: 7,
   SET_VRING_NUM: 8,
   SET_VRING_ADDR: 9,
   SET_VRING_BASE: 10,
@@ -50,16 +53,21 @@ export const VU = {
   SET_BACKEND_REQ_FD: 21,
   GET_CONFIG: 24,
   SET_CONFIG: 25,
+  GET_INFLIGHT_FD: 31,
+  SET_INFLIGHT_FD: 32,
   RESET_DEVICE: 34,
   GET_MAX_MEM_SLOTS: 36,
   ADD_MEM_REG: 37,
   REM_MEM_REG: 38,
 } as const;
 
+export const F_LOG_ALL = 1n << 26n;
 export const F_INDIRECT_DESC = 1n << 28n;
 export const F_EVENT_IDX = 1n << 29n;
 export const F_PROTOCOL = 1n << 30n;
 export const F_VERSION_1 = 1n << 32n;
+export const F_RING_PACKED = 1n << 34n;
+export const F_IN_ORDER = 1n << 35n;
 export const P_REPLY_ACK = 1n << 3n;
 export const P_BACKEND_REQ = 1n << 5n;
 export const P_CONFIGURE_MEM_SLOTS = 1n << 15n;
@@ -69,8 +77,11 @@ const ALL = (1n << 64n) - 1n;
 const WAKE_MS = 1000;
 
 export interface MockDriverOptions {
-  /** Driver features to ask for, of those offered; default all. */
+  /** Driver features to ask for, of those offered; default all but the two below. */
   readonly features?: bigint;
+  /** Asks for packed rings, or to have buffers used in order. */
+  readonly packed?: boolean;
+  readonly inOrder?: boolean;
   /** Protocol features to ask for, of those offered; default all. */
   readonly protocolFeatures?: bigint;
   /** Guest memory; default one region of 16 MiB at 0. */
@@ -89,7 +100,7 @@ export interface InProcessOptions extends MockDriverOptions {
 
 /** Descriptors and counts of one queue's notifications. */
 interface QueueIo {
-  readonly queue: MockQueue;
+  readonly queue: DriverQueue;
   readonly kickFd: number;
   readonly callFd: number;
   readonly errFd: number;
@@ -105,7 +116,7 @@ export interface RequestOptions {
 }
 
 export class MockDriver {
-  readonly frontend: MockFrontend;
+  frontend: MockFrontend;
   readonly memory = new MockMemory();
   features = 0n;
   protocolFeatures = 0n;
@@ -132,20 +143,37 @@ export class MockDriver {
   /** A driver on a device in this process: the session runs in this event loop. */
   static inProcess(device: VirtioDevice, options: InProcessOptions = {}): MockDriver {
     const [ours, theirs] = socketpair();
-    const poller = createPoller();
     const driver = new MockDriver(ours, options);
-    driver.connection = new Connection({
-      fd: theirs,
+    driver.#serve(theirs, device, options);
+    return driver;
+  }
+
+  /**
+   * The connection ends without a word, and another device takes its place; memory and rings stay
+   * as they are. What the front end has to say is said by the caller, as at first.
+   */
+  reconnectInProcess(device: VirtioDevice, options: InProcessOptions = {}): void {
+    this.frontend.close();
+    for (const closer of this.#closers.splice(0)) closer();
+    const [ours, theirs] = socketpair();
+    this.frontend = new MockFrontend(ours);
+    for (const io of this.#io) this.#watch(io);
+    this.#serve(theirs, device, options);
+  }
+
+  #serve(fd: number, device: VirtioDevice, options: InProcessOptions): void {
+    const poller = createPoller();
+    this.connection = new Connection({
+      fd,
       device,
       poller,
       log: createLogger({ name: "mock", level: "debug", write: options.log ?? (() => {}) }),
       ...(options.polling ? { polling: options.polling } : {}),
     });
-    driver.#closers.push(() => {
-      driver.connection?.close("the mock driver ends");
+    this.#closers.push(() => {
+      this.connection?.close("the mock driver ends");
       poller.close();
     });
-    return driver;
   }
 
   /** A driver on a vgpu-instance that listens at `path`. */
@@ -165,7 +193,9 @@ export class MockDriver {
   async negotiate(): Promise<void> {
     const { frontend } = this;
     const offered = await frontend.query64(VU.GET_FEATURES);
-    this.features = offered & (this.#options.features ?? ALL) & DRIVER_FEATURES;
+    const { packed, inOrder } = this.#options;
+    const asked = DRIVER_FEATURES | (packed ? F_RING_PACKED : 0n) | (inOrder ? F_IN_ORDER : 0n);
+    this.features = offered & (this.#options.features ?? ALL) & asked;
     if ((offered & F_PROTOCOL) !== 0n) {
       this.features |= offered & F_PROTOCOL & (this.#options.features ?? ALL);
       const protocol = await frontend.query64(VU.GET_PROTOCOL_FEATURES);
@@ -213,9 +243,12 @@ export class MockDriver {
   }
 
   /** Lays a ring out in guest memory. */
-  addQueue(index: number, size = this.#options.queueSize ?? 64): MockQueue {
+  addQueue(index: number, size = this.#options.queueSize ?? 64): DriverQueue {
     const eventIndex = (this.features & F_EVENT_IDX) !== 0n;
-    const queue = new MockQueue(index, this.memory, { size, eventIndex });
+    const packed = (this.features & F_RING_PACKED) !== 0n;
+    const queue = packed
+      ? new MockPackedQueue(index, this.memory, { size, eventIndex })
+      : new MockQueue(index, this.memory, { size, eventIndex });
     const io: QueueIo = {
       queue,
       kickFd: eventfd(),
@@ -227,6 +260,12 @@ export class MockDriver {
       completions: new Map(),
     };
     this.#io[index] = io;
+    this.#watch(io);
+    return queue;
+  }
+
+  /** Hears interrupts and errors of a queue. */
+  #watch(io: QueueIo): void {
     const { poller } = this.frontend;
     poller.watch(io.callFd, PollEvents.readable, () => {
       drain(io.callFd);
@@ -239,13 +278,13 @@ export class MockDriver {
       io.errors++;
       this.#wake();
     });
-    return queue;
   }
 
   /** The messages that start a laid-out ring, in the order that QEMU sends them. */
-  async startQueue(index: number, base = 0): Promise<void> {
+  async startQueue(index: number, at?: number): Promise<void> {
     const { frontend } = this;
     const io = this.#queueIo(index);
+    const base = at ?? (io.queue.packed ? io.queue.base : 0);
     await frontend.set(VU.SET_VRING_NUM, u32s(index, io.queue.size));
     await frontend.set(VU.SET_VRING_BASE, u32s(index, base));
     await frontend.set(VU.SET_VRING_ADDR, this.vringAddress(index));
@@ -285,15 +324,29 @@ export class MockDriver {
       descriptors: user(queue.descriptors),
       used: user(queue.used),
       available: user(queue.available),
+      log: 0,
       ...change,
     };
     return concat(
       u32s(index, fields.flags),
-      u64s(fields.descriptors, fields.used, fields.available, 0),
+      u64s(fields.descriptors, fields.used, fields.available, fields.log),
     );
   }
 
   queue(index: number): MockQueue {
+    const { queue } = this.#queueIo(index);
+    if (!(queue instanceof MockQueue)) throw new Error(`queue ${index} is not a split one`);
+    return queue;
+  }
+
+  packedQueue(index: number): MockPackedQueue {
+    const { queue } = this.#queueIo(index);
+    if (!(queue instanceof MockPackedQueue)) throw new Error(`queue ${index} is not a packed one`);
+    return queue;
+  }
+
+  /** A queue of either format. */
+  anyQueue(index: number): DriverQueue {
     return this.#queueIo(index).queue;
   }
 
@@ -510,6 +563,7 @@ interface VringAddressFields {
   readonly descriptors: bigint;
   readonly used: bigint;
   readonly available: bigint;
+  readonly log: number | bigint;
 }
 
 /** Payload of one region, as in SET_MEM_TABLE. */

@@ -28,7 +28,8 @@ export interface Reply {
   readonly request: number;
   readonly flags: number;
   readonly payload: Uint8Array;
-  readonly fds: number[];
+  /** Closed with the front end. */
+  readonly fds: readonly number[];
 }
 
 /** The back end acknowledged a request as failed. */
@@ -69,6 +70,8 @@ export class MockFrontend {
   readonly #noteDisconnected: () => void;
   #received = new Uint8Array(0);
   #receivedFds: number[] = [];
+  /** Descriptors of all replies; open until the front end closes. */
+  readonly #replyFds: number[] = [];
   #open = true;
   #over = false;
 
@@ -161,6 +164,7 @@ export class MockFrontend {
     this.#open = false;
     this.#end();
     this.poller.close();
+    for (const fd of this.#replyFds.splice(0)) close(fd);
     close(this.fd);
   }
 
@@ -170,6 +174,7 @@ export class MockFrontend {
       for (;;) {
         const { bytes, fds } = recvmsg(this.fd, chunk, 0, chunk.length, 8);
         this.#receivedFds.push(...fds);
+        this.#replyFds.push(...fds);
         if (bytes < 0) return;
         if (bytes === 0) break;
         this.#received = concat(this.#received, chunk.subarray(0, bytes));

@@ -28,10 +28,35 @@ export interface MockQueueOptions {
   readonly eventIndex: boolean;
 }
 
-export class MockQueue {
+/** What the mock driver needs of a ring, whatever its format is. */
+export interface DriverQueue {
+  readonly index: number;
+  readonly size: number;
+  readonly packed: boolean;
+  /** Descriptors; the driver's area; the device's area. */
+  readonly descriptors: GuestBuffer;
+  readonly available: GuestBuffer;
+  readonly used: GuestBuffer;
+  /** Free descriptors. */
+  readonly free: number;
+  /** What SET_VRING_BASE says at this point, if the device has taken everything. */
+  readonly base: number;
+  add(
+    readable: readonly GuestBuffer[],
+    writable: readonly GuestBuffer[],
+    options?: { readonly indirect?: boolean },
+  ): number;
+  addRaw(parts: readonly RawDescriptor[]): number;
+  publish(): boolean;
+  takeUsed(): UsedElement[];
+  enableInterrupts(on: boolean): boolean;
+}
+
+export class MockQueue implements DriverQueue {
   readonly index: number;
   readonly size: number;
   readonly eventIndex: boolean;
+  readonly packed = false;
   readonly descriptors: GuestBuffer;
   readonly available: GuestBuffer;
   readonly used: GuestBuffer;
@@ -73,6 +98,10 @@ export class MockQueue {
   }
 
   get availableIndex(): number {
+    return this.#added;
+  }
+
+  get base(): number {
     return this.#added;
   }
 

@@ -10,7 +10,12 @@
  */
 import type { ChainMemory } from "../../src/virtqueue/chain-walker.js";
 import { plainWords16, ringWords, splitRingBytes } from "../../src/virtqueue/ring-words.js";
-import { SplitRing, type SplitRingParts } from "../../src/virtqueue/split-ring.js";
+import {
+  type SplitInflight,
+  SplitRing,
+  type SplitRingParts,
+} from "../../src/virtqueue/split-ring.js";
+import type { RingLog } from "../../src/virtqueue/types.js";
 
 export const DATA = 0x10000;
 export const HOLE = 0x20000;
@@ -33,12 +38,37 @@ export interface FixtureOptions {
   readonly size?: number;
   readonly indirect?: boolean;
   readonly eventIndex?: boolean;
+  readonly inOrder?: boolean;
+  readonly inflight?: SplitInflight;
   readonly base?: number;
 }
 
-export class RingFixture {
+/** The map of memory above. */
+export class FixtureMemory implements ChainMemory {
   readonly memory = new Uint8Array(END);
   readonly view = new DataView(this.memory.buffer);
+
+  translateInto(address: number, bytes: number, pieces: Uint8Array[]): boolean {
+    const before = pieces.length;
+    for (let at = address; at < address + bytes; ) {
+      if (at < DATA || at >= END || (at >= HOLE && at < PAGES)) {
+        pieces.length = before;
+        return false;
+      }
+      const limit = at < HOLE ? HOLE : (Math.floor(at / PAGE) + 1) * PAGE;
+      const stop = Math.min(limit, address + bytes);
+      pieces.push(this.memory.subarray(at, stop));
+      at = stop;
+    }
+    return true;
+  }
+}
+
+export class RingFixture {
+  readonly #at = new FixtureMemory();
+  readonly memory = this.#at.memory;
+  readonly view = this.#at.view;
+  log: RingLog | null = null;
   readonly size: number;
   readonly ring: SplitRing;
   readonly parts: SplitRingParts;
@@ -65,16 +95,16 @@ export class RingFixture {
     };
     this.setAvailable(this.available);
     this.view.setUint16(this.#usedAt + 2, this.available, true);
-    const memory: ChainMemory = {
-      translateInto: (address, bytes, pieces) => this.#translate(address, bytes, pieces),
-    };
     this.ring = new SplitRing({
       index: 0,
       size,
       parts: this.parts,
-      memory,
+      memory: this.#at,
+      observer: this,
+      inflight: options.inflight ?? null,
       indirect: options.indirect ?? true,
       eventIndex,
+      inOrder: options.inOrder ?? false,
       base: this.available,
       signal: () => {
         this.signals++;
@@ -134,20 +164,5 @@ export class RingFixture {
   used(slot: number): { id: number; length: number } {
     const at = this.#usedAt + 4 + 8 * slot;
     return { id: this.view.getUint32(at, true), length: this.view.getUint32(at + 4, true) };
-  }
-
-  #translate(address: number, bytes: number, pieces: Uint8Array[]): boolean {
-    const before = pieces.length;
-    for (let at = address; at < address + bytes; ) {
-      if (at < DATA || at >= END || (at >= HOLE && at < PAGES)) {
-        pieces.length = before;
-        return false;
-      }
-      const limit = at < HOLE ? HOLE : (Math.floor(at / PAGE) + 1) * PAGE;
-      const stop = Math.min(limit, address + bytes);
-      pieces.push(this.memory.subarray(at, stop));
-      at = stop;
-    }
-    return true;
   }
 }

@@ -27,7 +27,7 @@
 /* 'VTLN', first word of a timeline page. */
 #define VGPU_TIMELINE_MAGIC 0x4e4c5456
 /* major << 16 | minor. */
-#define VGPU_VERSION 0x10000
+#define VGPU_VERSION 0x10001
 /* Requests that are answered at once. */
 #define VGPU_QUEUE_CONTROL 0
 /* Device-to-driver notifications. */
@@ -72,6 +72,11 @@
 #define VGPU_NAME_BYTES_MAX 1024
 /* Error text in an error record, NUL-padded UTF-8. */
 #define VGPU_ERROR_TEXT_BYTES 224
+/*
+ * MODULE_LOAD flag: kernels of this module detect accesses outside of the
+ * memory of their context. PTX and FATBIN only.
+ */
+#define VGPU_MODULE_CHECKED 1
 /* No time limit. */
 #define VGPU_WAIT_FOREVER 0xffffffffffffffffULL
 
@@ -84,6 +89,8 @@
 #define VGPU_CAP_SUBGROUPS (1ULL << 2)
 /* GPU time is measured by GPU timestamps. */
 #define VGPU_CAP_TIMESTAMPS (1ULL << 3)
+/* Modules in PTX and fat binaries; MODULE_SYMBOL. */
+#define VGPU_CAP_PTX (1ULL << 4)
 
 /**
  * enum vgpu_status - Result of a request, a command or a context. Stable for
@@ -126,6 +133,13 @@
  * @VGPU_STATUS_LAUNCH_SIZE: the launch is larger than the limit
  * @VGPU_STATUS_LAUNCH_BLOCK: the block size is not the function's
  * @VGPU_STATUS_LAUNCH_FAILED: the launch failed
+ * @VGPU_STATUS_ILLEGAL_ADDRESS: a kernel accessed an address outside of its
+ * memory
+ * @VGPU_STATUS_TRAP: a kernel executed a trap
+ * @VGPU_STATUS_ASSERT: an assertion failed in a kernel
+ * @VGPU_STATUS_MISALIGNED_ADDRESS: a kernel accessed an address that is not
+ * aligned to the access
+ * @VGPU_STATUS_SYMBOL_NOT_FOUND: the module has no such variable
  * @VGPU_STATUS_TIMEOUT: the watchdog stopped the command
  * @VGPU_STATUS_DEVICE_LOST: the device lost its state
  * @VGPU_STATUS_INTERNAL: the device has an internal error
@@ -166,6 +180,11 @@ enum vgpu_status {
 	VGPU_STATUS_LAUNCH_SIZE = 54,
 	VGPU_STATUS_LAUNCH_BLOCK = 55,
 	VGPU_STATUS_LAUNCH_FAILED = 56,
+	VGPU_STATUS_ILLEGAL_ADDRESS = 57,
+	VGPU_STATUS_TRAP = 58,
+	VGPU_STATUS_ASSERT = 59,
+	VGPU_STATUS_MISALIGNED_ADDRESS = 60,
+	VGPU_STATUS_SYMBOL_NOT_FOUND = 61,
 	VGPU_STATUS_TIMEOUT = 64,
 	VGPU_STATUS_DEVICE_LOST = 65,
 	VGPU_STATUS_INTERNAL = 66,
@@ -174,9 +193,14 @@ enum vgpu_status {
 /**
  * enum vgpu_module_format - Format of a module's code.
  * @VGPU_MODULE_FORMAT_WGSL: WGSL source, UTF-8
+ * @VGPU_MODULE_FORMAT_PTX: PTX source, UTF-8; NUL bytes at its end are ignored
+ * @VGPU_MODULE_FORMAT_FATBIN: fat binary container, magic 0xba55ed50, with PTX
+ * in it
  */
 enum vgpu_module_format {
 	VGPU_MODULE_FORMAT_WGSL = 1,
+	VGPU_MODULE_FORMAT_PTX = 2,
+	VGPU_MODULE_FORMAT_FATBIN = 3,
 };
 
 /**
@@ -241,6 +265,7 @@ enum vgpu_event_type {
  * @VGPU_REQ_EVENT_QUERY: control queue, scope context
  * @VGPU_REQ_ERROR_QUERY: control queue, scope context
  * @VGPU_REQ_STATISTICS: control queue, scope context
+ * @VGPU_REQ_MODULE_SYMBOL: control queue, scope context
  * @VGPU_REQ_SUBMIT: submit queue, scope context
  */
 enum vgpu_request {
@@ -258,6 +283,7 @@ enum vgpu_request {
 	VGPU_REQ_EVENT_QUERY = 21,
 	VGPU_REQ_ERROR_QUERY = 22,
 	VGPU_REQ_STATISTICS = 23,
+	VGPU_REQ_MODULE_SYMBOL = 24,
 	VGPU_REQ_SUBMIT = 32,
 };
 
@@ -296,7 +322,7 @@ enum vgpu_command {
 };
 
 /* Bit n is set if control request type n may come from a user process. */
-#define VGPU_REQ_USER_MASK 0xff0004ULL
+#define VGPU_REQ_USER_MASK 0x1ff0004ULL
 
 /**
  * struct vgpu_config - Config space; read at initialisation only.
@@ -672,7 +698,8 @@ VGPU_STATIC_ASSERT(offsetof(struct vgpu_function_query_request, reserved) == 4);
  * @block_y: See block_x.
  * @block_z: See block_x.
  * @shared_bytes: Static workgroup memory, 0 if unknown.
- * @reserved: Zero.
+ * @block_threads_max: Most invocations of a block of this function, 0 if only
+ * the device's limit holds.
  */
 struct vgpu_function_query_response {
 	__le32 state;
@@ -682,7 +709,7 @@ struct vgpu_function_query_response {
 	__le32 block_y;
 	__le32 block_z;
 	__le32 shared_bytes;
-	__le32 reserved;
+	__le32 block_threads_max;
 };
 
 VGPU_STATIC_ASSERT(sizeof(struct vgpu_function_query_response) == 32);
@@ -693,22 +720,55 @@ VGPU_STATIC_ASSERT(offsetof(struct vgpu_function_query_response, block_x) == 12)
 VGPU_STATIC_ASSERT(offsetof(struct vgpu_function_query_response, block_y) == 16);
 VGPU_STATIC_ASSERT(offsetof(struct vgpu_function_query_response, block_z) == 20);
 VGPU_STATIC_ASSERT(offsetof(struct vgpu_function_query_response, shared_bytes) == 24);
-VGPU_STATIC_ASSERT(offsetof(struct vgpu_function_query_response, reserved) == 28);
+VGPU_STATIC_ASSERT(offsetof(struct vgpu_function_query_response, block_threads_max) == 28);
+
+/**
+ * struct vgpu_module_symbol_request - MODULE_SYMBOL payload, followed by the
+ * name.
+ * @module: Handle.
+ * @name_bytes: Bytes of the name.
+ */
+struct vgpu_module_symbol_request {
+	__le32 module;
+	__le32 name_bytes;
+};
+
+VGPU_STATIC_ASSERT(sizeof(struct vgpu_module_symbol_request) == 8);
+VGPU_STATIC_ASSERT(offsetof(struct vgpu_module_symbol_request, module) == 0);
+VGPU_STATIC_ASSERT(offsetof(struct vgpu_module_symbol_request, name_bytes) == 4);
+
+/**
+ * struct vgpu_module_symbol_response - MODULE_SYMBOL result: a variable of a
+ * module, in the context's memory from load to unload.
+ * @pointer: Device pointer.
+ * @bytes: Its size.
+ */
+struct vgpu_module_symbol_response {
+	__le64 pointer;
+	__le64 bytes;
+};
+
+VGPU_STATIC_ASSERT(sizeof(struct vgpu_module_symbol_response) == 16);
+VGPU_STATIC_ASSERT(offsetof(struct vgpu_module_symbol_response, pointer) == 0);
+VGPU_STATIC_ASSERT(offsetof(struct vgpu_module_symbol_response, bytes) == 8);
 
 /**
  * struct vgpu_argument_info - One argument of a function.
  * @kind: Kind.
  * @access: Access.
  * @bytes_min: Least bytes behind a pointer; exact bytes of a value.
- * @align: Required alignment of the pointer, bytes.
+ * @align: Required alignment of the pointer, or of the value in the parameter
+ * buffer, bytes.
  * @name: Name, cut, NUL-padded.
+ * @offset: PTX: offset in the parameter buffer. WGSL: zero.
  */
 struct vgpu_argument_info {
 	__le32 kind;
 	__le32 access;
 	__le32 bytes_min;
 	__le32 align;
-	char name[48];
+	char name[44];
+	__le32 offset;
 };
 
 VGPU_STATIC_ASSERT(sizeof(struct vgpu_argument_info) == 64);
@@ -717,6 +777,7 @@ VGPU_STATIC_ASSERT(offsetof(struct vgpu_argument_info, access) == 4);
 VGPU_STATIC_ASSERT(offsetof(struct vgpu_argument_info, bytes_min) == 8);
 VGPU_STATIC_ASSERT(offsetof(struct vgpu_argument_info, align) == 12);
 VGPU_STATIC_ASSERT(offsetof(struct vgpu_argument_info, name) == 16);
+VGPU_STATIC_ASSERT(offsetof(struct vgpu_argument_info, offset) == 60);
 
 /**
  * struct vgpu_event_query_request - EVENT_QUERY payload.
@@ -860,20 +921,20 @@ VGPU_STATIC_ASSERT(offsetof(struct vgpu_command_header, bytes) == 4);
  * @module: Handle chosen by the guest.
  * @format: Format.
  * @code_bytes: Bytes of code.
- * @reserved: Zero.
+ * @flags: VGPU_MODULE_CHECKED, or zero.
  */
 struct vgpu_command_module_load {
 	__le32 module;
 	__le32 format;
 	__le32 code_bytes;
-	__le32 reserved;
+	__le32 flags;
 };
 
 VGPU_STATIC_ASSERT(sizeof(struct vgpu_command_module_load) == 16);
 VGPU_STATIC_ASSERT(offsetof(struct vgpu_command_module_load, module) == 0);
 VGPU_STATIC_ASSERT(offsetof(struct vgpu_command_module_load, format) == 4);
 VGPU_STATIC_ASSERT(offsetof(struct vgpu_command_module_load, code_bytes) == 8);
-VGPU_STATIC_ASSERT(offsetof(struct vgpu_command_module_load, reserved) == 12);
+VGPU_STATIC_ASSERT(offsetof(struct vgpu_command_module_load, flags) == 12);
 
 /**
  * struct vgpu_command_module_unload - MODULE_UNLOAD: its functions go with it.
@@ -1013,7 +1074,7 @@ VGPU_STATIC_ASSERT(offsetof(struct vgpu_command_write_inline, reserved) == 12);
  * @block_x: Invocations; the declared ones, or all three 0 to take those.
  * @block_y: See block_x.
  * @block_z: See block_x.
- * @shared_bytes: Dynamic workgroup memory; 0 for WGSL.
+ * @shared_bytes: Dynamic workgroup memory, bytes; 0 for WGSL.
  * @reserved: Zero.
  */
 struct vgpu_command_launch {

@@ -49,6 +49,11 @@ export class Arena {
     b[offset + 3] = value >>> 24;
   }
 
+  /** Drops what was gathered. */
+  clear(): void {
+    this.#used = 0;
+  }
+
   /** Sends what was gathered; call right before the command buffer that uses it is submitted. */
   upload(queue: GPUQueue): void {
     if (this.#used > 0) {

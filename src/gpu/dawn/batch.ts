@@ -304,6 +304,20 @@ export class DawnBatch implements Batch {
     }
   }
 
+  /** One operation needs at most half of the arena: uniforms of all bindings. */
+  get full(): boolean {
+    return this.#core.arena.used > ARENA_BYTES / 2;
+  }
+
+  discard(): void {
+    this.#closed = true;
+    this.#pass?.end();
+    this.#pass = null;
+    this.#encoder = null;
+    this.#core.arena.clear();
+    this.#core.batchClosed();
+  }
+
   submit(done: (outcome: BatchOutcome) => void): void {
     if (this.#closed) {
       throw new Error(`batch ${this.#label} is submitted twice`);

@@ -159,6 +159,14 @@ class FaultyBatch implements Batch {
     this.#inner.launch(operation);
   }
 
+  get full(): boolean {
+    return this.#inner.full === true;
+  }
+
+  discard(): void {
+    this.#inner.discard();
+  }
+
   submit(done: Done): void {
     this.#submit(this.#inner, done);
   }

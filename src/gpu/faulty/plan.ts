@@ -38,12 +38,17 @@ const FAULT_NAMES: Readonly<Record<string, FaultName>> = {
   "fail-reopens": "failReopens",
 };
 
-/** Reads a list of faults; throws with what is wrong and what there is. */
-export function parseFaults(text: string): Faults {
+/**
+ * Reads a list of faults; throws with what is wrong and what there is. One of the form `ID/NAME=COUNT`
+ * is for the instance of that name only.
+ */
+export function parseFaults(text: string, id = ""): Faults {
   const faults: { -readonly [name in FaultName]?: number } = {};
   for (const part of text.split(",")) {
     if (part.trim() === "") continue;
-    const [name = "", count = ""] = part.split("=").map((each) => each.trim());
+    const [path = "", count = ""] = part.split("=").map((each) => each.trim());
+    const slash = path.lastIndexOf("/");
+    const name = path.slice(slash + 1);
     const known = FAULT_NAMES[name];
     if (known === undefined)
       throw new Error(
@@ -51,7 +56,7 @@ export function parseFaults(text: string): Faults {
       );
     if (!/^[1-9][0-9]{0,8}$/.test(count))
       throw new Error(`the fault "${name}" has the count "${count}", it needs a number from 1`);
-    faults[known] = Number(count);
+    if (slash < 0 || path.slice(0, slash) === id) faults[known] = Number(count);
   }
   return faults;
 }

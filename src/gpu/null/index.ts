@@ -82,6 +82,10 @@ class NullBatch implements Batch {
     this.operations++;
   }
 
+  discard(): void {
+    this.#submitted = true;
+  }
+
   submit(done: (outcome: BatchOutcome) => void): void {
     if (this.#submitted) throw new Error("a batch is submitted twice");
     this.#submitted = true;

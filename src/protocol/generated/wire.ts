@@ -51,7 +51,7 @@ export const VGPU = {
   /** 'VTLN', first word of a timeline page. */
   TIMELINE_MAGIC: 0x4e4c5456,
   /** major << 16 | minor. */
-  VERSION: 0x10000,
+  VERSION: 0x10001,
   /** Requests that are answered at once. */
   QUEUE_CONTROL: 0,
   /** Device-to-driver notifications. */
@@ -90,6 +90,8 @@ export const VGPU = {
   NAME_BYTES_MAX: 1024,
   /** Error text in an error record, NUL-padded UTF-8. */
   ERROR_TEXT_BYTES: 224,
+  /** MODULE_LOAD flag: kernels of this module detect accesses outside of the memory of their context. PTX and FATBIN only. */
+  MODULE_CHECKED: 1,
   /** No time limit. */
   WAIT_FOREVER: 0xffffffffffffffffn,
 } as const;
@@ -104,6 +106,8 @@ export const Capability = {
   SUBGROUPS: 0x4n,
   /** GPU time is measured by GPU timestamps. */
   TIMESTAMPS: 0x8n,
+  /** Modules in PTX and fat binaries; MODULE_SYMBOL. */
+  PTX: 0x10n,
 } as const;
 
 /** Result of a request, a command or a context. Stable for good. */
@@ -178,6 +182,16 @@ export const Status = {
   LAUNCH_BLOCK: 55,
   /** the launch failed */
   LAUNCH_FAILED: 56,
+  /** a kernel accessed an address outside of its memory */
+  ILLEGAL_ADDRESS: 57,
+  /** a kernel executed a trap */
+  TRAP: 58,
+  /** an assertion failed in a kernel */
+  ASSERT: 59,
+  /** a kernel accessed an address that is not aligned to the access */
+  MISALIGNED_ADDRESS: 60,
+  /** the module has no such variable */
+  SYMBOL_NOT_FOUND: 61,
   /** the watchdog stopped the command */
   TIMEOUT: 64,
   /** the device lost its state */
@@ -191,6 +205,10 @@ export type Status = (typeof Status)[keyof typeof Status];
 export const ModuleFormat = {
   /** WGSL source, UTF-8 */
   WGSL: 1,
+  /** PTX source, UTF-8; NUL bytes at its end are ignored */
+  PTX: 2,
+  /** fat binary container, magic 0xba55ed50, with PTX in it */
+  FATBIN: 3,
 } as const;
 export type ModuleFormat = (typeof ModuleFormat)[keyof typeof ModuleFormat];
 
@@ -266,6 +284,8 @@ export const Request = {
   ERROR_QUERY: 22,
   /** control queue, scope context */
   STATISTICS: 23,
+  /** control queue, scope context */
+  MODULE_SYMBOL: 24,
   /** submit queue, scope context */
   SUBMIT: 32,
 } as const;
@@ -334,6 +354,7 @@ export const requestShapes: ReadonlyMap<number, RequestShape> = new Map<
   [21, { name: "EVENT_QUERY", queue: "control", scope: "context", requestBytes: 8, trailing: null, responseBytes: 24, responseTrailing: null }],
   [22, { name: "ERROR_QUERY", queue: "control", scope: "context", requestBytes: 0, trailing: null, responseBytes: 256, responseTrailing: null }],
   [23, { name: "STATISTICS", queue: "control", scope: "context", requestBytes: 0, trailing: null, responseBytes: 64, responseTrailing: null }],
+  [24, { name: "MODULE_SYMBOL", queue: "control", scope: "context", requestBytes: 8, trailing: "bytes", responseBytes: 16, responseTrailing: null }],
   [32, { name: "SUBMIT", queue: "submit", scope: "context", requestBytes: 24, trailing: "commands", responseBytes: 0, responseTrailing: null }],
 ]);
 
@@ -373,6 +394,11 @@ const statusStrings = new Map<number, readonly [string, string]>([
   [54, ["LAUNCH_SIZE", "the launch is larger than the limit"]],
   [55, ["LAUNCH_BLOCK", "the block size is not the function's"]],
   [56, ["LAUNCH_FAILED", "the launch failed"]],
+  [57, ["ILLEGAL_ADDRESS", "a kernel accessed an address outside of its memory"]],
+  [58, ["TRAP", "a kernel executed a trap"]],
+  [59, ["ASSERT", "an assertion failed in a kernel"]],
+  [60, ["MISALIGNED_ADDRESS", "a kernel accessed an address that is not aligned to the access"]],
+  [61, ["SYMBOL_NOT_FOUND", "the module has no such variable"]],
   [64, ["TIMEOUT", "the watchdog stopped the command"]],
   [65, ["DEVICE_LOST", "the device lost its state"]],
   [66, ["INTERNAL", "the device has an internal error"]],
@@ -403,6 +429,7 @@ const requestNames = new Map<number, string>([
   [21, "EVENT_QUERY"],
   [22, "ERROR_QUERY"],
   [23, "STATISTICS"],
+  [24, "MODULE_SYMBOL"],
   [32, "SUBMIT"],
 ]);
 
@@ -1033,11 +1060,13 @@ export interface FunctionQueryResponse {
   readonly block_z: number;
   /** Static workgroup memory, 0 if unknown. */
   readonly shared_bytes: number;
+  /** Most invocations of a block of this function, 0 if only the device's limit holds. */
+  readonly block_threads_max: number;
 }
 export const FunctionQueryResponse = {
   name: "function_query_response",
   bytes: 32,
-  at: { state: 0, status: 4, argument_count: 8, block_x: 12, block_y: 16, block_z: 20, shared_bytes: 24, reserved: 28 },
+  at: { state: 0, status: 4, argument_count: 8, block_x: 12, block_y: 16, block_z: 20, shared_bytes: 24, block_threads_max: 28 },
   decode(view: DataView, base: number): FunctionQueryResponse {
     return {
       state: view.getUint32(base, true),
@@ -1047,6 +1076,7 @@ export const FunctionQueryResponse = {
       block_y: view.getUint32(base + 16, true),
       block_z: view.getUint32(base + 20, true),
       shared_bytes: view.getUint32(base + 24, true),
+      block_threads_max: view.getUint32(base + 28, true),
     };
   },
   encode(view: DataView, base: number, value: FunctionQueryResponse): void {
@@ -1057,12 +1087,64 @@ export const FunctionQueryResponse = {
     view.setUint32(base + 16, value.block_y, true);
     view.setUint32(base + 20, value.block_z, true);
     view.setUint32(base + 24, value.shared_bytes, true);
-    view.setUint32(base + 28, 0, true);
+    view.setUint32(base + 28, value.block_threads_max, true);
   },
-  reservedZero(view: DataView, base: number): boolean {
-    return view.getUint32(base + 28, true) === 0;
+  reservedZero(_view: DataView, _base: number): boolean {
+    return true;
   },
 } as const satisfies Codec<FunctionQueryResponse>;
+
+/** MODULE_SYMBOL payload, followed by the name. */
+export interface ModuleSymbolRequest {
+  /** Handle. */
+  readonly module: number;
+  /** Bytes of the name. */
+  readonly name_bytes: number;
+}
+export const ModuleSymbolRequest = {
+  name: "module_symbol_request",
+  bytes: 8,
+  at: { module: 0, name_bytes: 4 },
+  decode(view: DataView, base: number): ModuleSymbolRequest {
+    return {
+      module: view.getUint32(base, true),
+      name_bytes: view.getUint32(base + 4, true),
+    };
+  },
+  encode(view: DataView, base: number, value: ModuleSymbolRequest): void {
+    view.setUint32(base, value.module, true);
+    view.setUint32(base + 4, value.name_bytes, true);
+  },
+  reservedZero(_view: DataView, _base: number): boolean {
+    return true;
+  },
+} as const satisfies Codec<ModuleSymbolRequest>;
+
+/** MODULE_SYMBOL result: a variable of a module, in the context's memory from load to unload. */
+export interface ModuleSymbolResponse {
+  /** Device pointer. */
+  readonly pointer: bigint;
+  /** Its size. */
+  readonly bytes: bigint;
+}
+export const ModuleSymbolResponse = {
+  name: "module_symbol_response",
+  bytes: 16,
+  at: { pointer: 0, bytes: 8 },
+  decode(view: DataView, base: number): ModuleSymbolResponse {
+    return {
+      pointer: view.getBigUint64(base, true),
+      bytes: view.getBigUint64(base + 8, true),
+    };
+  },
+  encode(view: DataView, base: number, value: ModuleSymbolResponse): void {
+    view.setBigUint64(base, value.pointer, true);
+    view.setBigUint64(base + 8, value.bytes, true);
+  },
+  reservedZero(_view: DataView, _base: number): boolean {
+    return true;
+  },
+} as const satisfies Codec<ModuleSymbolResponse>;
 
 /** One argument of a function. */
 export interface ArgumentInfo {
@@ -1072,22 +1154,25 @@ export interface ArgumentInfo {
   readonly access: number;
   /** Least bytes behind a pointer; exact bytes of a value. */
   readonly bytes_min: number;
-  /** Required alignment of the pointer, bytes. */
+  /** Required alignment of the pointer, or of the value in the parameter buffer, bytes. */
   readonly align: number;
   /** Name, cut, NUL-padded. */
   readonly name: string;
+  /** PTX: offset in the parameter buffer. WGSL: zero. */
+  readonly offset: number;
 }
 export const ArgumentInfo = {
   name: "argument_info",
   bytes: 64,
-  at: { kind: 0, access: 4, bytes_min: 8, align: 12, name: 16 },
+  at: { kind: 0, access: 4, bytes_min: 8, align: 12, name: 16, offset: 60 },
   decode(view: DataView, base: number): ArgumentInfo {
     return {
       kind: view.getUint32(base, true),
       access: view.getUint32(base + 4, true),
       bytes_min: view.getUint32(base + 8, true),
       align: view.getUint32(base + 12, true),
-      name: readText(view, base + 16, 48),
+      name: readText(view, base + 16, 44),
+      offset: view.getUint32(base + 60, true),
     };
   },
   encode(view: DataView, base: number, value: ArgumentInfo): void {
@@ -1095,7 +1180,8 @@ export const ArgumentInfo = {
     view.setUint32(base + 4, value.access, true);
     view.setUint32(base + 8, value.bytes_min, true);
     view.setUint32(base + 12, value.align, true);
-    writeText(view, base + 16, 48, value.name);
+    writeText(view, base + 16, 44, value.name);
+    view.setUint32(base + 60, value.offset, true);
   },
   reservedZero(_view: DataView, _base: number): boolean {
     return true;
@@ -1318,26 +1404,29 @@ export interface CommandModuleLoad {
   readonly format: number;
   /** Bytes of code. */
   readonly code_bytes: number;
+  /** VGPU_MODULE_CHECKED, or zero. */
+  readonly flags: number;
 }
 export const CommandModuleLoad = {
   name: "command_module_load",
   bytes: 16,
-  at: { module: 0, format: 4, code_bytes: 8, reserved: 12 },
+  at: { module: 0, format: 4, code_bytes: 8, flags: 12 },
   decode(view: DataView, base: number): CommandModuleLoad {
     return {
       module: view.getUint32(base, true),
       format: view.getUint32(base + 4, true),
       code_bytes: view.getUint32(base + 8, true),
+      flags: view.getUint32(base + 12, true),
     };
   },
   encode(view: DataView, base: number, value: CommandModuleLoad): void {
     view.setUint32(base, value.module, true);
     view.setUint32(base + 4, value.format, true);
     view.setUint32(base + 8, value.code_bytes, true);
-    view.setUint32(base + 12, 0, true);
+    view.setUint32(base + 12, value.flags, true);
   },
-  reservedZero(view: DataView, base: number): boolean {
-    return view.getUint32(base + 12, true) === 0;
+  reservedZero(_view: DataView, _base: number): boolean {
+    return true;
   },
 } as const satisfies Codec<CommandModuleLoad>;
 
@@ -1562,7 +1651,7 @@ export interface CommandLaunch {
   readonly block_y: number;
   /** See block_x. */
   readonly block_z: number;
-  /** Dynamic workgroup memory; 0 for WGSL. */
+  /** Dynamic workgroup memory, bytes; 0 for WGSL. */
   readonly shared_bytes: number;
 }
 export const CommandLaunch = {
@@ -1848,6 +1937,8 @@ export const structs = {
   module_query_response: ModuleQueryResponse,
   function_query_request: FunctionQueryRequest,
   function_query_response: FunctionQueryResponse,
+  module_symbol_request: ModuleSymbolRequest,
+  module_symbol_response: ModuleSymbolResponse,
   argument_info: ArgumentInfo,
   event_query_request: EventQueryRequest,
   event_query_response: EventQueryResponse,

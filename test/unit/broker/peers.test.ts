@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Broker } from "../../../src/broker/broker.js";
+import { DEFAULT_RESTARTS } from "../../../src/broker/restart-policy.js";
 import { close, listen, nowNs } from "../../../src/io/native.js";
 import { realTimers } from "../../../src/io/timers.js";
 import { createLogger } from "../../../src/telemetry/log.js";
@@ -40,15 +41,20 @@ function brokerOf(script: string): { broker: Broker; report: () => Promise<strin
   );
   const broker = new Broker({
     vgpus: ["a", "b"].map((name) => ({
-      ...{ name, socketPath: join(folder, `${name}.sock`), memoryLimitBytes: null, settings: {} },
+      name,
+      socketPath: join(folder, `${name}.sock`),
+      settings: { memoryBytesMax: 2 ** 30 },
     })),
     runtimeDir: folder,
     controlPath: join(folder, "control.sock"),
     executor: "null",
+    gpuMemoryBytes: null,
     logLevel: "silent",
     version: "0",
     instanceCommand: [process.execPath, program],
     extraArguments: [],
+    crashAt: [],
+    restartLimits: DEFAULT_RESTARTS,
     confinement: null,
     timer: realTimers.create(),
     trace: null,

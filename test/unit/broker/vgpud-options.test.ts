@@ -10,12 +10,11 @@ describe("vGPU arguments", () => {
     expect(parseVgpu("a", "/r")).toMatchObject({
       name: "a",
       socketPath: "/r/a.sock",
-      memoryLimitBytes: null,
+      settings: { memoryBytesMax: 2 ** 30 },
     });
     expect(parseVgpu("b,memory=1G,weight=4,max=30%,socket=/x/y", "/r")).toEqual({
       name: "b",
       socketPath: "/x/y",
-      memoryLimitBytes: 2 ** 30,
       settings: { memoryBytesMax: 2 ** 30, weight: 4, maxShare: 0.3 },
     });
   });
@@ -25,6 +24,7 @@ describe("vGPU arguments", () => {
     ["a,colour=red", '"colour" is no setting; there are'],
     ["a,memory=", '"memory=" is no setting of the form'],
     ["a,memory=much", 'vGPU "a": memory: "much" is no size'],
+    ["a,memory=1048575", 'vGPU "a": memory: "1048575" is less than 1048576 bytes'],
     [`a,socket=/${"x".repeat(107)}`, "has 108 bytes; a path has 1 to 107"],
   ])("refuses %j", (text, words) => {
     expect(() => parseVgpu(text, "/r")).toThrow(words);
@@ -48,16 +48,19 @@ describe("configuration file", () => {
   };
   it("says the same as the arguments", () => {
     const path = file(
-      '{"vgpus":[{"name":"a","memory":"1M"},{"name":"b","memory":5}],"executor":"null"}',
+      '{"vgpus":[{"name":"a","memory":"1M"},{"name":"b","memory":1048577}],"executor":"null",' +
+        '"gpuMemory":"8G"}',
     );
     const config = readConfig(path, "/r");
     expect(config.executor).toBe("null");
-    expect(config.vgpus.map((v) => v.memoryLimitBytes)).toEqual([2 ** 20, 5]);
+    expect(config.gpuMemoryBytes).toBe(2 ** 33);
+    expect(config.vgpus.map((v) => v.settings.memoryBytesMax)).toEqual([2 ** 20, 2 ** 20 + 1]);
   });
   it.each([
     ["{", "can't be read"],
     ['{"vgpus":[]}', "vgpus"],
     ['{"vgpus":[{"name":"a"}],"policy":1}', "policy"],
+    ['{"vgpus":[{"name":"a"}],"gpuMemory":"lots"}', '"gpuMemory": "lots" is no size such as 8G'],
   ])("refuses %s", (content, words) => {
     expect(() => readConfig(file(content), "/r")).toThrow(words);
   });

@@ -38,6 +38,7 @@ describe("options of vgpu-instance", () => {
         memoryLimitBytes: null,
         logLevel: "info",
         polling: null,
+        crashAt: null,
       },
     });
   });

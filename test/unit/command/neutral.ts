@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Writes decoded requests in the language-neutral form of spec/vectors, to compare them. */
 import type { ControlRequest, DecodedSubmit, DeviceCommand } from "../../../src/command/types.js";
+import { ModuleFormat } from "../../../src/protocol/generated/wire.js";
 import { type DevicePointer, pointerToBigInt } from "../../../src/protocol/pointer.js";
 
 const utf8Bytes = (text: string): number => Buffer.byteLength(text, "utf8");
@@ -21,13 +22,11 @@ export function neutralCommand(command: DeviceCommand): NeutralCommand {
     case "nop":
       return { command: "NOP", fields: {} };
     case "moduleLoad": {
-      const { module, format, code } = command;
-      const data = Buffer.from(code, "utf8").toString("hex");
-      return {
-        command: "MODULE_LOAD",
-        fields: { module, format, code_bytes: utf8Bytes(code) },
-        data,
-      };
+      const { module, format, code, image } = command;
+      const data = format === ModuleFormat.FATBIN ? hex(image) : hex(Buffer.from(code, "utf8"));
+      const flags = command.checked ? 1 : 0;
+      const fields = { module, format, code_bytes: command.codeBytes, flags };
+      return { command: "MODULE_LOAD", fields, data };
     }
     case "moduleUnload":
       return { command: "MODULE_UNLOAD", fields: { module: command.module } };
@@ -155,6 +154,12 @@ export function neutralControl(request: ControlRequest): object {
     case "moduleQuery": {
       const fields = { module: request.module, log_offset: request.logOffset };
       return { request: "MODULE_QUERY", context, fields };
+    }
+    case "moduleSymbol": {
+      const { module, name } = request;
+      const fields = { module, name_bytes: utf8Bytes(name) };
+      const data = Buffer.from(name, "utf8").toString("hex");
+      return { request: "MODULE_SYMBOL", context, fields, data };
     }
     case "functionQuery":
       return { request: "FUNCTION_QUERY", context, fields: { function: request.function } };

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeSubmit, submitTarget } from "../../../src/command/decode.js";
 import { decodeControl } from "../../../src/command/decode-control.js";
-import type { DeviceCommand } from "../../../src/command/types.js";
+import type { DeviceCommand, ModuleLoadCommand } from "../../../src/command/types.js";
 import {
   CommandWriter,
   type EncodedArgument,
@@ -19,6 +19,7 @@ import {
 import {
   ContextCreateRequest,
   MemoryAllocRequest,
+  ModuleFormat,
   Request,
   requestShapes,
   Status,
@@ -97,9 +98,27 @@ const launchCommand = fc
   );
 
 const name = text.filter((each) => each.length > 0);
+const moduleLoadCommand: fc.Arbitrary<ModuleLoadCommand> = fc.oneof(
+  fc.record({ module: u32, text, ptx: fc.boolean(), checked: fc.boolean() }).map((each) => ({
+    kind: "moduleLoad" as const,
+    module: each.module,
+    format: each.ptx ? ModuleFormat.PTX : ModuleFormat.WGSL,
+    codeBytes: Buffer.byteLength(each.text),
+    code: each.text,
+    image: new Uint8Array(0),
+    checked: each.ptx && each.checked,
+  })),
+  fc.record({ module: u32, image: data(0, 100), checked: fc.boolean() }).map((each) => ({
+    ...each,
+    kind: "moduleLoad" as const,
+    format: ModuleFormat.FATBIN,
+    codeBytes: each.image.length,
+    code: "",
+  })),
+);
 const anyCommand: fc.Arbitrary<DeviceCommand> = fc.oneof(
   fc.constant({ kind: "nop" } as const),
-  kind("moduleLoad", { module: u32, format: fc.constant(1 as const), code: text }),
+  moduleLoadCommand,
   kind("moduleUnload", { module: u32 }),
   kind("functionCreate", { function: u32, module: u32, name }),
   kind("functionDestroy", { function: u32 }),
@@ -120,7 +139,12 @@ function write(writer: CommandWriter, command: DeviceCommand): void {
       writer.nop();
       return;
     case "moduleLoad":
-      writer.moduleLoad(command.module, command.code, command.format);
+      writer.moduleLoad(
+        command.module,
+        command.format === ModuleFormat.FATBIN ? command.image : command.code,
+        command.format,
+        command.checked ? 1 : 0,
+      );
       return;
     case "moduleUnload":
       writer.moduleUnload(command.module);

@@ -241,6 +241,40 @@ describe("dawn executor", () => {
     segment.destroy();
   });
 
+  it("does nothing of a batch that is discarded, even if it was full", async () => {
+    const segment = executor.createSegment(65536 * 4, "discarded");
+    const pipeline = await executor.createPipeline({
+      label: "put",
+      wgsl: `
+        @group(0) @binding(0) var<storage, read_write> data: array<u32>;
+        @group(0) @binding(1) var<uniform> where_to: vec2u;
+        @compute @workgroup_size(1) fn main() { data[where_to.x] = where_to.y; }`,
+      entryPoint: "main",
+      bindings: [
+        { binding: 0, kind: "storage", bytes: 0 },
+        { binding: 1, kind: "uniform", bytes: 8 },
+      ],
+      constants: {},
+    });
+    const storage = [{ segment, offset: 0, bytes: 65536 * 4 }];
+    const put = (batch: Batch, at: number, value: number): void => {
+      const words = new Uint8Array(Uint32Array.of(at, value).buffer);
+      batch.launch({ pipeline, storage, uniforms: [words], grid: [1, 1, 1] });
+    };
+    const dropped = executor.begin("dropped");
+    dropped.fill(segment, 0, 65536, 1, 4);
+    let launches = 0;
+    while (dropped.full !== true) put(dropped, launches++, 7);
+    expect(launches).toBeGreaterThan(1000);
+    dropped.discard();
+    const next = executor.begin("next");
+    put(next, 1, 5);
+    expect(await submitted(next)).toMatchObject({ ok: true });
+    const words = new Uint32Array((await readBack(executor, segment, 0, 16)).buffer);
+    expect([...words]).toEqual([0, 5, 0, 0]);
+    segment.destroy();
+  });
+
   it("reports a compile error with the compiler's position and words", async () => {
     const bad = await executor.checkModule("fn f() -> u32 {\n  return nothing;\n}", "bad");
     expect(bad.ok).toBe(false);

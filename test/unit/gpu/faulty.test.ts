@@ -165,3 +165,12 @@ describe("faults", () => {
     expect(outcomes).toMatchObject([{ ok: true }]);
   });
 });
+
+describe("faults of one instance", () => {
+  it("are for the instance of that name, the others for all", () => {
+    const text = "a/crash-at-pipeline=1, fail-at-batch=2";
+    expect(parseFaults(text, "a")).toEqual({ crashAtPipeline: 1, failAtBatch: 2 });
+    expect(parseFaults(text, "b")).toEqual({ failAtBatch: 2 });
+    expect(() => parseFaults("a/explode=1", "b")).toThrow('the fault "explode" is unknown');
+  });
+});

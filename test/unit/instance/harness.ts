@@ -3,6 +3,7 @@
  * Drives a VgpuDevice without sockets, rings or the addon: guest memory is one array, queues are
  * lists of chains, the GPU is the memory executor, and time moves only when told to.
  */
+import { afterEach, expect } from "vitest";
 import type { Executor } from "../../../src/gpu/executor.js";
 import { VgpuDevice } from "../../../src/instance/device.js";
 import { type Lease, localLease } from "../../../src/instance/lease.js";
@@ -47,8 +48,8 @@ import {
   VGPU,
 } from "../../../src/protocol/generated/wire.js";
 import { type DevicePointer, pointerFromBigInt } from "../../../src/protocol/pointer.js";
-import type { DeviceTransport } from "../../../src/vhost-user/device.js";
-import type { Chain, Virtqueue } from "../../../src/virtqueue/types.js";
+import type { ContextJournal, DeviceTransport } from "../../../src/vhost-user/device.js";
+import type { Chain, RingPosition, Virtqueue } from "../../../src/virtqueue/types.js";
 import { MemoryExecutor, type MemoryExecutorOptions } from "../../support/memory-executor.js";
 
 const MEMORY_BYTES = 4 * 1024 * 1024;
@@ -61,10 +62,12 @@ export const DATA_AT = 0x20_0000;
 export class FakeMemory {
   readonly bytes = new Uint8Array(MEMORY_BYTES);
   generation = 1;
+  readonly regions = [{ address: 0, bytes: MEMORY_BYTES }];
   /** Ranges that are not mapped: [start, end). */
   holes: [number, number][] = [];
   /** Views are cut at multiples of this, as at window borders. */
   windowBytes = MEMORY_BYTES;
+  log = null;
 
   translate(address: number, bytes: number): Uint8Array[] | null {
     if (address < 0 || address + bytes > this.bytes.length) return null;
@@ -122,6 +125,10 @@ export class FakeQueue implements Virtqueue {
 
   flush(): void {
     this.flushes++;
+  }
+
+  get position(): RingPosition {
+    return { size: 64, available: this.#head - this.available.length, used: this.used.length };
   }
 
   enableKick(): boolean {
@@ -183,6 +190,13 @@ export interface HarnessOptions {
   readonly lease?: Lease;
 }
 
+/** Devices of the test that runs: their books must agree whatever it did. */
+const devices: VgpuDevice[] = [];
+
+afterEach(() => {
+  for (const device of devices.splice(0)) expect(device.audit().problems).toEqual([]);
+});
+
 export class Harness {
   readonly memory = new FakeMemory();
   readonly words = new FakeWords(this.memory);
@@ -235,14 +249,19 @@ export class Harness {
       lease: options.lease ?? localLease(),
       log: { debug: note, info: note, warn: note },
     });
+    devices.push(this.device);
     this.attach();
   }
+
+  /** What outlives the device, if the test gave one. */
+  journal: ContextJournal | null = null;
 
   attach(): void {
     const transport: DeviceTransport = {
       memory: this.memory as unknown as GuestMemory,
       queue: (index) => this.queues[index] ?? null,
       features: 0n,
+      journal: this.journal,
       notifyConfigChange: () => false,
     };
     this.device.attach(transport);

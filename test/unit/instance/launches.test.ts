@@ -108,6 +108,7 @@ describe("modules and functions", () => {
       bytes_min: 4,
       align: 4,
       name: "value",
+      offset: 0,
     });
     expect(ArgumentInfo.decode(view, FunctionQueryResponse.bytes + ArgumentInfo.bytes)).toEqual({
       kind: 0,
@@ -115,6 +116,7 @@ describe("modules and functions", () => {
       bytes_min: 4,
       align: 4,
       name: "data",
+      offset: 0,
     });
     // Room for one entry only: the count still tells both.
     const cut = ok(harness.functionQuery(0, 2, 32 + FunctionQueryResponse.bytes + 64 + 63));

@@ -363,7 +363,7 @@ static void make_object(struct context *context, uint16_t opcode, const uint8_t 
 		struct vgpu_command_module_load load;
 
 		memcpy(&load, payload, sizeof(load));
-		RULE(((load.code_bytes + 7) & ~7u) == bytes - sizeof(load) && !load.reserved);
+		RULE(((load.code_bytes + 7) & ~7u) == bytes - sizeof(load) && !load.flags);
 		RULE(load.module < OBJECTS_MAX && !context->module_states[load.module]);
 		context->module_states[load.module] =
 			memcmp(payload + sizeof(load), "bad", 3) ? VGPU_OBJECT_STATE_READY :

@@ -74,7 +74,7 @@ describe("the definition", () => {
       /command values: 2 appears twice/,
     ],
     ["an unknown key", '"byteOrder"', '"bitOrder": "big", "byteOrder"', /bitOrder/],
-    ["another version", '"minor": 0', '"minor": 1', /constant VERSION is not 65537/],
+    ["another version", '"minor": 1', '"minor": 2', /constant VERSION is not 65538/],
   ])("refuses %s", (_, from, to, message) => {
     expect(() => parseDefinition(changed(from, to))).toThrow(message);
   });

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { close, eventfd } from "../../../src/io/native.js";
 import { slotPayload, VU } from "../../support/mock-driver.js";
-import { concat, u32s, u64 } from "../../support/mock-frontend.js";
+import { concat, u32s, u64, u64s } from "../../support/mock-frontend.js";
 import { openFds, pattern, type TestSession, testSessions } from "../../support/session-tests.js";
 
 const sessions = testSessions();
@@ -30,7 +30,10 @@ describe("descriptors", () => {
       { request: VU.SET_VRING_KICK, payload: u64(77), fds: [one] },
       { request: VU.SET_VRING_CALL, payload: u64(0x100), fds: [one] },
       { request: VU.SET_VRING_ERR, payload: u64(1n << 40n), fds: [one] },
-      { request: 7, fds: [one] },
+      { request: VU.SET_LOG_FD, fds: [one, one] },
+      { request: VU.SET_LOG_BASE, payload: u64s(4096, 0), fds: [one] },
+      { request: VU.SET_INFLIGHT_FD, payload: concat(u64s(4096, 0), u32s(1, 0)), fds: [one] },
+      { request: 35, fds: [one] },
       { request: 1000, payload: pattern(100), fds },
     ];
     for (const message of bad) expect(await driver.frontend.acknowledged(message)).not.toBe(0);
@@ -38,7 +41,7 @@ describe("descriptors", () => {
     for (let i = 0; i < 100; i++)
       for (const message of bad) await driver.frontend.acknowledged(message);
     expect(openFds()).toBe(before);
-    expect(driver.connection?.counters.refused).toBe(1010);
+    expect(driver.connection?.counters.refused).toBe(101 * bad.length);
     for (const fd of fds) close(fd);
   });
 

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * When a process that has ended is started again. The first time at once, since a guest waits; if
+ * it keeps ending, at growing intervals; and not at all once it has ended too often in a while: what
+ * makes it end is then still there, and each start costs the host time that others pay for.
+ */
+
+export interface RestartLimits {
+  /** Restarts within the window; the next one is refused. */
+  readonly max: number;
+  readonly windowMs: number;
+}
+
+export const DEFAULT_RESTARTS: RestartLimits = { max: 10, windowMs: 60_000 };
+
+const DELAY_MS_MIN = 50;
+const DELAY_MS_MAX = 10_000;
+
+export class RestartPolicy {
+  readonly #limits: RestartLimits;
+  #times: number[] = [];
+
+  constructor(limits: RestartLimits) {
+    this.#limits = limits;
+  }
+
+  /** The process has ended: how long to wait, ms, or null if it is not to be started again. */
+  next(nowMs: number): number | null {
+    const recent = this.#recent(nowMs);
+    if (recent >= this.#limits.max) return null;
+    this.#times.push(nowMs);
+    return recent === 0 ? 0 : Math.min(DELAY_MS_MAX, DELAY_MS_MIN * 2 ** (recent - 1));
+  }
+
+  /** Whether there is room for a restart now. */
+  allows(nowMs: number): boolean {
+    return this.#recent(nowMs) < this.#limits.max;
+  }
+
+  #recent(nowMs: number): number {
+    this.#times = this.#times.filter((time) => nowMs - time < this.#limits.windowMs);
+    return this.#times.length;
+  }
+}

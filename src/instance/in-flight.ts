@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The batches that the GPU has, in order, and how long it will be busy with them. */
+import { VGPU } from "../protocol/generated/wire.js";
+import type { BatchRecord } from "./batches.js";
+import type { SchedulingLimits } from "./limits.js";
+
+/** Parts of copies end at the granularity of allocations, wherever they begin. */
+const STAGING_BYTES_MIN = 2 * VGPU.ALLOCATION_ALIGN;
+
+export class InFlight {
+  readonly #records: BatchRecord[] = [];
+  /** When the last batch was done: the GPU began with the next one then. */
+  lastDoneNs = 0;
+
+  get length(): number {
+    return this.#records.length;
+  }
+
+  get oldest(): BatchRecord | undefined {
+    return this.#records[0];
+  }
+
+  add(record: BatchRecord): void {
+    this.#records.push(record);
+  }
+
+  remove(record: BatchRecord, nowNs: number): void {
+    const index = this.#records.indexOf(record);
+    if (index < 0) return;
+    this.#records.splice(index, 1);
+    this.lastDoneNs = nowNs;
+  }
+
+  /** Bytes of copies between host and device. */
+  get stagingBytes(): number {
+    let bytes = 0;
+    for (const record of this.#records) bytes += record.bytes;
+    return bytes;
+  }
+
+  all(): BatchRecord[] {
+    return [...this.#records];
+  }
+
+  /** What is in flight is expected to take this long, ns. */
+  get expectedNs(): number {
+    let expectedNs = 0;
+    for (const record of this.#records) expectedNs += record.cost.estimateNs;
+    return expectedNs;
+  }
+
+  /** When the oldest batch should be done; null if there is none. */
+  get nextDoneNs(): number | null {
+    const { oldest } = this;
+    return oldest === undefined ? null : this.beganNs(oldest) + oldest.cost.estimateNs;
+  }
+
+  /** When the GPU began with the oldest batch. */
+  beganNs(oldest: BatchRecord): number {
+    return Math.max(oldest.submittedNs, this.lastDoneNs);
+  }
+
+  /** What is left of it, ns. */
+  leftNs(nowNs: number): number {
+    const { oldest } = this;
+    const ranNs = oldest === undefined ? 0 : nowNs - this.beganNs(oldest);
+    return Math.max(0, this.expectedNs - Math.max(0, ranNs));
+  }
+
+  /** Whether another batch may be made, by how many there are and what they copy. */
+  hasRoom({ batchesInFlightMax, batchNsMax, stagingBytesMax }: SchedulingLimits): boolean {
+    if (this.length >= batchesInFlightMax) return false;
+    const { stagingBytes } = this;
+    // A rest that holds no part of a copy is no room.
+    if (stagingBytes > 0 && stagingBytesMax - stagingBytes < STAGING_BYTES_MIN) return false;
+    // One long batch running and one waiting keep the GPU busy; more would only delay others.
+    return this.length < 2 || this.expectedNs < 1.5 * batchNsMax;
+  }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Places where a process can be made to die, for the tests of what survives it: kill -9 of itself
+ * at the n-th passing of a named point. Without {@link armCrash} a point costs one comparison.
+ */
+
+/** Each is passed before the step that its name does not mention yet. */
+export const CRASH_POINTS = [
+  // A message of a front end.
+  "attached",
+  "received",
+  "decoded",
+  "applied",
+  "answered",
+  // GET_VRING_BASE.
+  "ring-flushed",
+  "ring-stopped",
+  // Taking over.
+  "resuming",
+  "replayed",
+  "resumed",
+  // A chain of a ring.
+  "popped",
+  "pushed",
+  "published",
+  "signalled",
+  // A batch of commands.
+  "submitted",
+  "completed",
+] as const;
+export type CrashPoint = (typeof CRASH_POINTS)[number];
+
+let point: CrashPoint | null = null;
+let left = 0;
+
+/** Takes `POINT` or `POINT:COUNT`; false if it is neither. */
+export function armCrash(text: string): boolean {
+  const match = /^([a-z-]+)(?::([1-9]\d{0,8}))?$/.exec(text);
+  const named = CRASH_POINTS.find((name) => name === match?.[1]);
+  if (named === undefined) return false;
+  point = named;
+  left = Number(match?.[2] ?? 1);
+  return true;
+}
+
+export function crashPoint(passed: CrashPoint): void {
+  if (passed !== point) return;
+  left--;
+  // The signal is delivered before the call returns.
+  if (left === 0) process.kill(process.pid, "SIGKILL");
+}

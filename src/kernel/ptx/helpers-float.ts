@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+/** WGSL helper functions on f32 and the half formats. */
+import type { Helper } from "./helpers-int.js";
+
+/** f16 from f32: to nearest even, or cut; exact for every input. */
+const toHalf = (name: string, round: string): string => `fn ${name}(x: f32) -> u32 {
+  let b = bitcast<u32>(x); let s = (b >> 16u) & 0x8000u; let a = b & 0x7fffffffu;
+  if (a > 0x7f800000u) { return 0x7fffu; }
+  if (a == 0x7f800000u) { return s | 0x7c00u; }
+  var e = i32(a >> 23u) - 112i;
+  var m = (a & 0x7fffffu) | 0x800000u;
+  var shift = 13u;
+  if (e < 1i) { shift = u32(clamp(14i - e, 13i, 31i)); e = 0i; } else { m &= 0x7fffffu; }
+  if ((a >> 23u) == 0u) { return s; }
+  let cut = m >> shift; let rest = m & ((1u << shift) - 1u); let half = 1u << (shift - 1u);
+  let r = (u32(e) << 10u) + cut;
+  ${round}
+}`;
+
+export const FLOAT_HELPERS: Readonly<Record<string, Helper>> = {
+  isnan: {
+    text: "fn isnan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }",
+  },
+  satf: {
+    text: "fn satf(x: f32) -> f32 { return select(clamp(x, 0.0f, 1.0f), 0.0f, isnan(x)); }",
+    needs: "isnan",
+  },
+  minf: {
+    text: "fn minf(a: f32, b: f32) -> f32 { return select(select(min(a, b), a, isnan(b)), b, isnan(a)); }",
+    needs: "isnan",
+  },
+  maxf: {
+    text: "fn maxf(a: f32, b: f32) -> f32 { return select(select(max(a, b), a, isnan(b)), b, isnan(a)); }",
+    needs: "isnan",
+  },
+  minf_nan: {
+    text: "fn minf_nan(a: f32, b: f32) -> f32 { return select(select(min(a, b), b, isnan(b)), a, isnan(a)); }",
+    needs: "isnan",
+  },
+  maxf_nan: {
+    text: "fn maxf_nan(a: f32, b: f32) -> f32 { return select(select(max(a, b), b, isnan(b)), a, isnan(a)); }",
+    needs: "isnan",
+  },
+  div_rn: { text: "fn div_rn(a: f32, b: f32) -> f32 { return a / b; }" },
+  sqrt_rn: { text: "fn sqrt_rn(a: f32) -> f32 { return sqrt(a); }" },
+  // tanh() overflows on some drivers for large arguments.
+  tanhf: {
+    text: "fn tanhf(x: f32) -> f32 { return select(tanh(clamp(x, -15.0f, 15.0f)), x, isnan(x)); }",
+    needs: "isnan",
+  },
+  f2s: {
+    text: `fn f2s(x: f32) -> i32 {
+  if (isnan(x)) { return 0i; }
+  if (x >= 2147483648.0f) { return 2147483647i; }
+  if (x <= -2147483648.0f) { return -2147483647i - 1i; }
+  return i32(x);
+}`,
+    needs: "isnan",
+  },
+  f2u: {
+    text: `fn f2u(x: f32) -> u32 {
+  if (isnan(x) || x <= 0.0f) { return 0u; }
+  if (x >= 4294967296.0f) { return 0xffffffffu; }
+  return u32(x);
+}`,
+    needs: "isnan",
+  },
+  u2f_rz: {
+    text: `fn u2f_rz(a: u32) -> f32 {
+  let n = countLeadingZeros(a);
+  return f32(select(a, a & ~(255u >> n), n < 8u));
+}`,
+  },
+  s2f_rz: {
+    text: `fn s2f_rz(a: i32) -> f32 {
+  let f = u2f_rz(bitcast<u32>(abs(a)));
+  return select(f, -f, a < 0i);
+}`,
+    needs: "u2f_rz",
+  },
+  // Bits above the 24 that an f32 holds are folded into one, so that one rounding is enough.
+  u64tof: {
+    text: `fn u64tof(a: vec2u) -> f32 {
+  if (a.y == 0u) { return f32(a.x); }
+  let n = countLeadingZeros(a.y);
+  let m = select((a.y << n) | (a.x >> ((32u - n) & 31u)), a.y, n == 0u);
+  let rest = select(0u, 1u, (a.x << n) != 0u);
+  return f32(m | rest) * bitcast<f32>((159u - n) << 23u);
+}`,
+  },
+  s64tof: {
+    text: `fn s64tof(a: vec2u) -> f32 {
+  let f = u64tof(abs64(a));
+  return select(f, -f, a.y > 0x7fffffffu);
+}`,
+    needs: "u64tof abs64",
+  },
+  f2u64: {
+    text: `fn f2u64(x: f32) -> vec2u {
+  if (isnan(x) || x < 1.0f) { return vec2u(); }
+  if (x >= 18446744073709551616.0f) { return vec2u(0xffffffffu); }
+  let b = bitcast<u32>(x); let e = (b >> 23u) - 127u; let m = (b & 0x7fffffu) | 0x800000u;
+  if (e < 24u) { return vec2u(m >> (23u - e), 0u); }
+  return shl64(vec2u(m, 0u), e - 23u);
+}`,
+    needs: "isnan shl64",
+  },
+  f2s64: {
+    text: `fn f2s64(x: f32) -> vec2u {
+  if (x >= 9223372036854775808.0f) { return vec2u(0xffffffffu, 0x7fffffffu); }
+  if (x <= -9223372036854775808.0f) { return vec2u(0u, 0x80000000u); }
+  let r = f2u64(abs(x));
+  return select(r, sub64(vec2u(), r), x < 0.0f);
+}`,
+    needs: "f2u64 sub64",
+  },
+  f2h: {
+    text: toHalf(
+      "f2h",
+      "return s | min(r + select(0u, 1u, rest > half || (rest == half && (cut & 1u) == 1u)), 0x7c00u);",
+    ),
+  },
+  f2h_rz: { text: toHalf("f2h_rz", "return s | select(min(r, 0x7bffu), 0x7bffu, e > 30i);") },
+  h2f: {
+    text: `fn h2f(h: u32) -> f32 {
+  let s = (h & 0x8000u) << 16u; let e = (h >> 10u) & 31u; let m = h & 0x3ffu;
+  if (e == 0u) {
+    let f = f32(m) * 5.9604644775390625e-8f;
+    return bitcast<f32>(bitcast<u32>(f) | s);
+  }
+  return bitcast<f32>(s | (select(e + 112u, 255u, e == 31u) << 23u) | (m << 13u));
+}`,
+  },
+  f2bf: {
+    text: `fn f2bf(x: f32) -> u32 {
+  let b = bitcast<u32>(x);
+  if ((b & 0x7fffffffu) > 0x7f800000u) { return 0x7fffu; }
+  return (b + 0x7fffu + ((b >> 16u) & 1u)) >> 16u;
+}`,
+  },
+  f2bf_rz: { text: "fn f2bf_rz(x: f32) -> u32 { return bitcast<u32>(x) >> 16u; }" },
+};

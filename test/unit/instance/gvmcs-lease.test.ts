@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The production lease and device under a real G-VMCS: every exit reason, injected events, and
+ * controls that change while the vGPU runs. The broker's side judges each exit as it would live.
+ */
+import { describe, expect, it } from "vitest";
+import {
+  AbortIndicator,
+  AdapterMode,
+  decodeGvmcs,
+  type Entry,
+  ExitReason,
+  FaultCode,
+  GVMCS,
+  GvmcsBroker,
+  GvmcsInstance,
+  gvmcsToJson,
+  InjectedEvent,
+  LaunchState,
+  plainPage,
+  type Report,
+  type SharedPage,
+} from "../../../src/gvmcs/index.js";
+import { GvmcsLease } from "../../../src/instance/gvmcs-lease.js";
+import { VGPU } from "../../../src/protocol/generated/wire.js";
+import { executionControls } from "../../../src/scheduler/index.js";
+import { defaultSettings } from "../../../src/scheduler/settings.js";
+import { MemoryExecutor, type MemoryExecutorOptions } from "../../support/memory-executor.js";
+import { Harness, ok } from "./harness.js";
+
+const MIB = 2 ** 20;
+
+class Rig {
+  readonly pages: { readonly controls: SharedPage; readonly state: SharedPage };
+  readonly broker: GvmcsBroker;
+  readonly instance: GvmcsInstance;
+  readonly lease: GvmcsLease;
+  readonly harness: Harness;
+  readonly next = new MemoryExecutor();
+  expire: (() => void) | null = null;
+  rings = 0;
+
+  constructor(gpu: MemoryExecutorOptions = {}) {
+    const pages = {
+      controls: plainPage(new Uint8Array(GVMCS.PAGE_BYTES)),
+      state: plainPage(new Uint8Array(GVMCS.PAGE_BYTES)),
+    };
+    const host = {
+      owner_pid: 1,
+      mode: AdapterMode.VIRTUAL,
+      generation: 1,
+      vendor_id: 0,
+      adapter: "memory",
+      vgpu: "a",
+    };
+    const execution = executionControls(defaultSettings, 64 * MIB);
+    this.pages = pages;
+    this.broker = new GvmcsBroker(pages, { host, execution });
+    this.instance = new GvmcsInstance(pages);
+    this.lease = new GvmcsLease({
+      gvmcs: this.instance,
+      ring: () => this.rings++,
+      nowNs: () => this.harness.timeNs,
+      timer: {
+        arm: (_, callback) => {
+          this.expire = callback;
+        },
+        disarm: () => {
+          this.expire = null;
+        },
+      },
+      busy: () => this.harness.device.runner.wantsGpu,
+      used: () => {
+        const { usage, batchesDone } = this.harness.device.runner;
+        return { gpuTimeNs: usage.gpuTimeNs, batches: batchesDone };
+      },
+      controls: (controls) => this.harness.device.applyControls(controls),
+      drop: (reason) => this.harness.device.drop(reason),
+      publish: () => this.harness.device.writeState(this.instance),
+    });
+    this.harness = new Harness({ lease: this.lease, gpu, reopen: async () => this.next });
+    this.lease.load();
+    expect(this.broker.poll()).toEqual({ kind: "loaded" });
+    this.harness.ready(2);
+  }
+
+  enter(entry: Partial<Entry> = {}): void {
+    this.broker.enter({ deadlineNs: null, ...entry }, this.harness.timeNs);
+    this.lease.bell();
+  }
+
+  /** The time until the deadline passes. */
+  deadline(): void {
+    this.harness.timeNs += 1e9;
+    this.expire?.();
+  }
+
+  work(context = 0, stream = 0, commands = 1): void {
+    const pointer = this.harness.alloc(context, 256);
+    const fills = commands;
+    ok(
+      this.harness.submit(context, stream, (w) => {
+        for (let index = 0; index < fills; index++) w.fill(pointer, 4, index, 4);
+      }),
+    );
+  }
+
+  /** The areas of the guest state, as `vgpuctl gvmcs --json` shows them. */
+  state(): Record<string, Record<string, unknown>> {
+    const json = gvmcsToJson(decodeGvmcs(this.pages.controls.bytes, this.pages.state.bytes));
+    return json as Record<string, Record<string, unknown>>;
+  }
+
+  exit(): Extract<Report, { kind: "exit" }>["exit"] {
+    const report = this.broker.poll();
+    if (report.kind !== "exit") throw new Error(`no exit: ${JSON.stringify(report)}`);
+    return report.exit;
+  }
+}
+
+describe("ordinary exits", () => {
+  it("say that the slice was used, what it took, and that there is more", () => {
+    const rig = new Rig({ gpuTimeNs: 1000 });
+    rig.work();
+    expect(rig.broker.demand).toBe(true);
+    rig.enter({ deadlineNs: rig.harness.timeNs + 1e6 });
+    expect(rig.harness.gpu.inFlight).toBe(1);
+    rig.deadline();
+    // INS-11: not while work of its own is on the GPU.
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    rig.work(1);
+    expect(rig.harness.gpu.inFlight).toBe(1);
+    rig.harness.gpu.finishAll();
+    expect(rig.exit()).toMatchObject({
+      reason: ExitReason.SLICE_USED,
+      batches: 1,
+      gpu_time_ns: 1000,
+    });
+    expect(rig.broker.demand).toBe(true);
+    rig.enter({ deadlineNs: rig.harness.timeNs + 1e9 });
+    rig.harness.gpu.finishAll();
+    expect(rig.exit()).toMatchObject({ reason: ExitReason.IDLE, batches: 1 });
+    expect(rig.broker.demand).toBe(false);
+  });
+});
+
+describe("an exit with FAULT", () => {
+  it("follows when a context fails, after what is in flight, and the rest goes on", () => {
+    const rig = new Rig();
+    rig.work(1);
+    rig.work(0);
+    rig.enter();
+    expect(rig.harness.gpu.inFlight).toBe(2);
+    // Out of range: context 0 fails at once, context 1 has a batch on the GPU.
+    ok(rig.harness.submit(0, 0, (w) => w.fill({ segment: 1, offset: 0 }, 4, 1, 4)));
+    expect(rig.harness.header(0).status).not.toBe("OK");
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    rig.work(1);
+    rig.harness.gpu.finishAll();
+    expect(rig.exit()).toMatchObject({
+      reason: ExitReason.FAULT,
+      qualification: FaultCode.CONTEXT,
+    });
+    expect(rig.broker.demand).toBe(true);
+    rig.enter();
+    rig.harness.gpu.finishAll();
+    expect(rig.harness.slot(1, 0)).toMatchObject({ fence: 2, status: "OK" });
+    expect(rig.harness.header(1).status).toBe("OK");
+  });
+
+  it("tells a lost device, at once", async () => {
+    const rig = new Rig();
+    rig.work();
+    rig.enter();
+    rig.harness.gpu.lose("it is gone");
+    expect(rig.exit()).toMatchObject({
+      reason: ExitReason.FAULT,
+      qualification: FaultCode.DEVICE_LOST,
+    });
+    expect(rig.broker.demand).toBe(false);
+    await rig.harness.settle();
+    ok(rig.harness.destroyContext(0));
+    ok(rig.harness.createContext(0));
+    rig.work();
+    rig.enter();
+    rig.next.finishAll();
+    expect(rig.harness.slot(0, 0).status).toBe("OK");
+  });
+
+  it("is none outside of an entry", () => {
+    const rig = new Rig();
+    rig.harness.gpu.lose("it is gone");
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    expect(rig.broker.launchState).toBe(LaunchState.READY);
+  });
+});
+
+describe("an exit with WATCHDOG", () => {
+  it("names the context, and comes although the work never ends", async () => {
+    const rig = new Rig();
+    rig.work(1);
+    rig.enter();
+    rig.harness.timeNs += 2e9;
+    rig.harness.watchdogCallback?.();
+    expect(rig.exit()).toMatchObject({ reason: ExitReason.WATCHDOG, qualification: 1 });
+    expect(rig.harness.header(1).status).toBe("TIMEOUT");
+    await rig.harness.settle();
+    rig.broker.enter({ deadlineNs: null }, rig.harness.timeNs);
+    expect(rig.instance.takeEntry()?.reason).toBe(3);
+  });
+});
+
+describe("an exit with RESET", () => {
+  it("follows when the guest resets the device", () => {
+    const rig = new Rig();
+    rig.work();
+    rig.enter();
+    rig.harness.device.reset();
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    rig.harness.gpu.finishAll();
+    expect(rig.exit()).toMatchObject({ reason: ExitReason.RESET });
+    expect(rig.broker.demand).toBe(false);
+  });
+});
+
+describe("injected events", () => {
+  it.each([
+    [InjectedEvent.RESET, ExitReason.RESET, 0],
+    [InjectedEvent.EPOCH, ExitReason.FAULT, FaultCode.DEVICE_LOST],
+  ])(
+    "event %i drops all contexts and exits with reason %i",
+    async (event, reason, qualification) => {
+      const rig = new Rig();
+      const before = rig.harness.header(0).epoch;
+      rig.work();
+      rig.enter({ event });
+      expect(rig.exit()).toMatchObject({ reason, qualification });
+      expect(rig.harness.gpu.inFlight).toBe(0);
+      expect(rig.harness.header(0)).toMatchObject({ status: "DEVICE_LOST" });
+      expect(rig.harness.header(0).epoch).not.toBe(before);
+      await rig.harness.settle();
+      ok(rig.harness.destroyContext(1));
+      ok(rig.harness.createContext(1));
+      rig.work(1);
+      rig.enter();
+      rig.next.finishAll();
+      expect(rig.harness.slot(1, 0).status).toBe("OK");
+    },
+  );
+
+  it("SAVE stops before any work, and a hint brings the instance back with it", () => {
+    const rig = new Rig();
+    rig.work();
+    rig.enter({ event: InjectedEvent.SAVE });
+    expect(rig.harness.gpu.inFlight).toBe(0);
+    expect(rig.exit()).toMatchObject({ reason: ExitReason.SAVE });
+    expect(rig.broker.launchState).toBe(LaunchState.SAVED);
+    // Rings and new work do not bring it back by themselves.
+    rig.work(1);
+    rig.lease.bell();
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    expect(rig.broker.demand).toBe(false);
+    rig.broker.prepare();
+    rig.lease.bell();
+    expect(rig.broker.poll()).toEqual({ kind: "loaded" });
+    expect(rig.broker.demand).toBe(true);
+    rig.enter();
+    rig.harness.gpu.finishAll();
+    expect(rig.harness.slot(0, 0)).toMatchObject({ fence: 1, status: "OK" });
+    expect(rig.harness.slot(1, 0)).toMatchObject({ fence: 1, status: "OK" });
+  });
+});
+
+describe("the abort indicator", () => {
+  it("keeps the instance's own cause, and the broker aborts for it", () => {
+    const rig = new Rig();
+    rig.lease.abort();
+    const report = rig.broker.poll();
+    expect(report).toMatchObject({
+      kind: "abort",
+      abort: { indicator: AbortIndicator.INSTANCE },
+    });
+    expect(rig.broker.launchState).toBe(LaunchState.ABORTED);
+  });
+});
+
+describe("the guest state", () => {
+  it("tells how far a sliced launch has come, the fences, the queues and the memory", async () => {
+    const rig = new Rig({ gpuTimeNs: 0, groupNs: () => 10_000 });
+    const { harness } = rig;
+    const source =
+      "@group(0) @binding(0) var<storage, read_write> d: array<u32>;\n" +
+      "@compute @workgroup_size(1) fn visit(@builtin(workgroup_id) id: vec3u) { d[id.x] += 1u; }\n";
+    const pointer = harness.alloc(1, 4096);
+    ok(harness.submit(1, 3, (w) => w.moduleLoad(0, source).functionCreate(0, 0, "visit")));
+    ok(
+      harness.submit(1, 3, (w) =>
+        w.nop().launch({ function: 0, grid: [512, 2, 1], arguments: [pointer] }),
+      ),
+    );
+    // Compilations give the GPU back while they run.
+    for (let turn = 0; harness.gpu.history.length === 0 && turn < 10; turn++) {
+      if (turn > 0) expect(rig.exit().reason).toBe(ExitReason.IDLE);
+      rig.enter({ deadlineNs: harness.timeNs + 1e12 });
+      await harness.settle();
+    }
+    harness.gpu.finish(2);
+    rig.lease.bell();
+    const { dispatch_cursor: cursor, timeline_state: timelines } = rig.state();
+    expect(cursor).toMatchObject({ active: 1, context: 1, stream: 3, fence: 2, command: 1 });
+    expect(cursor).toMatchObject({ grid_x: 512, grid_y: 2, workgroups_total: 1024 });
+    expect(Number(cursor?.slices)).toBeGreaterThan(1);
+    expect(Number(cursor?.workgroups_done)).toBeGreaterThan(0);
+    expect(Number(cursor?.workgroups_done)).toBeLessThan(1024);
+    expect(timelines).toMatchObject({ contexts: 2, streams: 1, count: 1 });
+    expect(timelines?.timelines).toEqual([{ context: 1, stream: 3, submitted: 2, done: 1 }]);
+    harness.gpu.finishAll();
+    expect(rig.exit()).toMatchObject({ reason: ExitReason.IDLE });
+    expect(rig.state().dispatch_cursor).toMatchObject({ active: 0, workgroups_total: 0 });
+    expect(rig.state().timeline_state).toMatchObject({ streams: 0, count: 1 });
+    expect(rig.state().memory_map).toMatchObject({ regions_total: 1, guest_bytes: 4 * MIB });
+    expect(Number(rig.state().memory_map?.device_bytes)).toBeGreaterThanOrEqual(4096);
+    const queues = rig.state().queue_state?.queues as { used: number; enabled: number }[];
+    expect(queues.map(({ enabled }) => enabled)).toEqual([1, 1, 1]);
+    expect(queues[VGPU.QUEUE_SUBMIT]?.used).toBe(2);
+  });
+});
+
+describe("live controls", () => {
+  const set = (rig: Rig, changes: Partial<typeof defaultSettings>, memory = 64 * MIB): void => {
+    rig.broker.setExecution(executionControls({ ...defaultSettings, ...changes }, memory));
+    rig.lease.bell();
+  };
+
+  it("derive the length of batches from the slice", () => {
+    const rig = new Rig();
+    const batchNs = (): number => rig.harness.device.runner.scheduling.batchNsMax;
+    expect(batchNs()).toBe(1e6);
+    set(rig, { sliceNs: 8e6 });
+    expect(batchNs()).toBe(4e6);
+    set(rig, { sliceNs: 1e6 });
+    expect(batchNs()).toBe(1e6);
+    set(rig, { sliceNs: 30e6 });
+    expect(batchNs()).toBe(10e6);
+  });
+
+  it("change the watchdog's limit for what is on the GPU already", () => {
+    const rig = new Rig();
+    rig.work();
+    rig.enter();
+    set(rig, { watchdogNs: 5e9 });
+    rig.harness.timeNs += 3e9;
+    rig.harness.watchdogCallback?.();
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    rig.harness.timeNs += 2e9;
+    rig.harness.watchdogCallback?.();
+    expect(rig.exit()).toMatchObject({ reason: ExitReason.WATCHDOG });
+  });
+
+  it("set the memory limit of an idle vGPU; one below what is in use takes nothing away", () => {
+    const rig = new Rig();
+    const { harness } = rig;
+    const pointer = harness.alloc(0, 32 * MIB);
+    set(rig, {}, 16 * MIB);
+    expect(harness.memoryInfo(0)).toMatchObject({
+      total_bytes: BigInt(16 * MIB),
+      free_bytes: 0n,
+      context_bytes: BigInt(32 * MIB),
+    });
+    const refused = harness.tryAlloc(1, 16 * MIB);
+    expect(refused).toMatchObject({ status: "OUT_OF_MEMORY", limit: BigInt(16 * MIB) });
+    expect(harness.header(0).status).toBe("OK");
+    ok(harness.free(0, pointer));
+    ok(harness.tryAlloc(1, 16 * MIB));
+    expect(harness.tryAlloc(1, 256).status).toBe("OUT_OF_MEMORY");
+    set(rig, {}, 64 * MIB);
+    ok(harness.tryAlloc(1, 32 * MIB));
+  });
+});
