@@ -89,7 +89,7 @@ async function switchCosts(
   const rounds = rigs.map((): SwitchRound[] => []);
   for (let round = 0; round < (quick ? 3 : 8); round++) {
     for (const [index, { rig }] of rigs.entries()) {
-      rounds[index]?.push(await switchRound(rig, quick ? 2_000 : 10_000));
+      rounds[index]?.push(await switchRound(rig, quick ? 2_000 : 6_000));
     }
   }
   return rigs.flatMap(({ suffix }, index) => {

@@ -15,7 +15,8 @@ Usage: npm run demo [-- OPTION…]
 
 Shares one GPU between two guests: each runs the example programs (vector add, SGEMM, histogram,
 training a digit classifier) through its own virtual GPU, and checks them against its own CPU.
-Writes out/demo.json, and exits 0 only if everything passes.
+Writes out/demo.json, the schedule as out/demo-trace.json (for Perfetto) and the shares over time as
+out/demo-shares.svg, and exits 0 only if everything passes.
 
   --no-vm          two plain processes on this machine instead of two virtual machines
   --memory SIZE    memory of each virtual machine, for example 6G (default 1G)

@@ -2,9 +2,10 @@
 //
 // The demo: vgpud with two vGPUs, and for each a guest that runs the example programs through it.
 // A guest is a virtual machine, or with --no-vm a plain process of this machine: the programs are
-// the same. It shows what happens while it happens, and ends with a table and out/demo.json.
+// the same. It shows what happens while it happens, and ends with a table and out/demo.json, and with
+// a trace of the schedule and a picture of who had the GPU when.
 
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Broker, startBroker } from "./lib/broker.js";
@@ -18,11 +19,16 @@ import {
   programResult,
   projectRoot,
 } from "./lib/programs.js";
+import { sharesOverTime, sharesSvg, type TraceEvent } from "./lib/shares.js";
 
 const guestNames = ["guest-a", "guest-b"] as const;
 const deadlineMs = 285_000;
 const outDirectory = join(projectRoot, "out");
 const logDirectory = join(outDirectory, "demo-logs");
+const tracePath = join(outDirectory, "demo-trace.json");
+const sharesPath = join(outDirectory, "demo-shares.svg");
+/** Of the time in the picture. */
+const shareIntervals = 200;
 const startedMs = performance.now();
 
 interface GuestResult {
@@ -148,9 +154,23 @@ function printTable(guests: readonly GuestResult[]): void {
   console.log("");
 }
 
+/** Who had the GPU when: the trace for Perfetto, and a picture made of it. */
+function drawShares(adapter: string): void {
+  const events = JSON.parse(readFileSync(tracePath, "utf8")) as TraceEvent[];
+  const shares = sharesOverTime(events, shareIntervals);
+  console.log("  out/demo-trace.json: the schedule, entry by entry; open it in ui.perfetto.dev");
+  if (shares === null) return;
+  writeFileSync(sharesPath, sharesSvg(shares, `Shares of the GPU (${adapter})`));
+  console.log("  out/demo-shares.svg: the shares over time, as a picture");
+}
+
 async function run(options: { vm: boolean; memory: string }): Promise<boolean> {
   const vgpudLog = join(logDirectory, "vgpud.log");
-  const broker: Broker = await startBroker({ vgpus: guestNames, logPath: vgpudLog });
+  const broker: Broker = await startBroker({
+    vgpus: guestNames,
+    logPath: vgpudLog,
+    extraArgs: ["--trace", tracePath],
+  });
   say(`vgpud serves ${guestNames.map((name) => broker.socketOf(name)).join(" and ")}`);
   let guests: GuestResult[];
   let adapter = "unknown";
@@ -179,6 +199,7 @@ async function run(options: { vm: boolean; memory: string }): Promise<boolean> {
     (guest) => guest.failure === null && guest.programs.every((result) => result.ok),
   );
   printTable(guests);
+  drawShares(adapter);
   if (!ok) {
     for (const { name, failure } of guests) {
       if (failure !== null) console.log(`${name} failed:\n${failure}`);
@@ -199,7 +220,8 @@ async function main(): Promise<void> {
   });
   // A report of an earlier run must not pass for one of this run.
   mkdirSync(logDirectory, { recursive: true });
-  rmSync(join(outDirectory, "demo.json"), { force: true });
+  for (const path of [join(outDirectory, "demo.json"), tracePath, sharesPath])
+    rmSync(path, { force: true });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.once(signal, () => {
       console.error(`\ninterrupted (${signal}); vgpud and the guests are ended`);

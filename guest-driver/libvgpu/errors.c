@@ -77,6 +77,13 @@ static void failure_fetch(struct vgpu *context, enum vgpu_result *result, char *
 	enum vgpu_result asked;
 
 	if (timeline_epoch(context) != context->epoch) {
+		/* What failed first is what matters; nobody can be asked for more. */
+		if (status != VGPU_STATUS_OK && status != VGPU_STATUS_DEVICE_LOST) {
+			*result = (enum vgpu_result)status;
+			snprintf(text, TEXT_BYTES, "the context failed: %s; then %s lost its state",
+				 vgpu_error_string(*result), context->path);
+			return;
+		}
 		*result = VGPU_ERROR_DEVICE_LOST;
 		snprintf(text, TEXT_BYTES, "%s lost its state and was started anew",
 			 context->path);

@@ -17,6 +17,7 @@ import { type ArbiterEvent, SettingsError, type VgpuSettings } from "../schedule
 import type { Logger } from "../telemetry/log.js";
 import { type Confinement, removePrivateFolders } from "./confinement.js";
 import { FrontEnds } from "./front-ends.js";
+import { HEALTH_TURN_MS, Health } from "./health.js";
 import { InstanceProcess } from "./instance-process.js";
 import { readLines, writeLine } from "./lines.js";
 import {
@@ -59,6 +60,8 @@ export interface BrokerOptions {
   /** For tests: where the first process of a vGPU ends itself, its second one, and so on. */
   readonly crashAt: readonly string[];
   readonly restartLimits: RestartLimits;
+  /** How long an instance may not answer before it is replaced, ms; 0 waits for ever. */
+  readonly answerMs: number;
   /** How instances are confined, or null to start them with all that we may do. */
   readonly confinement: Confinement | null;
   readonly timer: Timer;
@@ -75,6 +78,7 @@ interface Vgpu {
   readonly listenFd: number;
   readonly process: InstanceProcess;
   readonly frontEnds: FrontEnds;
+  readonly health: Health;
   link: Socket | null;
   adapter: string | null;
   executor: string | null;
@@ -107,6 +111,7 @@ export class Broker {
   readonly #schedule: GpuSchedule;
   readonly #servers: PrivateSocket[] = [];
   readonly #poller = createPoller();
+  #healthTimer: NodeJS.Timeout | null = null;
   /** Whether the runtime directory is ours, rather than another vgpud's: we listen in it. */
   #ownsFolder = false;
   readonly #uid = process.getuid?.() ?? 0;
@@ -118,7 +123,7 @@ export class Broker {
       nowNs: options.nowNs,
       timer: options.timer,
       gpuMemoryBytes: options.gpuMemoryBytes,
-      observe: options.trace ?? (() => {}),
+      observe: options.trace,
       kill: (id, reason) => {
         options.log.error({ id, reason }, "the instance is aborted");
         this.#vgpus.get(id)?.process.kill("SIGKILL");
@@ -161,10 +166,25 @@ export class Broker {
     for (const vgpu of this.#vgpus.values()) {
       vgpu.process.start();
     }
+    this.#healthTimer = setInterval(() => this.#lookAfter(), HEALTH_TURN_MS);
+  }
+
+  /** Ends processes that do not do their work any more; they are replaced. */
+  #lookAfter(): void {
+    for (const { config, process, link, health, frontEnds } of this.#vgpus.values()) {
+      const { message } = frontEnds;
+      const running = process.pid !== null;
+      const verdict = health.turn({ running, greeted: link !== null, message });
+      if (verdict.kind === "ping" && link !== null) writeLine(link, { type: "ping" });
+      if (verdict.kind !== "end") continue;
+      this.#options.log.error({ id: config.name }, `the instance is ended: ${verdict.why}`);
+      process.kill("SIGKILL");
+    }
   }
 
   async stop(): Promise<void> {
     this.#closed = true;
+    if (this.#healthTimer !== null) clearInterval(this.#healthTimer);
     await Promise.all([...this.#vgpus.values()].map((vgpu) => vgpu.process.stop()));
     for (const vgpu of this.#vgpus.values()) {
       vgpu.frontEnds.close();
@@ -215,6 +235,7 @@ export class Broker {
       listenFd,
       process,
       frontEnds,
+      health: new Health({ answerMs: o.answerMs }),
       link: null,
       adapter: null,
       executor: null,
@@ -223,6 +244,7 @@ export class Broker {
     };
     process.onExit = () => {
       this.#unlink(vgpu);
+      vgpu.health.reset();
       frontEnds.processGone();
       this.#schedule.gone(name);
     };
@@ -231,14 +253,13 @@ export class Broker {
   }
 
   #frontEnds(id: string, listenFd: number): FrontEnds {
-    const { log, nowNs } = this.#options;
+    const { log } = this.#options;
     const process = (): InstanceProcess | undefined => this.#vgpus.get(id)?.process;
     return new FrontEnds({
       id,
       listenFd,
       poller: this.#poller,
       log,
-      nowMs: () => nowNs() / 1e6,
       misbehaved: (reason) => {
         log.error({ id, reason }, "the instance breaks the rules of the relay and is ended");
         process()?.kill("SIGKILL");
@@ -348,6 +369,9 @@ export class Broker {
 
   #fromInstance(vgpu: Vgpu, message: FromInstance): void {
     switch (message.type) {
+      case "pong":
+        vgpu.health.answered();
+        return;
       case "status":
         vgpu.questions.get(message.sequence)?.(message.status);
         return;

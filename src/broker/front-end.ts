@@ -31,7 +31,6 @@ export interface FrontEndOptions {
   readonly fd: number;
   readonly poller: Poller;
   readonly log: Logger;
-  readonly nowMs: () => number;
   /** The process broke the rules of the relay: end it. */
   readonly misbehaved: (reason: string) => void;
   /** It has ended, or has closed its end without a word: then it is to be ended. */
@@ -58,7 +57,7 @@ export class FrontEnd {
   #link: MessageSocket | null = null;
   #steps: Iterator<KeptMessage> | null = null;
   #awaited: Awaited = "nothing";
-  #awaitedSinceMs = 0;
+  #handed = 0;
   #served = false;
   #open = true;
   /** How often a process took the connection over from another one. */
@@ -75,9 +74,9 @@ export class FrontEnd {
     });
   }
 
-  /** How long the process has been working on a message, ms; 0 while it has none. */
-  busyMs(): number {
-    return this.#awaited === "nothing" ? 0 : this.#options.nowMs() - this.#awaitedSinceMs;
+  /** Number of the message that the process works on; null while it has none. */
+  get message(): number | null {
+    return this.#awaited === "nothing" ? null : this.#handed;
   }
 
   /** A process is there: hands the connection on over its channel. */
@@ -163,7 +162,7 @@ export class FrontEnd {
 
   #hand(link: MessageSocket, awaited: Awaited, message: Pending): void {
     this.#awaited = awaited;
-    this.#awaitedSinceMs = this.#options.nowMs();
+    this.#handed++;
     const { request, flags, payload, fds } = message;
     link.send(encodeMessage(request, flags, payload), fds.map(dup));
   }

@@ -16,7 +16,6 @@ export interface FrontEndsOptions {
   readonly listenFd: number;
   readonly poller: Poller;
   readonly log: Logger;
-  readonly nowMs: () => number;
   /** The process broke the rules of the relay: end it. */
   readonly misbehaved: (reason: string) => void;
   /** The process has ended, or has left its front end without a word: then it is to be ended. */
@@ -43,9 +42,9 @@ export class FrontEnds {
     return this.#current !== null;
   }
 
-  /** How long the process has been working on a message, ms. */
-  busyMs(): number {
-    return this.#current?.busyMs() ?? 0;
+  /** Number of the message that the process works on; null while it has none. */
+  get message(): number | null {
+    return this.#current?.message ?? null;
   }
 
   /** A channel for a process that is about to be started: its end, to be given to {@link started}. */
@@ -119,9 +118,9 @@ export class FrontEnds {
       return;
     }
     poller.unwatch(listenFd);
-    const { nowMs, misbehaved, left } = this.#options;
+    const { misbehaved, left } = this.#options;
     const ended = (reason: string): void => this.#gone(reason);
-    this.#current = new FrontEnd({ id, fd, poller, log, nowMs, misbehaved, left, ended });
+    this.#current = new FrontEnd({ id, fd, poller, log, misbehaved, left, ended });
     log.info({ id }, "a front end has connected");
     this.#attach();
   }

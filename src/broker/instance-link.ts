@@ -48,6 +48,9 @@ export function connectBroker(options: InstanceLinkOptions): Promise<void> {
             attached = true;
             resolve();
             return;
+          case "ping":
+            writeLine(socket, { type: "pong" });
+            return;
           case "status": {
             const { sequence } = message;
             writeLine(socket, { type: "status", sequence, status: options.status() });

@@ -20,6 +20,7 @@ export const fromInstance = z.discriminatedUnion("type", [
     vendorId: z.number().int().nonnegative().max(0xffffffff),
     executor: z.string().max(16),
   }),
+  z.object({ type: z.literal("pong") }),
   z.object({
     type: z.literal("status"),
     sequence: count,
@@ -30,6 +31,7 @@ export type FromInstance = z.infer<typeof fromInstance>;
 
 export const toInstance = z.discriminatedUnion("type", [
   z.object({ type: z.literal("attached") }),
+  z.object({ type: z.literal("ping") }),
   z.object({ type: z.literal("status"), sequence: count }),
 ]);
 export type ToInstance = z.infer<typeof toInstance>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * When a process that has ended is started again. The first time at once, since a guest waits; if
+ * When a process that has ended is started again. The first times at once, since a guest waits; if
  * it keeps ending, at growing intervals; and not at all once it has ended too often in a while: what
  * makes it end is then still there, and each start costs the host time that others pay for.
  */
@@ -13,7 +13,9 @@ export interface RestartLimits {
 
 export const DEFAULT_RESTARTS: RestartLimits = { max: 10, windowMs: 60_000 };
 
-const DELAY_MS_MIN = 50;
+/** Restarts within the window that are not held back. */
+const AT_ONCE = 3;
+const DELAY_MS_MIN = 100;
 const DELAY_MS_MAX = 10_000;
 
 export class RestartPolicy {
@@ -29,7 +31,8 @@ export class RestartPolicy {
     const recent = this.#recent(nowMs);
     if (recent >= this.#limits.max) return null;
     this.#times.push(nowMs);
-    return recent === 0 ? 0 : Math.min(DELAY_MS_MAX, DELAY_MS_MIN * 2 ** (recent - 1));
+    if (recent < AT_ONCE) return 0;
+    return Math.min(DELAY_MS_MAX, DELAY_MS_MIN * 2 ** (recent - AT_ONCE));
   }
 
   /** Whether there is room for a restart now. */

@@ -33,7 +33,7 @@ export interface ScheduleOptions {
   readonly gpuMemoryBytes: number | null;
   /** Ends the process of a vGPU whose G-VMCS was aborted; `gone` follows. */
   readonly kill: (id: string, reason: string) => void;
-  readonly observe: (event: ArbiterEvent) => void;
+  readonly observe: ((event: ArbiterEvent) => void) | null;
 }
 
 interface Pages {
@@ -59,7 +59,7 @@ export class GpuSchedule {
     this.#arbiter = new Arbiter(gpuMemoryBytes === null ? {} : { memoryBytes: gpuMemoryBytes }, {
       ring: (id) => this.refresh(id),
       kill: (id, abort) => options.kill(id, abort.text),
-      observe: options.observe,
+      observe: options.observe ?? undefined,
     });
   }
 

@@ -21,7 +21,7 @@ import {
 } from "../io/native.js";
 import { mapSharedPage } from "../io/shared-page.js";
 import { realTimers } from "../io/timers.js";
-import { createLogger } from "../telemetry/log.js";
+import { createLogger, type Logger } from "../telemetry/log.js";
 import { UsageError } from "./common.js";
 import type { ExecutorKind, InstanceOptions } from "./instance-options.js";
 
@@ -99,7 +99,7 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
       slicesMin: slicesFromEnvironment(),
       encodeAhead: process.env.VGPU_PREPARE !== "0",
     },
-    ...(lease === null ? {} : { lease }),
+    ...(lease === null ? {} : { lease, abandon: (why) => abandon(log, why) }),
   });
   if (process.env.VGPU_CHECK === "1") checkNowAndThen(device);
   // From here on the broker may enter us.
@@ -107,6 +107,15 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
   process.on("uncaughtExceptionMonitor", () => lease?.abort());
   log.info({ adapter: first.info.adapter, executor: first.kind }, "the GPU is open");
   return device;
+}
+
+/**
+ * The broker starts another process in our place. What hangs may hang our own end too (exit handlers
+ * of a driver), so we end as a crash does.
+ */
+function abandon(log: Logger, why: string): void {
+  log.error(`this process ends for a fresh one: ${why}`);
+  process.kill(process.pid, "SIGKILL");
 }
 
 /** VGPU_CHECK: ends the process when its books do not agree; for tests and for finding mistakes. */

@@ -36,6 +36,7 @@ interface Options {
   readonly user?: string;
   readonly confine: boolean;
   readonly restarts: number;
+  readonly answer: number;
   readonly crashAt?: string;
   readonly logLevel: LogLevel;
 }
@@ -89,6 +90,12 @@ function program(): Command {
       "give an instance up that ended more often than this within a minute",
       parseCount,
       DEFAULT_RESTARTS.max,
+    )
+    .option(
+      "--answer <seconds>",
+      "replace an instance that does not answer for so long; 0: never",
+      parseCount,
+      5,
     )
     .addOption(
       new Option("--crash-at <points>", "for tests: where successive instances end").hideHelp(),
@@ -151,6 +158,7 @@ async function main(): Promise<void> {
     extraArguments: [],
     crashAt: options.crashAt?.split(",") ?? [],
     restartLimits: { ...DEFAULT_RESTARTS, max: options.restarts },
+    answerMs: options.answer * 1000,
     confinement: confinementOf(options, log),
     timer: realTimers.create(),
     trace: trace === null ? null : (event) => trace.event(event),

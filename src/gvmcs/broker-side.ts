@@ -23,6 +23,7 @@ import {
   LaunchState,
   RunState,
   StateWordsAt,
+  TimelineState,
   type Violation,
 } from "./generated/layout.js";
 import { RecordPage, type SharedPage } from "./page.js";
@@ -111,6 +112,15 @@ export class GvmcsBroker {
   /** Whether the instance says that it wants the GPU. */
   get demand(): boolean {
     return this.#state.page.words.load32(StateWordsAt.demand) === Demand.RUNNABLE;
+  }
+
+  /** Submits that are not done, as the instance says it; null if it says nothing sensible. */
+  get queuedSubmits(): number | null {
+    const state = this.#state.read(TimelineState);
+    if (state === null || TimelineState.check(state) !== null) return null;
+    let queued = 0;
+    for (const { submitted, done } of state.timelines) queued += Math.max(0, submitted - done);
+    return queued;
   }
 
   setHost(host: HostState): void {

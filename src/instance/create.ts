@@ -35,6 +35,8 @@ export interface DeviceOptions {
   readonly random?: Random;
   readonly timers?: Timers;
   readonly words?: OrderedWords;
+  /** Ends this process for another one, after a GPU that hangs or can't be opened again. */
+  readonly abandon?: (message: string) => void;
 }
 
 /** Release and acquire through the addon. */
@@ -71,5 +73,6 @@ export async function createDevice(options: DeviceOptions): Promise<VgpuDevice> 
     words: options.words ?? nativeWords,
     lease: options.lease ?? localLease(),
     log: options.log ?? silent,
+    abandon: options.abandon ?? null,
   });
 }

@@ -7,7 +7,6 @@
 import { decodeControl } from "../command/decode-control.js";
 import type { ContextCreateRequest, DecodeError } from "../command/types.js";
 import type { Executor, ExecutorInfo } from "../gpu/executor.js";
-import { crashPoint } from "../io/crash-points.js";
 import type { GuestAddress } from "../io/guest-memory.js";
 import {
   Config,
@@ -57,6 +56,8 @@ export interface DeviceParts {
   readonly words: OrderedWords;
   readonly lease: Lease;
   readonly log: DeviceLog;
+  /** Ends this process for another one; null where nobody would start it. */
+  readonly abandon: ((message: string) => void) | null;
 }
 
 /** Execution controls that concern the device. */
@@ -114,6 +115,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       watchdog: parts.watchdog,
       notify: (context) => this.#events.fenceDone(context),
       lost: (message) => this.#gpu.lost(message),
+      hung: (message) => this.#gpu.lost(message, true),
       unsliceable: (context, kernel, reason) => this.#noteUnsliceable(context, kernel, reason),
       failed: (context, error) => this.#contextFailed(context, error),
       drained: () => this.#drained(),
@@ -127,6 +129,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       log: parts.log,
       changed: (executor, message) => this.#gpuChanged(executor, message),
       settled: () => this.processQueue(VGPU.QUEUE_CONTROL),
+      abandon: parts.abandon,
     });
     this.runner.setExecutor(parts.executor);
   }
@@ -316,12 +319,9 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       if (this.#gpu.state === "opening") break;
       const chain = queue.pop();
       if (chain === null) break;
-      crashPoint("popped");
       queue.push(chain, this.#answer(chain));
-      crashPoint("pushed");
     }
     queue.flush();
-    crashPoint("signalled");
     this.runner.pump();
   }
 
@@ -420,8 +420,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     if (this.#orphans.length === 0) return;
     for (const { timelineAddress, armAddress } of this.#orphans) {
       const timeline = new Timeline(timelineAddress, armAddress, this.#parts.words);
-      if (timeline.map(this.memory) === null)
-        timeline.writeHeader(this.#epoch, Status.DEVICE_LOST, 0);
+      if (timeline.map(this.memory) === null) timeline.tellLost(this.#epoch);
     }
     this.#log.info({ contexts: this.#orphans.length }, "contexts of an earlier process are lost");
     this.#orphans = [];

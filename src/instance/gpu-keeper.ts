@@ -2,6 +2,9 @@
 /**
  * Keeps a GPU at hand: notices that it is lost, and opens another one. The first attempt is made at
  * once; after failures they become rarer. While there is none, contexts can't be created.
+ *
+ * A GPU that hangs holds threads of its driver, on some drivers for good, which another device in
+ * the same process would need. Where another process can take this one's place, it does.
  */
 import type { Executor, ExecutorInfo } from "../gpu/executor.js";
 import type { DeviceLog, OneShot } from "./host.js";
@@ -19,6 +22,8 @@ export interface GpuKeeperOptions {
   readonly changed: (executor: Executor | null, message: string) => void;
   /** The first attempt has ended, either way. */
   readonly settled: () => void;
+  /** Ends this process for another one; null where nobody would start it. */
+  readonly abandon: ((message: string) => void) | null;
 }
 
 const RETRY_FIRST_NS = 200e6;
@@ -54,10 +59,10 @@ export class GpuKeeper {
     return this.#executor.kind;
   }
 
-  /** The GPU in use is gone. */
-  lost(message: string): void {
+  /** The GPU in use is gone; `hung`: a batch on it does not end. */
+  lost(message: string, hung = false): void {
     if (this.#state !== "ready" || this.#closed) return;
-    const { reopen, log, nowNs, changed } = this.#options;
+    const { reopen, log, nowNs, changed, abandon } = this.#options;
     const old = this.#executor;
     old.onLost = null;
     log.warn({ adapter: old.info.adapter }, `the GPU is lost: ${message}`);
@@ -65,6 +70,10 @@ export class GpuKeeper {
     if (stable) this.#retryNs = 0;
     this.#state = reopen !== null && this.#retryNs === 0 ? "opening" : "lost";
     changed(null, message);
+    if (hung && abandon !== null) {
+      abandon(message);
+      return;
+    }
     void old.close().catch((error: unknown) => {
       log.warn({ error: String(error) }, "the lost GPU can't be closed");
     });
@@ -98,8 +107,9 @@ export class GpuKeeper {
     reopen().then(
       (executor) => this.#opened(executor),
       (error: unknown) => {
-        const { log, settled } = this.#options;
+        const { log, settled, abandon } = this.#options;
         log.warn({ error: String(error) }, "no GPU can be opened, another attempt follows");
+        if (!this.#closed) abandon?.(`no GPU can be opened: ${String(error)}`);
         const first = this.#state === "opening";
         this.#state = "lost";
         this.#retry();

@@ -3,6 +3,7 @@
  * Shows results to guests: data that was read, then timeline pages, then interrupts. While the
  * rings are stopped nothing of a guest's memory is written; everything is kept until they run again.
  */
+import { crashPoint } from "../io/crash-points.js";
 import { Status } from "../protocol/generated/wire.js";
 import type { ReadGate, ReadTarget } from "./batches.js";
 import type { Context } from "./context.js";
@@ -76,6 +77,7 @@ export class Publisher implements ReadGate {
   }
 
   #show(context: Context): void {
+    crashPoint("completed");
     const { timeline } = context;
     // Nothing is lost: when the page is mapped again, everything is published again.
     if (!timeline.mapped) return;
@@ -91,6 +93,7 @@ export class Publisher implements ReadGate {
       any = true;
     }
     if (!any) return;
+    crashPoint("shown");
     timeline.barrier();
     let armed = false;
     for (const stream of context.streams) {
@@ -100,5 +103,6 @@ export class Publisher implements ReadGate {
       stream.shownFence = stream.doneFence;
     }
     if (armed) this.#options.notify(context);
+    crashPoint("notified");
   }
 }

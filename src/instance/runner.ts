@@ -41,6 +41,8 @@ export interface RunnerOptions extends PublisherOptions {
   readonly watchdog: OneShot;
   /** The GPU is gone, as a batch tells it. */
   readonly lost: (message: string) => void;
+  /** A batch does not end: the GPU is of no use any more. */
+  readonly hung: (message: string) => void;
   /** A kernel's launches can't be sliced. Called once for a kernel. */
   readonly unsliceable: (context: Context, kernel: string, reason: string) => void;
   /** A context has failed, for the log and the counters. */
@@ -563,7 +565,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.#turns.end({ kind: "watchdog", context: record.context.id });
     const why = failure(Status.TIMEOUT, text, ageNs, this.scheduling.watchdogNs);
     if (!record.context.dead) this.failContext(record.context, why, blamed(record));
-    this.#options.lost(text);
+    this.#options.hung(text);
   }
 
   #unblockAll(context: Context): void {

@@ -10,7 +10,7 @@
  * Pages are held as views and looked up again when guest memory changed; without a mapping, writes
  * are lost and the caller is told.
  */
-import { type Status, TimelineHeader, TimelineSlot, VGPU } from "../protocol/generated/wire.js";
+import { Status, TimelineHeader, TimelineSlot, VGPU } from "../protocol/generated/wire.js";
 import type { GuestViews } from "./hostmem.js";
 
 /** Ordered access to words that the driver reads or writes at the same time. */
@@ -98,6 +98,14 @@ export class Timeline {
     this.#words.storeU32(page, HEADER_AT.context_status, status);
     this.#words.storeU32(page, HEADER_AT.epoch, epoch);
     this.#wrote(page);
+  }
+
+  /** The context was lost with the process that had it. What it had failed of before stays. */
+  tellLost(epoch: number): void {
+    const status = this.#view?.getUint32(HEADER_AT.context_status, true) ?? Status.OK;
+    const stream = this.#view?.getUint32(HEADER_AT.error_stream, true) ?? 0;
+    if (status === Status.OK) this.writeHeader(epoch, Status.DEVICE_LOST, 0);
+    else this.writeHeader(epoch, status as Status, stream);
   }
 
   writeSlot(slot: SlotState): void {

@@ -4,7 +4,7 @@
  * at the n-th passing of a named point. Without {@link armCrash} a point costs one comparison.
  */
 
-/** Each is passed before the step that its name does not mention yet. */
+/** Each is passed right after what its name says, and before the next step. */
 export const CRASH_POINTS = [
   // A message of a front end.
   "attached",
@@ -15,8 +15,9 @@ export const CRASH_POINTS = [
   // GET_VRING_BASE.
   "ring-flushed",
   "ring-stopped",
-  // Taking over.
+  // Taking over; the points of a message are not passed by those that are told again.
   "resuming",
+  "retold",
   "replayed",
   "resumed",
   // A chain of a ring.
@@ -24,9 +25,10 @@ export const CRASH_POINTS = [
   "pushed",
   "published",
   "signalled",
-  // A batch of commands.
-  "submitted",
+  // The end of a batch: known, in the timeline, told.
   "completed",
+  "shown",
+  "notified",
 ] as const;
 export type CrashPoint = (typeof CRASH_POINTS)[number];
 

@@ -39,7 +39,15 @@ import type { Policy as PolicyName, SchedulingSettings } from "./settings.js";
 export type ArbiterEvent = { readonly timeNs: number; readonly id: string } & (
   | { readonly kind: "loaded" | "waiting" | "idle" | "prepare" | "gone" }
   | { readonly kind: "entry" | "bound"; readonly deadlineNs: number | null }
-  | { readonly kind: "exit"; readonly exit: ExitInformation; readonly reason: ExitKind }
+  | {
+      readonly kind: "exit";
+      readonly exit: ExitInformation;
+      readonly reason: ExitKind;
+      /** Submits that its guest waits for, as the instance says it. */
+      readonly queued: number | null;
+      /** Whether it has more work. */
+      readonly wants: boolean;
+    }
   | { readonly kind: "abort"; readonly abort: Abort }
 );
 
@@ -48,7 +56,7 @@ export interface ArbiterPorts {
   ring(id: string): void;
   /** Ends the instance's process; `gone` follows when it has ended. Must not call from within. */
   kill(id: string, abort: Abort): void;
-  observe?(event: ArbiterEvent): void;
+  readonly observe?: ((event: ArbiterEvent) => void) | undefined;
 }
 
 export interface VgpuSettings extends SchedulingSettings {
@@ -314,8 +322,9 @@ export class Arbiter {
   #exit(id: string, vgpu: Vgpu, gvmcs: GvmcsBroker, exit: ExitInformation, nowNs: number): void {
     const reason = EXIT_KINDS.get(exit.reason);
     if (reason === undefined) throw new Error(`exit reason ${exit.reason} was not validated`);
-    this.#observe({ timeNs: nowNs, id, kind: "exit", exit, reason });
+    const queued = this.#ports.observe === undefined ? null : gvmcs.queuedSubmits;
     const wants = this.#wants(vgpu, gvmcs);
+    this.#observe({ timeNs: nowNs, id, kind: "exit", exit, reason, queued, wants });
     vgpu.wasWaiting = wants;
     const report = { kind: reason, gpuNs: exit.gpu_time_ns, wants };
     this.#act(this.#scheduler.exit(id, report, nowNs), nowNs);

@@ -2,8 +2,9 @@
 /**
  * A trace of the schedule in the Chrome JSON format, which Perfetto reads: one track for each vGPU,
  * a slice for each VM entry up to its exit with the reason, instants for bounds, hints and aborts,
- * and a counter that is 1 while the vGPU waits. Written through, so that a trace of a program that
- * was killed can be read too (the format allows a missing closing bracket).
+ * and counters: how many vGPUs wait for the GPU, and how many submits each has queued. Written
+ * through, so that a trace of a program that was killed can be read too (the format allows a missing
+ * closing bracket).
  */
 import { closeSync, openSync, writeSync } from "node:fs";
 import type { ArbiterEvent } from "../scheduler/index.js";
@@ -12,6 +13,7 @@ const PID = 1;
 
 export class TraceFile {
   readonly #fd: number;
+  readonly #waits = new Set<string>();
   readonly #tracks = new Map<string, { tid: number; entered: boolean }>();
 
   /** Throws if the file can't be created. */
@@ -28,23 +30,26 @@ export class TraceFile {
       case "entry":
         track.entered = true;
         this.#write({ ...base, ph: "B", name: event.id, args: { deadline_ns: event.deadlineNs } });
-        this.#waiting(event, 0);
+        this.#waiting(event, false);
         return;
       case "exit": {
         const { gpu_time_ns: gpuTimeNs, batches } = event.exit;
         const args = { reason: event.reason, gpu_time_ns: gpuTimeNs, batches };
         this.#end(track, { ...base, args });
+        if (event.queued !== null) this.#count(event, `${event.id} queue`, event.queued);
+        this.#waiting(event, event.wants);
         return;
       }
       case "waiting":
       case "idle":
-        this.#waiting(event, event.kind === "waiting" ? 1 : 0);
+        this.#waiting(event, event.kind === "waiting");
         return;
       case "abort":
         this.#write({ ...base, ph: "i", s: "t", name: `abort: ${event.abort.text}` });
         return;
       case "gone":
         this.#end(track, base);
+        this.#waiting(event, false);
         this.#write({ ...base, ph: "i", s: "t", name: "gone" });
         return;
       case "bound":
@@ -69,9 +74,15 @@ export class TraceFile {
     }
   }
 
-  #waiting(event: ArbiterEvent, value: number): void {
-    const name = `${event.id} waits`;
-    this.#write({ pid: PID, ts: event.timeNs / 1e3, ph: "C", name, args: { waits: value } });
+  #waiting(event: ArbiterEvent, waits: boolean): void {
+    const before = this.#waits.size;
+    if (waits) this.#waits.add(event.id);
+    else this.#waits.delete(event.id);
+    if (this.#waits.size !== before) this.#count(event, "run queue", this.#waits.size);
+  }
+
+  #count(event: ArbiterEvent, name: string, value: number): void {
+    this.#write({ pid: PID, ts: event.timeNs / 1e3, ph: "C", name, args: { value } });
   }
 
   #track(id: string): { tid: number; entered: boolean } {

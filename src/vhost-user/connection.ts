@@ -6,7 +6,7 @@
  * A relayed connection is one whose other end is the broker: it hands on the front end's messages
  * one at a time, and gets one DONE for each, so that it can tell what a process that died had done.
  */
-import { crashPoint } from "../io/crash-points.js";
+import { type CrashPoint, crashPoint } from "../io/crash-points.js";
 import { close, type Poller } from "../io/native.js";
 import type { Logger } from "../telemetry/log.js";
 import type { ContextJournal, VirtioDevice } from "./device.js";
@@ -95,16 +95,21 @@ export class Connection {
 
   #message(message: Message): void {
     if (this.#relayed && this.#fromBroker(message)) return;
-    crashPoint("received");
+    this.#passed("received");
     const answer = this.#dispatch(message);
     if (!this.#open) {
       for (const fd of answer.fds ?? []) close(fd);
       return;
     }
-    crashPoint("applied");
+    this.#passed("applied");
     if (this.#relayed) this.#socket.send(encodeDone(answer), answer.fds);
     else if (answer.reply !== null) this.#socket.send(answer.reply, answer.fds);
-    crashPoint("answered");
+    this.#passed("answered");
+  }
+
+  #passed(point: CrashPoint): void {
+    if (!this.session.resuming) crashPoint(point);
+    else if (point === "answered") crashPoint("retold");
   }
 
   /** Frames of the broker's own. */
@@ -138,7 +143,7 @@ export class Connection {
       for (const fd of message.fds) close(fd);
       return this.#refuse(message, rule, request.text);
     }
-    crashPoint("decoded");
+    this.#passed("decoded");
     // Whether an acknowledgement is owed is decided by what was negotiated before the message.
     const acknowledge = this.#wantsAck(message);
     const outcome = this.session.handle(request, message.fds);

@@ -137,10 +137,18 @@ export class Session implements DeviceTransport {
     this.#resuming = true;
   }
 
-  /** The state is whole: the driver may have missed an interrupt of the process that is gone. */
+  /** The state is whole: from here on rings are served. */
   resumed(): void {
+    if (!this.#resuming) return;
     this.#resuming = false;
-    for (const vring of this.#vrings) if (vring.ring !== null) vring.signalDriver();
+    this.#loop.ringsChanged();
+    this.#suspended = this.#vrings.every((vring) => vring.activeRing === null);
+    this.#device.ringsChanged(this.#suspended);
+    for (const vring of this.#vrings) {
+      // An interrupt of the process that is gone may have been missed, and it took its kicks.
+      if (vring.ring !== null) vring.signalDriver();
+      if (vring.activeRing !== null) this.#loop.kicked(vring.index);
+    }
   }
 
   queue(index: number): Virtqueue | null {
@@ -363,6 +371,7 @@ export class Session implements DeviceTransport {
 
   #kicked(vring: Vring): void {
     if (!vring.drainKick()) this.#poller.unwatch(vring.kickFd);
+    if (this.#resuming) return;
     this.#loop.kicked(vring.index);
   }
 
@@ -389,6 +398,7 @@ export class Session implements DeviceTransport {
   #changeRings(change: () => void, restarted: Vring | null = null): Outcome {
     const before = this.#vrings.map((vring) => vring.activeRing);
     change();
+    if (this.#resuming) return DONE;
     this.#loop.ringsChanged();
     this.#suspended = this.#vrings.every((vring) => vring.activeRing === null);
     const changed = this.#vrings.filter((vring, i) => vring.activeRing !== before[i]);

@@ -7,6 +7,7 @@
  * A ring whose words make no sense is broken: it stops for good until the front end starts it
  * again, which the session is told once. It never throws for what the guest wrote.
  */
+import { crashPoint } from "../io/crash-points.js";
 import { type ChainMemory, RingChain } from "./chain-walker.js";
 import type { Chain, DeviceRing, RingCounters, RingObserver, RingPosition } from "./types.js";
 
@@ -107,6 +108,7 @@ export abstract class RingBase implements DeviceRing {
     this.#outstanding++;
     this.counters.popped++;
     if (chain.fault !== null) this.counters.faults++;
+    crashPoint("popped");
     return chain;
   }
 
@@ -134,6 +136,7 @@ export abstract class RingBase implements DeviceRing {
     }
     chain.clear(0);
     if (this.#free.length < this.size) this.#free.push(chain);
+    crashPoint("pushed");
   }
 
   flush(): void {
@@ -141,8 +144,11 @@ export abstract class RingBase implements DeviceRing {
     const wanted = this.publish();
     this.unpublished = 0;
     this.observer.log?.ringWritten();
-    if (!wanted) return;
-    this.counters.signals++;
-    this.#signal();
+    crashPoint("published");
+    if (wanted) {
+      this.counters.signals++;
+      this.#signal();
+    }
+    crashPoint("signalled");
   }
 }

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Broker, startBroker } from "../../scripts/lib/broker.js";
+import { sharesOverTime } from "../../scripts/lib/shares.js";
 import { guestEnvironment, testProgram, Watched } from "../support/e2e.js";
 
 const vgpuctl = new URL("../../dist/cli/vgpuctl.js", import.meta.url).pathname;
@@ -110,5 +111,12 @@ describe("vgpuctl", () => {
     expect(events.filter((e) => e.ph === "B" && e.name === "b").length).toBeGreaterThan(0);
     const begins = events.filter((e) => e.ph === "B").length;
     expect(events.filter((e) => e.ph === "E").length).toBe(begins);
+    const shares = sharesOverTime(events, 100);
+    expect(shares?.vgpus.map(({ name }) => name).sort()).toEqual(["a", "b"]);
+    const sums = shares?.vgpus[0]?.parts.map((_, index) =>
+      shares.vgpus.reduce((sum, { parts }) => sum + (parts[index] ?? 0), 0),
+    );
+    // One owner at a time: the parts of an interval are at most all of it.
+    expect(Math.max(...(sums ?? [2]))).toBeLessThanOrEqual(1 + 1e-6);
   });
 });

@@ -183,3 +183,27 @@ export function packParams(params: readonly Param[]): Uint8Array {
   }
   return new Uint8Array(view.buffer, 0, Math.ceil(at / 16) * 16);
 }
+
+/** One segment's bytes, with arrays placed from byte 256 on, each 256-byte aligned. */
+export class PtxMemory {
+  private at = 256;
+  readonly bytes = new Uint8Array(1 << 21);
+
+  put(data: ArrayBufferView): number {
+    const { at } = this;
+    this.bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
+    this.at += Math.ceil(data.byteLength / 256) * 256;
+    return at;
+  }
+
+  /** The module's variables, as loading it places them, without relocations. */
+  putGlobals(module: PtxModule): Map<string, number> {
+    const places = new Map<string, number>();
+    for (const { name, bytes, init } of module.globals) {
+      const data = new Uint8Array(Math.ceil(bytes / 4) * 4);
+      data.set(init ?? []);
+      places.set(name, this.put(data));
+    }
+    return places;
+  }
+}

@@ -29,12 +29,19 @@ export interface VmBench {
   readonly close: () => Promise<void>;
 }
 
-/** Starts vgpud with the vGPUs; logs go to out/vm-tests/NAME. */
-export async function openVmBench(name: string, vgpus: readonly string[]): Promise<VmBench> {
+/**
+ * Starts vgpud with the vGPUs; logs go to out/vm-tests/NAME. The image holds the examples, and the
+ * programs whose paths are given.
+ */
+export async function openVmBench(
+  name: string,
+  vgpus: readonly string[],
+  morePrograms: readonly string[] = [],
+): Promise<VmBench> {
   const directory = join(projectRoot, "out", "vm-tests", name);
   mkdirSync(directory, { recursive: true });
   const image = join(directory, "guest.img");
-  await buildGuestImage(image, programPaths(demoPrograms), directory);
+  await buildGuestImage(image, [...programPaths(demoPrograms), ...morePrograms], directory);
   const logPath = join(directory, "vgpud.log");
   const broker = await startBroker({ vgpus, logPath });
   const guests: Guest[] = [];

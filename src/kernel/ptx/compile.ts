@@ -2,6 +2,7 @@
 /** All passes over one kernel, and the WGSL module around its body. */
 import { buildGraph, type Graph } from "./cfg.js";
 import { demandedHigh } from "./demand.js";
+import { atomicWide } from "./emit-atomic.js";
 import { emitInsts } from "./emit-block.js";
 import { Emit, type EmitOptions, type UniformPlan } from "./emit-context.js";
 import { compareDoubles, convertDouble } from "./emit-double.js";
@@ -16,6 +17,7 @@ import { INT_HELPERS } from "./helpers-int.js";
 import type { Condition, FlatKernel, Inst, Value } from "./ir.js";
 import { emitMachine, machineHelper } from "./machine.js";
 import { MemoryHelpers } from "./memory.js";
+import { SHARED_LOCKS_TEXT } from "./memory-wide.js";
 import { constants, protectedSums } from "./numerics.js";
 import { letRegisters, planMemory, planUniform, storageBarriers } from "./plan.js";
 import { printfHelpers } from "./printf.js";
@@ -27,6 +29,8 @@ import { UniformityCheck } from "./uniform.js";
 
 export const FAULT_GLOBAL = "__vgpu_fault";
 export const PRINTF_GLOBAL = "__vgpu_printf";
+/** Locks of 64-bit atomics. */
+export const LOCKS_GLOBAL = "__vgpu_locks";
 export const ENTRY_POINT = "ptx_main";
 
 export interface Compiled {
@@ -54,6 +58,14 @@ export function hasFault(kernel: FlatKernel): boolean {
 
 export const hasPrintf = (kernel: FlatKernel): boolean =>
   kernel.code.some((item) => typeof item !== "number" && item.op === "$printf");
+
+const hasWideAtomics = (kernel: FlatKernel): boolean =>
+  kernel.code.some(
+    (item) =>
+      typeof item !== "number" &&
+      (item.op === "atom" || item.op === "red") &&
+      item.types[0]?.bits === 64,
+  );
 
 export function analyseKernel(
   kernel: FlatKernel,
@@ -220,6 +232,7 @@ const OTHER_HELPERS: Readonly<Record<string, string>> = {
   clock: "var<private> clk: u32;\nfn clock() -> u32 { clk += 1u; return clk; }",
   exchange: "",
   uniform: "",
+  shared_locks: SHARED_LOCKS_TEXT,
 };
 
 /** Helpers that read the thread's number or the exchange area. */
@@ -325,6 +338,7 @@ function createEmit(
     if (type.bits === 64) return compareDoubles(e, op, a, b);
     return compareTexts(e, op, halfValue(e, a, type), halfValue(e, b, type));
   };
+  e.atomic64 = (inst, op, place, address) => atomicWide(e, inst, op, place, address);
   e.convertOther = (inst, to, from) => convertDouble(e, inst, to, from);
   return e;
 }
@@ -341,6 +355,7 @@ export function compileKernel(
   const globals = [...kernel.globals];
   const faultIndex = options.checked || hasFault(kernel) ? globals.push(FAULT_GLOBAL) - 1 : -1;
   const printfIndex = hasPrintf(kernel) ? globals.push(PRINTF_GLOBAL) - 1 : -1;
+  const locksIndex = hasWideAtomics(kernel) ? globals.push(LOCKS_GLOBAL) - 1 : -1;
   const uniform = planUniform(kernel.paramBytes, globals.length, options.segments);
   const analysis = analyseKernel(kernel, options, limits);
   const e = createEmit(kernel, options, limits, analysis, uniform);
@@ -363,6 +378,7 @@ export function compileKernel(
     kernel.localBytes,
     (name) => e.use(name),
     uniform.globalsAt + faultIndex * 2,
+    uniform.globalsAt + locksIndex * 2,
   );
   const helpers = helperTexts(e, memory, uniform.globalsAt + printfIndex * 2);
   const isShared = [...e.helpers].some((name) => NEEDS_LIX.test(name));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** atom and red: memory helpers by the operation's and the type's name. */
 import { arg, type Emit, type Handler, typeOf } from "./emit-context.js";
-import { addressAt, placeOf } from "./emit-memory.js";
+import { addressAt, type Place, placeOf } from "./emit-memory.js";
 import type { Inst } from "./ir.js";
 import { type Type, widthOf } from "./types.js";
 
@@ -20,6 +20,21 @@ function helperFor(e: Emit, op: (typeof OPERATIONS)[number], type: Type): string
   if (width !== 32) throw e.fail();
   if (op === "min" || op === "max") return `${op}${type.kind === "s" ? "s" : "u"}`;
   return op;
+}
+
+/** 64 bits: under a lock, on pairs of words (memory-wide.ts). */
+export function atomicWide(e: Emit, inst: Inst, op: string, place: Place, address: string): void {
+  const type = typeOf(e, inst);
+  const isFloat = type.kind === "f";
+  const isOrdered = op === "min" || op === "max";
+  if (isFloat && op !== "add") throw e.fail();
+  const sign = isOrdered ? (type.kind === "s" ? "s" : "u") : "";
+  const helper = e.use(`${place.space}_w${op}${isFloat ? "d" : sign}`);
+  const args = inst.src.slice(1).map((_, i) => e.double(arg(e, inst, i + 1)));
+  const call = `${helper}(${[address, ...args].join(", ")})`;
+  const dst = inst.dst[0];
+  if (dst === undefined || dst.kind === "none") e.line(`_ = ${call};`);
+  else e.setW(dst, call);
 }
 
 const atomic: Handler = (e, inst: Inst) => {

@@ -3,22 +3,28 @@
  * PTX to WGSL: the only way into this folder. `parsePtx` reads a module and says what its kernels
  * need; `emitKernel` translates one kernel for one launch configuration. Pure: no I/O, no GPU.
  */
-import type { ParsedModule, PtxFunction } from "./ast.js";
+import { isLabel, type ParsedModule, type PtxFunction } from "./ast.js";
 import {
+  analyseKernel,
   type Compiled,
   compileKernel,
   ENTRY_POINT,
   FAULT_GLOBAL,
   hasFault,
   hasPrintf,
+  LOCKS_GLOBAL,
   PRINTF_GLOBAL,
 } from "./compile.js";
 import type { EmitOptions } from "./emit-context.js";
 import { PTX_LIMITS, PtxError, type PtxLimits } from "./error.js";
 import type { FlatKernel, KernelParam } from "./ir.js";
 import { lowerKernel } from "./lower.js";
+import { LOCKS_BYTES } from "./memory-wide.js";
 import { parseModule } from "./parse.js";
+import { printKernel } from "./print.js";
 import { PRINTF_BYTES, printfInitial } from "./printf.js";
+import { typeNamed } from "./types.js";
+import { whyUnsliceable } from "./waiting.js";
 
 export type { EmitOptions } from "./emit-context.js";
 export { PTX_LIMITS, PtxError, type PtxLimits } from "./error.js";
@@ -93,11 +99,12 @@ const TRIAL: EmitOptions = {
 class Kernel implements PtxKernel {
   private flat: FlatKernel | PtxError | null = null;
   private missing: string | null | undefined = undefined;
+  private waiting: string | null | undefined = undefined;
 
   constructor(
     private readonly parsed: ParsedModule,
     private readonly entry: PtxFunction,
-    private readonly limits: PtxLimits,
+    readonly limits: PtxLimits,
   ) {}
 
   get name(): string {
@@ -148,7 +155,17 @@ class Kernel implements PtxKernel {
     return this.known !== null && hasPrintf(this.known);
   }
   get unsliceable(): string | null {
-    return null;
+    if (this.waiting !== undefined) return this.waiting;
+    this.waiting = null;
+    const flat = this.known;
+    if (flat === null) return null;
+    try {
+      const { graph, masks } = analyseKernel(flat, TRIAL, this.limits);
+      this.waiting = whyUnsliceable(flat, graph, masks);
+    } catch (error) {
+      if (!(error instanceof PtxError)) throw error;
+    }
+    return this.waiting;
   }
 
   get unsupported(): string | null {
@@ -205,8 +222,18 @@ class Module implements PtxModule {
     if (parsed.functions.has("vprintf")) {
       globals.push(hidden(PRINTF_GLOBAL, PRINTF_BYTES, printfInitial()));
     }
+    if ([...parsed.functions.values()].some(hasWideAtomics)) {
+      globals.push(hidden(LOCKS_GLOBAL, LOCKS_BYTES, null));
+    }
     this.globals = globals;
   }
+}
+
+function hasWideAtomics(fn: PtxFunction): boolean {
+  const isWide = (mod: string): boolean => (typeNamed(mod)?.bits ?? 0) === 64;
+  return (fn.body ?? []).some(
+    (item) => !isLabel(item) && (item.op === "atom" || item.op === "red") && item.mods.some(isWide),
+  );
 }
 
 function hidden(name: string, bytes: number, init: Uint8Array | null): PtxGlobal {
@@ -237,7 +264,9 @@ export function emitKernel(module: PtxModule, kernel: string, options: EmitOptio
   return { ...compiled, entryPoint: ENTRY_POINT, immediateBytes: 32 };
 }
 
-/** The kernel before emission, for printing (print.ts). */
-export function flatKernel(module: PtxModule, kernel: string): FlatKernel {
-  return kernelOf(module, kernel).flatKernel();
+/** The kernel's intermediate representation as text, with what the passes found. */
+export function printIr(module: PtxModule, kernel: string, options: EmitOptions): string {
+  const found = kernelOf(module, kernel);
+  const flat = found.flatKernel();
+  return printKernel(flat, analyseKernel(flat, options, found.limits));
 }

@@ -7,6 +7,7 @@
 import type { EmitOptions, MemoryPlan, UniformPlan } from "./emit-context.js";
 import { LOCAL_TAG, PARAM_TAG, SHARED_TAG } from "./emit-memory.js";
 import { PtxError } from "./error.js";
+import { wideFunction, wideNeeds } from "./memory-wide.js";
 
 interface Operation {
   /** WGSL's own atomic function, where there is one. */
@@ -69,6 +70,8 @@ export class MemoryHelpers {
     private readonly use: (name: string) => void,
     /** Words of the fault record's address. */
     private readonly faultAt: number,
+    /** The same of the locks of 64-bit atomics. */
+    private readonly locksAt: number,
   ) {}
 
   text(): string {
@@ -112,7 +115,26 @@ export class MemoryHelpers {
     return prefix.startsWith("m") && this.memory.atomicHeap;
   }
 
+  /** Functions on 64 bits; memory-wide.ts. */
+  private wide(name: string, prefix: string, op: string): string {
+    for (const helper of wideNeeds(op)) this.use(helper);
+    const isAtomic = this.isAtomic(prefix);
+    const [low, high] = [this.word(this.locksAt), this.word(this.locksAt + 1)];
+    const isPlain = this.options.segments === 1 && !this.options.checked;
+    const locks = isPlain ? "m0" : "g";
+    if (isAtomic && prefix !== "sh") {
+      this.write(`${locks}_cas`, locks, "cas");
+      this.write(`${locks}_st`, locks, "st");
+    }
+    if (isAtomic && prefix === "sh") this.use("shared_locks");
+    const at = isPlain
+      ? (hash: string): string => `${low} + ${hash}`
+      : (hash: string): string => `vec2u(${low} + ${hash}, ${high})`;
+    return wideFunction(name, prefix, op, isAtomic, { prefix: locks, at });
+  }
+
   private plain(name: string, prefix: string, op: string): string {
+    if (op.startsWith("w")) return this.wide(name, prefix, op.slice(1));
     const word = `${prefix}[a >> 2u]`;
     const isAtomic = this.isAtomic(prefix);
     const read = isAtomic ? `atomicLoad(&${word})` : word;
@@ -161,6 +183,8 @@ export class MemoryHelpers {
 
   private signature(op: string): { params: string; args: string; isVoid: boolean } {
     if (op === "ld") return { params: "", args: "", isVoid: false };
+    if (op === "wcas") return { params: ", c: vec2u, v: vec2u", args: ", c, v", isVoid: false };
+    if (op.startsWith("w")) return { params: ", v: vec2u", args: ", v", isVoid: false };
     if (op === "cas") return { params: ", c: u32, v: u32", args: ", c, v", isVoid: false };
     return { params: ", v: u32", args: ", v", isVoid: op.startsWith("st") };
   }
@@ -179,7 +203,7 @@ export class MemoryHelpers {
       for (let i = 0; i < this.options.segments; i += 1) {
         lines.push(`if (a.y == ${this.segment(i)}) { ${call(`m${i}`, "a.x")} }`);
       }
-      if (!isVoid) lines.push("return 0u;");
+      if (!isVoid) lines.push(op.startsWith("w") ? "return vec2u();" : "return 0u;");
     } else {
       lines.push(`if (a.y == ${SHARED_TAG}u) { ${call("sh", "a.x")} }`);
       lines.push(`if (a.y == ${LOCAL_TAG}u) { ${call("lo", "a.x")} }`);
@@ -187,7 +211,7 @@ export class MemoryHelpers {
       const isPlain = this.options.segments === 1 && !this.options.checked;
       lines.push(isPlain ? call("m0", "a.x") : call("g", "a"));
     }
-    return `fn ${name}(a: vec2u${params})${isVoid ? "" : " -> u32"} {\n  ${lines.join("\n  ")}\n}`;
+    return `fn ${name}(a: vec2u${params})${isVoid ? "" : op.startsWith("w") ? " -> vec2u" : " -> u32"} {\n  ${lines.join("\n  ")}\n}`;
   }
 
   /** The address if the access is good; else records the fault and gives a harmless one. */
@@ -228,6 +252,7 @@ export class MemoryHelpers {
 
   /** Records the first fault: code, line, block and thread. */
   private fault(): void {
+    this.use("fault");
     if (this.made.has("fault")) return;
     this.made.set("fault", "");
     const isPlain = this.options.segments === 1 && !this.options.checked;

@@ -28,8 +28,8 @@ export function printfHelpers(name: string, e: Emit, at: number): string {
   return `fn printf_reserve(n: u32) -> u32 {
   let room = ${e.use(`${prefix}_ld`)}(${address(`${low} + 4u`)});
   if (${e.use(`${prefix}_ld`)}(${address(low)}) > room) { return 0u; }
-  let from = ${e.use(`${prefix}_add`)}(${address(low)}, n);
-  if (from > room || room - from < n) { return 0u; }
-  return ${low} + 16u + from;
+  let at = ${e.use(`${prefix}_add`)}(${address(low)}, n);
+  if (at > room || room - at < n) { return 0u; }
+  return ${low} + 16u + at;
 }`;
 }

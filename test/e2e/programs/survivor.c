@@ -3,7 +3,10 @@
  * A guest program that outlives its device: it computes as worker does, and when its context is
  * lost it opens another one before it closes that, and so over the same connection.
  *
- * usage: survivor CONTEXTS ROUNDS INNER   ends after ROUNDS rounds of its CONTEXTS-th context
+ * usage: survivor CONTEXTS ROUNDS INNER [hang]
+ *
+ * It ends after ROUNDS rounds of its CONTEXTS-th context. With hang, each context before that one
+ * launches a kernel without an end after its first round.
  *
  * Prints "context N works at NS" after a context's first checked round, "round N" after each one,
  * and "lost N at NS: NAME, again: NAME" when a context is found lost (NS: CLOCK_MONOTONIC; the second
@@ -30,6 +33,10 @@ static const char source[] =
 	"    for (var k = 0u; k < inner; k++) { x = x * 3u + k; x = (x - k) * 2863311531u; }\n"
 	"    data[i] = x + 1u;\n"
 	"  }\n"
+	"}\n"
+	"@group(0) @binding(0) var<storage, read_write> cells: array<atomic<u32>>;\n"
+	"@compute @workgroup_size(64) fn hang() {\n"
+	"  while (atomicLoad(&cells[0]) != 4000000000u) { atomicAdd(&cells[1], 1u); }\n"
 	"}\n";
 
 static uint32_t words[BYTES / 4];
@@ -43,7 +50,7 @@ static unsigned long long now(void)
 }
 
 static enum vgpu_result prepare(vgpu_context *context, vgpu_devptr *memory,
-				vgpu_function *function)
+				vgpu_function *function, vgpu_function *endless)
 {
 	enum vgpu_result result = vgpu_mem_alloc(context, BYTES, memory);
 	vgpu_module module;
@@ -53,6 +60,8 @@ static enum vgpu_result prepare(vgpu_context *context, vgpu_devptr *memory,
 					  &module, NULL, 0);
 	if (result == VGPU_SUCCESS)
 		result = vgpu_function_get(context, module, "step", function);
+	if (result == VGPU_SUCCESS)
+		result = vgpu_function_get(context, module, "hang", endless);
 	return result;
 }
 
@@ -71,11 +80,13 @@ static enum vgpu_result round_of(vgpu_context *context, vgpu_devptr memory,
 }
 
 /* Returns what ended it; VGPU_SUCCESS after all rounds. */
-static enum vgpu_result run(vgpu_context *context, long number, long rounds, uint32_t inner)
+static enum vgpu_result run(vgpu_context *context, long number, long rounds, uint32_t inner,
+			    int hang)
 {
-	vgpu_function function;
+	vgpu_function function, endless;
 	vgpu_devptr memory;
-	enum vgpu_result result = prepare(context, &memory, &function);
+	enum vgpu_result result = prepare(context, &memory, &function, &endless);
+	struct vgpu_arg argument;
 
 	for (long round = 1; result == VGPU_SUCCESS && round <= rounds; round++) {
 		result = round_of(context, memory, function, inner);
@@ -90,6 +101,14 @@ static enum vgpu_result run(vgpu_context *context, long number, long rounds, uin
 		if (round == 1)
 			printf("context %ld works at %llu\n", number, now());
 		printf("round %ld\n", round);
+		if (!hang)
+			continue;
+		argument = vgpu_arg_pointer(memory);
+		result = vgpu_launch(context, endless, (struct vgpu_dim3){ 1, 1, 1 },
+				     (struct vgpu_dim3){ 0, 0, 0 }, &argument, 1,
+				     VGPU_STREAM_DEFAULT);
+		if (result == VGPU_SUCCESS)
+			result = vgpu_synchronize(context);
 	}
 	return result;
 }
@@ -100,6 +119,8 @@ int main(int argc, char **argv)
 	long rounds = argc > 2 ? atol(argv[2]) : 5;
 	uint32_t inner = (uint32_t)(argc > 3 ? atol(argv[3]) : 1);
 
+	int hang = argc > 4 && !strcmp(argv[4], "hang");
+	enum vgpu_result expected = hang ? VGPU_ERROR_TIMEOUT : VGPU_ERROR_DEVICE_LOST;
 	vgpu_context *lost = NULL;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -109,7 +130,8 @@ int main(int argc, char **argv)
 
 		vgpu_close(lost);
 		if (result == VGPU_SUCCESS)
-			result = run(context, number, number == contexts ? rounds : 1000000, inner);
+			result = run(context, number, number == contexts ? rounds : 1000000, inner,
+				     hang && number < contexts);
 		if (result == VGPU_SUCCESS) {
 			vgpu_close(context);
 			puts("done");
@@ -118,7 +140,7 @@ int main(int argc, char **argv)
 		again = context ? vgpu_synchronize(context) : result;
 		printf("lost %ld at %llu: %s, again: %s\n", number, now(), vgpu_error_name(result),
 		       vgpu_error_name(again));
-		if (result != VGPU_ERROR_DEVICE_LOST || again != VGPU_ERROR_DEVICE_LOST) {
+		if (result != expected || again != expected) {
 			fprintf(stderr, "context %ld: %s\n", number, vgpu_last_error_text(context));
 			return 4;
 		}

@@ -108,3 +108,65 @@ extern "C" __global__ void doubles(const double *a, const double *b, double *out
   whole[t] = (long long)x;
   whole[n + t] = (int)y;
 }
+
+__device__ unsigned long long total = 0xfffffff0ull;
+
+// 64-bit atomics in global and shared memory; every old value is unique.
+extern "C" __global__ void wide_atomics(unsigned long long *old, double *sum, long long *low) {
+  __shared__ unsigned long long in_block;
+  int t = blockIdx.x * blockDim.x + threadIdx.x;
+  if (threadIdx.x == 0) in_block = 0;
+  __syncthreads();
+  old[t] = atomicAdd(&total, 0x100000001ull);
+  atomicAdd(&in_block, 0x80000000ull);
+  atomicAdd(sum, 0.25);
+  atomicMin(low, -(long long)t * 0x40000000ll);
+  __syncthreads();
+  if (threadIdx.x == 0) atomicMax(&old[gridDim.x * blockDim.x], in_block + blockIdx.x);
+}
+
+__device__ volatile int flag = 0;
+
+// Waits for another workgroup: can't be sliced.
+extern "C" __global__ void waits(int *out) {
+  if (blockIdx.x == 0) {
+    while (flag == 0) {}
+    out[0] = 1;
+  } else flag = 1;
+}
+
+// Retries of its own compare-and-swap wait for nobody.
+extern "C" __global__ void retries(float *x) {
+  int *p = (int *)x, old = *p, seen;
+  do {
+    seen = old;
+    old = atomicCAS(p, seen, __float_as_int(__int_as_float(seen) * 2.0f));
+  } while (seen != old);
+}
+
+#include <stdio.h>
+extern "C" __global__ void prints(int n) {
+  int t = threadIdx.x;
+  if (t < n) printf("thread %d has %f, %s\n", t, t * 0.5, "text");
+}
+
+extern "C" __global__ void traps(int *x, int bad) {
+  if (x[threadIdx.x] == bad) __trap();
+  x[threadIdx.x] += 1;
+}
+
+// Addresses whose space is known at run time only.
+__device__ __noinline__ int load(const int *p, int i) { return p[i]; }
+extern "C" __global__ void generic(const int *x, int *out, int pick) {
+  __shared__ int s[32];
+  int l[4] = {pick, pick + 1, pick + 2, pick + 3};
+  int t = threadIdx.x;
+  s[t] = t * 10;
+  __syncthreads();
+  const int *p = (t & 3) == 0 ? s : (t & 3) == 1 ? l : x;
+  out[t] = load(p, t & 3) + (__isShared(p) ? 1000 : 0) + (__isGlobal(p) ? 2000 : 0);
+  int *q = (t & 1) ? s : out + 32;
+  atomicAdd(&q[t & 3], 1);
+  __syncthreads();
+  if (t < 4) out[40 + t] = s[t];
+}

@@ -54,6 +54,7 @@ function brokerOf(script: string): { broker: Broker; report: () => Promise<strin
     instanceCommand: [process.execPath, program],
     extraArguments: [],
     crashAt: [],
+    answerMs: 5000,
     restartLimits: DEFAULT_RESTARTS,
     confinement: null,
     timer: realTimers.create(),

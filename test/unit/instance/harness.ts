@@ -187,6 +187,7 @@ export interface HarnessOptions {
   readonly gpu?: MemoryExecutorOptions;
   readonly executor?: Executor;
   readonly reopen?: () => Promise<Executor>;
+  readonly abandon?: (message: string) => void;
   readonly lease?: Lease;
 }
 
@@ -248,6 +249,7 @@ export class Harness {
       words: this.words,
       lease: options.lease ?? localLease(),
       log: { debug: note, info: note, warn: note },
+      abandon: options.abandon ?? null,
     });
     devices.push(this.device);
     this.attach();
@@ -256,7 +258,7 @@ export class Harness {
   /** What outlives the device, if the test gave one. */
   journal: ContextJournal | null = null;
 
-  attach(): void {
+  attach(options: { suspended?: boolean } = {}): void {
     const transport: DeviceTransport = {
       memory: this.memory as unknown as GuestMemory,
       queue: (index) => this.queues[index] ?? null,
@@ -265,7 +267,7 @@ export class Harness {
       notifyConfigChange: () => false,
     };
     this.device.attach(transport);
-    this.device.ringsChanged(false);
+    this.device.ringsChanged(options.suspended ?? false);
   }
 
   queue(index: number): FakeQueue {
@@ -413,6 +415,16 @@ export class Harness {
 
   timelineAt(context: number): number {
     return PAGES_AT + context * 8192;
+  }
+
+  /** What an earlier device wrote there. */
+  writeHeader(context: number, header: { epoch: number; status: Status }): void {
+    TimelineHeader.encode(view(this.memory.bytes), this.timelineAt(context), {
+      magic: VGPU.TIMELINE_MAGIC,
+      epoch: header.epoch,
+      context_status: header.status,
+      error_stream: 0,
+    });
   }
 
   header(context: number): ReturnType<typeof TimelineHeader.decode> & { status: string } {

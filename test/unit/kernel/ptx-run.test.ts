@@ -3,38 +3,13 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parsePtx } from "../../../src/kernel/ptx/index.js";
-import { type PtxLaunch, packParams, runPtx } from "../../support/ptx-gpu.js";
+import { type PtxLaunch, PtxMemory, packParams, runPtx } from "../../support/ptx-gpu.js";
 
 const source = readFileSync(new URL("../../support/ptx/basic.ptx", import.meta.url), "utf8");
 const module = parsePtx(source);
 
-/** Places arrays in one segment from byte 256 on, each 256-byte aligned. */
-class Memory {
-  private at = 256;
-  readonly bytes = new Uint8Array(1 << 18);
-
-  put(data: ArrayBufferView): number {
-    const at = this.at;
-    this.bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    this.at += Math.ceil(data.byteLength / 256) * 256;
-    return at;
-  }
-
-  /** The module's variables, as loading it places them. */
-  putGlobals(): Map<string, number> {
-    const places = new Map<string, number>();
-    for (const { name, bytes, init } of module.globals) {
-      if (bytes > 4096) continue;
-      const data = new Uint8Array(Math.ceil(bytes / 4) * 4);
-      data.set(init ?? []);
-      places.set(name, this.put(data));
-    }
-    return places;
-  }
-}
-
 type Rest = Omit<PtxLaunch, "module">;
-const run = (memory: Memory, launch: Rest): Promise<Uint8Array> =>
+const run = (memory: PtxMemory, launch: Rest): Promise<Uint8Array> =>
   runPtx({ module, ...launch }, [memory.bytes]).then(([bytes]) => bytes ?? new Uint8Array());
 
 const floats = (bytes: Uint8Array, at: number, n: number): Float32Array =>
@@ -47,7 +22,7 @@ const ramp = (n: number, make: (i: number) => number): Float32Array =>
 
 describe("PTX kernels on the GPU", () => {
   it.each([1, 2])("adds vectors in %i segments", async (segments) => {
-    const memory = new Memory();
+    const memory = new PtxMemory();
     const n = 1000;
     const [a, b] = [ramp(n, (i) => i), ramp(n, (i) => i / 4)];
     const [pa, pb, pc] = [memory.put(a), memory.put(b), memory.put(new Float32Array(n + 24))];
@@ -64,7 +39,7 @@ describe("PTX kernels on the GPU", () => {
 
   it("runs a grid-stride loop, whole and sliced", async () => {
     for (const sliceX of [7, 2]) {
-      const memory = new Memory();
+      const memory = new PtxMemory();
       const [x, y] = [ramp(3000, (i) => i % 17), ramp(3000, (i) => i)];
       const [px, py] = [memory.put(x), memory.put(y)];
       const params = packParams([{ f32: 0.5 }, { ptr: px }, { ptr: py }, 3000]);
@@ -81,7 +56,7 @@ describe("PTX kernels on the GPU", () => {
   });
 
   it("multiplies matrices through shared memory", async () => {
-    const memory = new Memory();
+    const memory = new PtxMemory();
     const n = 48;
     const [a, b] = [ramp(n * n, (i) => (i % 7) - 3), ramp(n * n, (i) => (i % 5) - 2)];
     const [pa, pb, pc] = [memory.put(a), memory.put(b), memory.put(new Float32Array(n * n))];
@@ -103,7 +78,7 @@ describe("PTX kernels on the GPU", () => {
   });
 
   it("reduces with dynamic shared memory", async () => {
-    const memory = new Memory();
+    const memory = new PtxMemory();
     const x = ramp(5000, (i) => i % 13);
     const [px, po] = [memory.put(x), memory.put(new Float32Array(64))];
     const params = packParams([{ ptr: px }, { ptr: po }, 5000]);
@@ -122,7 +97,7 @@ describe("PTX kernels on the GPU", () => {
   });
 
   it("lets threads leave before a barrier", async () => {
-    const memory = new Memory();
+    const memory = new PtxMemory();
     const x = Int32Array.from({ length: 64 }, (_, i) => i * i);
     const [px, po] = [memory.put(x), memory.put(new Int32Array(64))];
     const params = packParams([{ ptr: px }, { ptr: po }, 50]);
@@ -140,7 +115,7 @@ describe("PTX kernels on the GPU", () => {
   });
 
   it.each([256, 80])("shuffles in warps of 32, block %i", async (threads) => {
-    const memory = new Memory();
+    const memory = new PtxMemory();
     const x = ramp(256, (i) => i + 1);
     const [px, po] = [memory.put(x), memory.put(new Float32Array(4))];
     const params = packParams([{ ptr: px }, { ptr: po }, 70]);
@@ -150,14 +125,14 @@ describe("PTX kernels on the GPU", () => {
   });
 
   it("stores bytes, adds atomically, reads constants, computes transcendentals", async () => {
-    const memory = new Memory();
+    const memory = new PtxMemory();
     const n = 100;
     const bytes = Uint8Array.from({ length: 128 }, (_, i) => i * 7);
     const words = Int16Array.from({ length: 128 }, (_, i) => i * 300 - 9000);
     const f = ramp(128, (i) => (i - 64) / 16);
     const places = [bytes, words, new Int32Array(128), f].map((data) => memory.put(data));
     const [pb = 0, pw = 0, po = 0, pf = 0] = places;
-    const globals = memory.putGlobals();
+    const globals = memory.putGlobals(module);
     const params = packParams([...places.map((ptr) => ({ ptr })), n]);
     const launch: Rest = { kernel: "mixed", grid: [2, 1, 1], block: [64, 1, 1], params, globals };
     const result = await run(memory, launch);
@@ -176,7 +151,7 @@ describe("PTX kernels on the GPU", () => {
   });
 
   it("computes with 64-bit integers, in a device function", async () => {
-    const memory = new Memory();
+    const memory = new PtxMemory();
     const value = (i: number): bigint =>
       BigInt.asIntN(64, BigInt(i * 7919 + 3) ** 5n * (i % 2 ? -1n : 1n));
     const a = BigInt64Array.from({ length: 32 }, (_, i) => value(i));
@@ -264,7 +239,7 @@ describe("f64 by software", () => {
   const b = Float64Array.from({ length: n }, (_, i) => values[2 * i + 1] ?? 0);
 
   it("rounds every operation exactly", async () => {
-    const memory = new Memory();
+    const memory = new PtxMemory();
     const places = [a, b, new Float64Array(11 * n), new Float32Array(n), new BigInt64Array(2 * n)];
     const [pa = 0, pb = 0, po = 0, ps = 0, pw = 0] = places.map((data) => memory.put(data));
     const params = packParams([{ ptr: pa }, { ptr: pb }, { ptr: po }, { ptr: ps }, { ptr: pw }, n]);
