@@ -72,7 +72,7 @@ function exact(): KernelCase {
         const [g, w] = [got[i] ?? 0, Math.fround(want[i] ?? 0)];
         // WGSL's fma may round the product too, which is off by its last bit at most.
         const product = Math.abs((a[i >> 3] ?? 0) * (b[i >> 3] ?? 0));
-        const allowed = i % 8 === 5 ? product * 2 ** -23 : 0;
+        const allowed = i % 8 === 5 ? product * 2 ** -22 : 0;
         if (!(Math.abs(g - w) <= allowed)) return `out[${i}] is ${g}, not ${w}`;
       }
       return null;
@@ -139,6 +139,7 @@ function functionsF64(): KernelCase {
   const input = Float64Array.from(floats(n, 167, -5, 5));
   const want = Array.from(input, (x) => [Math.exp(x), Math.log(Math.abs(x) + 0.5), Math.sin(x)]);
   return caseOf(module, launch("functions_f64", 1, 64, [ptr("input"), ptr("out"), i32(n)]), {
+    noGpu: "software drivers compile so much f64 for minutes",
     buffers: { input, out: new Float64Array(3 * n) },
     expect: {
       out: { data: Float64Array.from(want.flat()), tolerance: { abs: 1e-15, rel: 1e-14 } },

@@ -55,6 +55,8 @@ export interface KernelCase {
   /** Lines that are printed, in any order. */
   readonly printed?: readonly string[];
   readonly fault?: "trap" | "assert";
+  /** Why only the interpreter runs it. */
+  readonly noGpu?: string;
 }
 
 function scalar(bytes: number, write: (view: DataView) => void): Arg {

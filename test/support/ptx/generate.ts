@@ -128,7 +128,7 @@ class Generator {
 
   constructor(readonly options: ProgramOptions) {
     this.#random = new Random(options.seed * 2654435761 + 12345);
-    this.#budget = 20 + this.#random.below(50);
+    this.#budget = 15 + this.#random.below(30);
   }
 
   #below(n: number): number {
