@@ -40,11 +40,6 @@ export function fillGlobals(
   for (const g of module.globals) {
     const at = places.get(g.name) ?? 0;
     if (g.init !== null) memory.set(g.init, at);
-    // libcuda does this when it loads a module that prints.
-    if (g.name === "__vgpu_printf") {
-      view.setUint32(at, 16, true);
-      view.setUint32(at + 4, g.bytes, true);
-    }
     for (const { at: offset, target, addend } of g.relocations) {
       const to = BigInt((places.get(target) ?? 0) + addend) | (BigInt(SEGMENT) << 32n);
       view.setBigUint64(at + offset, to, true);
@@ -160,7 +155,7 @@ function printedLines(memory: Uint8Array, at: number): string[] {
     return Buffer.from(memory.subarray(start, end)).toString("latin1");
   };
   const lines: string[] = [];
-  for (let p = 16; p + 16 <= used; ) {
+  for (let p = 16; p < 16 + used; ) {
     const bytes = view.getUint32(at + p, true);
     if (bytes < 16) throw new Error(`the printf record at ${p} has ${bytes} bytes`);
     const args = new DataView(new ArrayBuffer(1024));
