@@ -37,7 +37,7 @@ static const char usage[] =
 	"  --width N      channels, a multiple of the heads (default 192)\n"
 	"  --heads N      attention heads (default 4)\n"
 	"  --length N     tokens of a sequence, 2 to 1024 (default 64)\n"
-	"  --batch N      sequences of a step (default 8)\n"
+	"  --batch N      sequences of a step (default 4)\n"
 	"  --rate X       learning rate (default 0.001)\n"
 	"  --seed N       of weights and batches (default 1)\n"
 	"  --text FILE    instead of the licence's text\n"
@@ -565,7 +565,7 @@ static struct options parse(int argc, char **argv)
 		{ "text", required_argument, NULL, 'f' },   { "reference", no_argument, NULL, 'c' },
 		{ "help", no_argument, NULL, '?' },	    { NULL, 0, NULL, 0 },
 	};
-	struct options o = { 100, 4, 192, 4, 64, 8, 1, 1e-3f, false, NULL };
+	struct options o = { 100, 4, 192, 4, 64, 4, 1, 1e-3f, false, NULL };
 	int got, index = 0;
 
 	while ((got = getopt_long(argc, argv, "", known, &index)) != -1) {
