@@ -48,8 +48,8 @@ vgpu_build_all() {
     make -s -C guest-driver kernel KDIR="$VGPU_GUEST_HEADERS"
   local targets=(libvgpu)
   if [ -f guest-driver/examples/Makefile ]; then targets+=(examples); fi
-  vgpu_build_one "libvgpu and examples" guest-driver/build/lib/libvgpu.so guest-driver/libvgpu \
-    guest-driver/examples guest-driver/include -- make -s -C guest-driver "${targets[@]}"
+  vgpu_build_one "libvgpu, CUDA's libraries and examples" guest-driver/build/lib/libvgpu.so \
+    guest-driver/libvgpu guest-driver/cuda guest-driver/examples guest-driver/include -- make -s -C guest-driver "${targets[@]}"
 }
 
 # vgpu_build_one NAME OUTPUT SOURCE… -- COMMAND…

@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import { describeExit, type ManagedProcess, runToEnd, startProcess, tail } from "./processes.js";
 import {
+  guestLibraries,
   guestModule,
-  libvgpu,
   type Program,
   programPath,
   programReport,
@@ -79,12 +79,13 @@ export async function buildGuestImage(
   programPaths: readonly string[],
   logDirectory: string,
 ): Promise<void> {
-  requireBuilt([guestModule, libvgpu, ...programPaths]);
+  requireBuilt([guestModule, ...guestLibraries, ...programPaths]);
   await runToEnd({
     name: "scripts/guest-image.sh",
     command: join(projectRoot, "scripts", "guest-image.sh"),
     args: [
-      ...["--output", image, "--module", guestModule, "--library", libvgpu],
+      ...["--output", image, "--module", guestModule],
+      ...guestLibraries.flatMap((path) => ["--library", path]),
       ...programPaths.flatMap((path) => ["--program", path]),
     ],
     logPath: join(logDirectory, "guest-image.log"),

@@ -6,6 +6,7 @@
 import { dirname, join } from "node:path";
 import { describeExit, startProcess, stopProcess, tail, withDeadline } from "./processes.js";
 import {
+  guestLibraries,
   libvgpu,
   type Program,
   type ProgramReport,
@@ -36,7 +37,10 @@ export interface HostGuestResult {
 }
 
 export async function runOnHost(options: HostGuestOptions): Promise<HostGuestResult> {
-  requireBuilt([libvgpu, ...options.programs.map((program) => programPath(program.name))]);
+  requireBuilt([
+    ...guestLibraries,
+    ...options.programs.map((program) => programPath(program.name)),
+  ]);
   const endMs = performance.now() + options.deadlineMs;
   const results: ProgramResult[] = [];
   const failures: string[] = [];

@@ -20,11 +20,18 @@ export const demoPrograms: readonly Program[] = [
   { name: "sgemm", args: ["512"] },
   { name: "histogram", args: [] },
   { name: "digits", args: [] },
+  { name: "cuda-nbody", args: [] },
 ];
 
 const guestDriver = join(projectRoot, "guest-driver");
 export const guestModule = join(guestDriver, "kernel", "virtio_vgpu.ko");
 export const libvgpu = join(guestDriver, "build", "lib", "libvgpu.so.0");
+/** What programs load: libvgpu's own, and CUDA's. */
+export const guestLibraries: readonly string[] = [
+  libvgpu,
+  join(guestDriver, "build", "lib", "libcuda.so.1"),
+  join(guestDriver, "build", "lib", "libcudart.so.13"),
+];
 
 export function programPath(name: string): string {
   return join(guestDriver, "build", "bin", name);

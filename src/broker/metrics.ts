@@ -47,6 +47,12 @@ const METRICS: readonly Metric[] = [
     value: ({ restarts }) => restarts,
   },
   {
+    name: "vgpu_takeovers_total",
+    help: "How often a process took the front end of the one before over.",
+    type: "counter",
+    value: ({ takeovers }) => takeovers,
+  },
+  {
     name: "vgpu_memory_bytes",
     help: "Device memory allocated by the guest.",
     type: "gauge",

@@ -3,11 +3,13 @@
  * What the instance remembers of a batch that the executor has: whose fences and events complete
  * with it, where its reads go, and what to count.
  */
-import type { Batch } from "../gpu/executor.js";
+import type { Batch, Segment } from "../gpu/executor.js";
 import type { Context, Usage } from "./context.js";
 import { CostMeter } from "./cost.js";
 import type { DeviceEvent } from "./events.js";
+import type { FaultWatch } from "./faults.js";
 import type { GuestViews, Hostmem } from "./hostmem.js";
+import type { Module } from "./kernels.js";
 import type { Job } from "./streams.js";
 
 export class BatchRecord {
@@ -30,6 +32,10 @@ export class BatchRecord {
   readonly cost = new CostMeter();
   /** Device memory that stays charged until this batch is done. */
   retiredBytes = 0;
+  /** Buffers that are destroyed then. */
+  readonly #retired: Segment[] = [];
+  /** Modules whose kernels may have faulted in it. */
+  readonly faults = new Map<Module, FaultWatch>();
   /** Called when it is done and its cost was learned, unless the GPU was lost. */
   readonly waiters: (() => void)[] = [];
   /** A read whose target was unmapped when the data arrived. */
@@ -48,6 +54,24 @@ export class BatchRecord {
     usage.copies += this.copies;
     usage.bytesToDevice += this.bytesToDevice;
     usage.bytesFromDevice += this.bytesFromDevice;
+  }
+
+  /** Moves what has grown, and zeroes what is used again, at most `fillsMax` at once. */
+  settleMemory(fillsMax: number): void {
+    const { batch, context } = this;
+    context.memory.takeMoves((to, from, bytes) => {
+      if (bytes > 0) batch.copy(to, 0, from, 0, bytes);
+      this.#retired.push(from);
+      this.retiredBytes += from.bytes;
+    });
+    context.memory.takeFills(fillsMax, (segment, offset, bytes) =>
+      batch.fill(segment, offset, bytes, 0, 4),
+    );
+  }
+
+  dropRetired(): void {
+    for (const segment of this.#retired) segment.destroy();
+    this.#retired.length = 0;
   }
 
   /** Bytes that were copied so far, for the limit. */

@@ -5,6 +5,7 @@
  */
 import { VGPU } from "../protocol/generated/wire.js";
 import type { BatchRecord } from "./batches.js";
+import type { MemoryBudget } from "./budget.js";
 import { EventTable, type EventTotals } from "./events.js";
 import type { Failure } from "./failure.js";
 import { HostmemTable, type HostmemTotals } from "./hostmem.js";
@@ -103,6 +104,13 @@ export class Context {
       stream.blocked = null;
       stream.listed = false;
     }
+  }
+
+  /** Keeps `bytes` of returned memory charged until the batches in flight are done. */
+  retire(bytes: number, budget: MemoryBudget): void {
+    const record = this.lastRecord;
+    if (record === null || record.done) budget.release(bytes);
+    else record.retiredBytes += bytes;
   }
 
   /** Whether queued work can go on without the guest's doing. */

@@ -6,27 +6,19 @@
 import type {
   ContextCreateRequest,
   ControlRequest,
-  FunctionQueryRequest,
   HostmemRegisterRequest,
   InitRequest,
   MemoryAllocRequest,
-  ModuleQueryRequest,
-  ModuleSymbolRequest,
 } from "../command/types.js";
 import type { ExecutorInfo } from "../gpu/executor.js";
 import {
-  ArgumentAccess,
-  ArgumentInfo,
-  ArgumentKind,
   CapabilitiesResponse,
   Capability,
   ErrorQueryResponse,
   EventQueryResponse,
-  FunctionQueryResponse,
   InitResponse,
   MemoryAllocResponse,
   MemoryInfoResponse,
-  ModuleQueryResponse,
   StatisticsResponse,
   Status,
   VGPU,
@@ -35,8 +27,9 @@ import { pointerToBigInt } from "../protocol/pointer.js";
 import type { MemoryBudget } from "./budget.js";
 import { OK_RESPONSE, okResponse, PAYLOAD_AT } from "./chain-io.js";
 import type { Context } from "./context.js";
-import { type Failure, failure, unknownHandle } from "./failure.js";
+import { type Failure, failure } from "./failure.js";
 import type { GuestViews } from "./hostmem.js";
+import { functionQuery, moduleQuery, moduleSymbol } from "./kernel-queries.js";
 import { GRID_MAX, type InstanceLimits } from "./limits.js";
 
 /** What the requests act on. */
@@ -46,6 +39,8 @@ export interface ControlHost {
   readonly epoch: number;
   /** The GPU's properties; those of the last one while there is none. */
   readonly info: ExecutorInfo;
+  /** Whether modules in PTX are offered. */
+  readonly ptx: boolean;
   /** Whether there is a GPU now. */
   readonly gpuReady: boolean;
   readonly memory: GuestViews;
@@ -84,11 +79,11 @@ export function handleControl(
     case "memoryInfo":
       return memoryInfo(host, context);
     case "moduleQuery":
-      return moduleQuery(host, context, request, capacity);
+      return moduleQuery(host.limits, context, request, capacity);
     case "moduleSymbol":
-      return moduleSymbol(host, context, request);
+      return moduleSymbol(host.limits, context, request);
     case "functionQuery":
-      return functionQuery(host, context, request, capacity);
+      return functionQuery(host.limits, context, request, capacity);
     case "eventQuery":
       return eventQuery(context, request.event);
     case "errorQuery":
@@ -102,11 +97,12 @@ export function contextUnknown(id: number): Failure {
   return failure(Status.CONTEXT_UNKNOWN, `context ${id} does not exist`, id, 0, id);
 }
 
-export function capabilityBits(info: ExecutorInfo): bigint {
+export function capabilityBits(info: ExecutorInfo, ptx: boolean): bigint {
   let bits: bigint = Capability.WGSL;
   if (info.f16) bits |= Capability.F16;
   if (info.subgroups) bits |= Capability.SUBGROUPS;
   if (info.timestamps) bits |= Capability.TIMESTAMPS;
+  if (ptx) bits |= Capability.PTX;
   return bits;
 }
 
@@ -116,7 +112,7 @@ function init(host: ControlHost, request: InitRequest): ControlResult {
   InitResponse.encode(view, PAYLOAD_AT, {
     epoch: host.epoch,
     version: VGPU.VERSION,
-    capabilities: capabilityBits(host.info) & request.capabilities,
+    capabilities: capabilityBits(host.info, host.ptx) & request.capabilities,
   });
   return bytes;
 }
@@ -125,7 +121,7 @@ function getCapabilities(host: ControlHost): ControlResult {
   const { limits, info } = host;
   const { bytes, view } = okResponse(CapabilitiesResponse.bytes);
   CapabilitiesResponse.encode(view, PAYLOAD_AT, {
-    capabilities: capabilityBits(info),
+    capabilities: capabilityBits(info, host.ptx),
     memory_bytes: BigInt(host.budget.limitBytes),
     segment_bytes_max: BigInt(Math.min(info.segmentBytesMax, host.budget.limitBytes)),
     hostmem_bytes_max: BigInt(limits.hostmemBytesMax),
@@ -202,96 +198,6 @@ function memoryInfo(host: ControlHost, context: Context): ControlResult {
     allocation_count: BigInt(context.memory.allocationCount),
   });
   return bytes;
-}
-
-const utf8 = new TextEncoder();
-
-function moduleQuery(
-  host: ControlHost,
-  context: Context,
-  request: ModuleQueryRequest,
-  capacity: number,
-): ControlResult {
-  const { modulesMax } = host.limits;
-  if (request.module >= modulesMax) return handleLimit("module", request.module, modulesMax);
-  const module = context.kernels.module(request.module);
-  const log = utf8.encode(module?.log ?? "");
-  const room = Math.max(0, capacity - PAYLOAD_AT - ModuleQueryResponse.bytes);
-  const part = log.subarray(request.logOffset, request.logOffset + room);
-  const { bytes, view } = okResponse(ModuleQueryResponse.bytes + part.length);
-  ModuleQueryResponse.encode(view, PAYLOAD_AT, {
-    state: module?.state ?? context.kernels.absentState("module", request.module),
-    status: module?.status ?? Status.OK,
-    log_bytes: log.length,
-    function_count: module?.code?.info?.entryNames.length ?? 0,
-  });
-  bytes.set(part, PAYLOAD_AT + ModuleQueryResponse.bytes);
-  return bytes;
-}
-
-function moduleSymbol(
-  host: ControlHost,
-  context: Context,
-  request: ModuleSymbolRequest,
-): ControlResult {
-  const { modulesMax } = host.limits;
-  const handle = request.module;
-  if (handle >= modulesMax) return handleLimit("module", handle, modulesMax);
-  const module = context.kernels.module(handle);
-  if (module === undefined) return unknownHandle("module", handle);
-  const text = `module ${handle} has no variable ${request.name}`;
-  return failure(Status.SYMBOL_NOT_FOUND, text, 0, 0, handle);
-}
-
-function functionQuery(
-  host: ControlHost,
-  context: Context,
-  request: FunctionQueryRequest,
-  capacity: number,
-): ControlResult {
-  const { functionsMax } = host.limits;
-  const handle = request.function;
-  if (handle >= functionsMax) return handleLimit("function", handle, functionsMax);
-  const kernel = context.kernels.function(handle);
-  const entry = kernel?.entry?.info ?? null;
-  const resources = entry?.resources ?? [];
-  const fixedBytes = FunctionQueryResponse.bytes;
-  const room = Math.floor((capacity - PAYLOAD_AT - fixedBytes) / ArgumentInfo.bytes);
-  const shown = resources.slice(0, Math.max(0, room));
-  const { bytes, view } = okResponse(fixedBytes + shown.length * ArgumentInfo.bytes);
-  const block = (axis: 0 | 1 | 2): number => {
-    const dimension = entry?.block[axis];
-    return dimension?.kind === "fixed" ? dimension.value : 0;
-  };
-  FunctionQueryResponse.encode(view, PAYLOAD_AT, {
-    state: kernel?.state ?? context.kernels.absentState("function", handle),
-    status: kernel?.status ?? Status.OK,
-    argument_count: resources.length,
-    block_x: block(0),
-    block_y: block(1),
-    block_z: block(2),
-    shared_bytes: 0,
-    block_threads_max: 0,
-  });
-  shown.forEach((resource, index) => {
-    const storage = resource.kind === "storage";
-    const written = resource.access === "read_write";
-    const access = written ? ArgumentAccess.READ_WRITE : ArgumentAccess.READ;
-    ArgumentInfo.encode(view, PAYLOAD_AT + fixedBytes + index * ArgumentInfo.bytes, {
-      kind: storage ? ArgumentKind.POINTER : ArgumentKind.VALUE,
-      access: storage ? access : ArgumentAccess.NONE,
-      bytes_min: resource.minBytes,
-      align: storage ? resource.alignBytes : 4,
-      name: resource.name,
-      offset: 0,
-    });
-  });
-  return bytes;
-}
-
-function handleLimit(kind: string, handle: number, max: number): Failure {
-  const text = `${kind} ${handle} is asked for, handles are below ${max}`;
-  return failure(Status.HANDLE_LIMIT, text, handle, max, handle);
 }
 
 function eventQuery(context: Context, handle: number): ControlResult {

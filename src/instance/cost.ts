@@ -7,7 +7,7 @@
  * What was learned from few workgroups says little of many, for the batch's own cost hides it: a
  * cost is trusted for launches up to some times the size that was measured.
  */
-import type { Variant } from "./kernel-store.js";
+import type { Variant } from "./kernel-code.js";
 
 /** What is known of the cost of a kernel, whole or sliced. */
 export class KernelCost {

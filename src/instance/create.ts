@@ -8,6 +8,7 @@ import { type Clock, realClock } from "../io/clock.js";
 import { fence, loadAcquireU64, storeRelease32, storeReleaseU64 } from "../io/native.js";
 import { type Random, systemRandom } from "../io/random.js";
 import { realTimers, type Timers } from "../io/timers.js";
+import { createTranslator, type Translator } from "../kernel/translator/index.js";
 import { VgpuDevice } from "./device.js";
 import type { DeviceLog } from "./host.js";
 import { type Lease, localLease } from "./lease.js";
@@ -26,6 +27,8 @@ export interface DeviceOptions {
    */
   readonly executor: Executor | (() => Promise<Executor>);
   /** Limits that differ from the defaults, for example `memoryBytesMax`. */
+  /** The compiler of PTX; default: a thread. With null, modules in PTX are not offered. */
+  readonly translator?: Translator | null;
   readonly limits?: Partial<InstanceLimits>;
   readonly scheduling?: Partial<SchedulingLimits>;
   /** The right to use the GPU; default: always held. */
@@ -64,6 +67,7 @@ export async function createDevice(options: DeviceOptions): Promise<VgpuDevice> 
   return new VgpuDevice({
     executor,
     reopen,
+    translator: options.translator === undefined ? createTranslator() : options.translator,
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     scheduling: { ...DEFAULT_SCHEDULING, ...options.scheduling },
     nowNs: () => clock.nowNs(),

@@ -8,6 +8,7 @@ import { decodeControl } from "../command/decode-control.js";
 import type { ContextCreateRequest, DecodeError } from "../command/types.js";
 import type { Executor, ExecutorInfo } from "../gpu/executor.js";
 import type { GuestAddress } from "../io/guest-memory.js";
+import type { Translator } from "../kernel/translator/index.js";
 import {
   Config,
   RequestHeader,
@@ -46,6 +47,8 @@ export interface DeviceParts {
   /** Makes another GPU after a lost one; null if that is not possible. */
   readonly reopen: (() => Promise<Executor>) | null;
   readonly limits: InstanceLimits;
+  /** The compiler of PTX; null if that is not offered. */
+  readonly translator: Translator | null;
   readonly scheduling: SchedulingLimits;
   readonly nowNs: () => number;
   /** Uniform u32, not known to guests. */
@@ -103,7 +106,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#limited = new LogLimiter(parts.log, parts.nowNs);
     this.limits = parts.limits;
     this.budget = new MemoryBudget(parts.limits.memoryBytesMax);
-    this.#store = new KernelStore(parts.limits, parts.nowNs);
+    this.#store = new KernelStore(parts.limits, parts.translator, parts.nowNs);
     this.#epoch = this.#randomEpoch();
     this.#events = new EventQueue(() => this.#epoch);
     this.runner = new Runner({
@@ -136,6 +139,10 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   // ---- VirtioDevice ---------------------------------------------------------------------------
 
+  get ptx(): boolean {
+    return this.#store.ptx;
+  }
+
   get busy(): boolean {
     return this.runner.busy;
   }
@@ -151,7 +158,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       control_request_bytes_max: VGPU.CONTROL_REQUEST_BYTES_MAX,
       submit_bytes_max: VGPU.SUBMIT_BYTES_MAX,
       hostmem_entries_max: VGPU.HOSTMEM_ENTRIES_MAX,
-      capabilities: capabilityBits(this.info),
+      capabilities: capabilityBits(this.info, this.ptx),
     });
     into.set(bytes.subarray(offset, offset + into.length));
   }
@@ -205,8 +212,8 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   ringsChanged(suspended: boolean): void {
     this.#events.suspended = suspended;
     this.runner.publisher.setSuspended(suspended);
+    this.#tellOrphans(suspended);
     if (suspended) return;
-    this.#tellOrphans();
     this.runner.pump();
     this.#events.deliver();
   }
@@ -272,7 +279,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       limits: this.limits,
       label: `context ${id}`,
       seed: this.#parts.randomU32(),
-      retire: (bytes) => this.runner.retireBytes(context, bytes),
+      retire: (bytes) => context.retire(bytes, this.budget),
       reclaim: () => this.#reclaim(),
     });
     const context = new Context({
@@ -414,15 +421,17 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   /**
    * Tells drivers that their contexts were lost with the process that had them: without it, who
-   * waits for one of their fences would wait for ever.
+   * waits for one of their fences would wait for long. While the rings stand still the guest may be
+   * starting anew, and use the pages for something else: then only the event tells it.
    */
-  #tellOrphans(): void {
+  #tellOrphans(suspended: boolean): void {
     if (this.#orphans.length === 0) return;
+    this.#log.info({ contexts: this.#orphans.length }, "contexts of an earlier process are lost");
+    if (suspended) this.#dropOrphans();
     for (const { timelineAddress, armAddress } of this.#orphans) {
       const timeline = new Timeline(timelineAddress, armAddress, this.#parts.words);
       if (timeline.map(this.memory) === null) timeline.tellLost(this.#epoch);
     }
-    this.#log.info({ contexts: this.#orphans.length }, "contexts of an earlier process are lost");
     this.#orphans = [];
     this.#events.epochChanged();
   }
@@ -562,6 +571,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   async close(): Promise<void> {
     this.detach();
     this.#parts.watchdog.disarm();
+    this.#store.close();
     await this.#gpu.close();
   }
 }

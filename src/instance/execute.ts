@@ -22,10 +22,13 @@ import { type BatchRecord, type ReadGate, ReadTarget } from "./batches.js";
 import type { Context } from "./context.js";
 import { type Failure, failure, unknownHandle } from "./failure.js";
 import type { Hostmem } from "./hostmem.js";
+import { PtxCode } from "./kernel-code.js";
 import type { KernelStore } from "./kernel-store.js";
+import type { Module } from "./kernels.js";
 import { launch } from "./launch.js";
 import type { SchedulingLimits } from "./limits.js";
 import type { Job, Stream } from "./streams.js";
+import { type InitialBytes, placeVariables } from "./variables.js";
 
 /** What became of a command. */
 export const Step = {
@@ -52,6 +55,10 @@ export interface ExecuteHost extends ReadGate {
   open(context: Context, stream: Stream, job: Job): BatchRecord;
   resume(context: Context, stream: Stream, advance: boolean): void;
   wakeObjectWaiters(context: Context): void;
+  /** Moves and zeroes memory that was just allocated, ahead of what comes next. */
+  settleMemory(context: Context): void;
+  /** The module goes: looks for faults of its kernels in the batch that is being made. */
+  readFaults(module: Module): void;
   pump(): void;
   /** A kernel would be sliced if it could be: tells the operator. */
   unsliceable(context: Context, kernel: string, reason: string): void;
@@ -85,7 +92,7 @@ export function executeCommand(
     case "moduleLoad":
       return moduleLoad(host, context, stream, job, command);
     case "moduleUnload":
-      return moduleUnload(context, stream, job, command);
+      return moduleUnload(host, context, stream, job, command);
     case "functionCreate":
       return functionCreate(host, context, stream, job, command);
     case "functionDestroy":
@@ -252,27 +259,27 @@ function moduleLoad(
   command: ModuleLoadCommand,
 ): Step | Failure {
   const { kernels } = context;
+  // The code is checked, and this is its second time here: see below.
+  const loading = kernels.module(command.module);
+  if (loading !== undefined && loading.loader === job)
+    return finishLoad(host, context, stream, job, loading);
   const refused = kernels.checkNew("module", command.module);
   if (refused !== null) return refused;
+  if (command.format !== ModuleFormat.WGSL) context.memory.dense = true;
   const bytes = command.codeBytes;
   const label = `module ${command.module}`;
   const ready = (): void => {
     if (context.dead) return;
-    kernels.moduleChecked(module);
-    settled();
-    // The context may have failed in between: then the job is gone.
-    if (stream.blocked === "compile" && stream.jobs.peek() === job)
-      host.resume(context, stream, true);
+    if (stream.blocked === "compile" && stream.jobs.peek() === job) {
+      host.resume(context, stream, false);
+    } else {
+      // The context has failed in between, and the job is gone.
+      kernels.undeclare("module", command.module, job.admission);
+      kernels.moduleChecked(module);
+    }
     host.pump();
   };
-  const settled = (): void => {
-    kernels.undeclare("module", command.module, job.admission);
-    host.wakeObjectWaiters(context);
-  };
-  const code =
-    command.format === ModuleFormat.WGSL
-      ? host.store.load(command.code, bytes, label, ready)
-      : failure(Status.NOT_SUPPORTED, `module format ${command.format} is not offered`);
+  const code = host.store.load(command, label, ready);
   const failed = code.kind === "error" ? code : null;
   const module = kernels.addModule(
     command.module,
@@ -281,22 +288,66 @@ function moduleLoad(
     failed,
   );
   if (code.kind !== "error" && !code.checked) {
+    module.loader = job;
     stream.blocked = "compile";
     context.compiling++;
     return Step.blocked;
   }
-  if (failed === null) kernels.moduleChecked(module);
-  settled();
+  return finishLoad(host, context, stream, job, module);
+}
+
+/** The module's code is checked, or was refused: gives its variables their place. */
+function finishLoad(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  module: Module,
+): Step {
+  const { kernels, memory } = context;
+  const { code } = module;
+  module.loader = null;
+  kernels.undeclare("module", module.handle, job.admission);
+  kernels.moduleChecked(module);
+  if (code instanceof PtxCode && code.info !== null) {
+    const label = `module ${module.handle}`;
+    const placed = placeVariables(memory, code.info, code.checkedAccess, label);
+    if ("kind" in placed) {
+      kernels.moduleRefused(module, placed);
+    } else {
+      module.variables = placed.variables;
+      host.settleMemory(context);
+      if (placed.initial !== null) writeInitial(host, context, stream, job, placed.initial);
+    }
+  }
+  host.wakeObjectWaiters(context);
   return Step.done;
 }
 
+function writeInitial(
+  host: ExecuteHost,
+  context: Context,
+  stream: Stream,
+  job: Job,
+  { pointer, bytes }: InitialBytes,
+): void {
+  const entry = context.memory.resolve(pointer.segment, pointer.offset, bytes.length);
+  if (entry === null) throw new Error("the variables of a module have no memory");
+  const record = host.open(context, stream, job);
+  record.batch.write(entry.segment, pointer.offset, [bytes]);
+  record.bytesToDevice += bytes.length;
+}
+
 function moduleUnload(
+  host: ExecuteHost,
   context: Context,
   stream: Stream,
   job: Job,
   command: ModuleUnloadCommand,
 ): Step | Failure {
   if (isComing(context, command.module, job)) return waitForObject(stream);
+  const module = context.kernels.module(command.module);
+  if (module !== undefined) host.readFaults(module);
   return context.kernels.unloadModule(command.module) ?? Step.done;
 }
 
@@ -311,6 +362,20 @@ function functionCreate(
   const refused = kernels.checkNew("function", command.function);
   if (refused !== null) return refused;
   if (isComing(context, command.module, job)) return waitForObject(stream);
+  const module = kernels.module(command.module);
+  // VGPU-DEV-88: only names are looked up leniently, handles are not.
+  if (module === undefined) return unknownHandle("module", command.module);
+  const { code } = module;
+  if (code instanceof PtxCode && code.isUndescribed(command.name)) {
+    stream.blocked = "compile";
+    context.compiling++;
+    host.store.describe(code, command.name, () => {
+      if (context.dead || stream.blocked !== "compile" || stream.jobs.peek() !== job) return;
+      host.resume(context, stream, false);
+      host.pump();
+    });
+    return Step.blocked;
+  }
   kernels.addFunction(command.function, command.module, command.name);
   kernels.undeclare("function", command.function, job.admission);
   host.wakeObjectWaiters(context);

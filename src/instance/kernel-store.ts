@@ -1,138 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Checked code and compiled pipelines of an instance. Code is shared by its text: the second
- * process that loads a module compiles nothing. Pipelines are kept per entry point, block size and
- * binding shape; above the limit the least recently used one goes.
+ * Checked code and compiled pipelines of an instance. Code is shared by its contents: the second
+ * process that loads a module compiles nothing. Pipelines are kept per entry point and what they
+ * were made for (block size, binding shape; with PTX the number of segments and dynamic workgroup
+ * memory as well); above the limit the least recently used one goes.
  *
  * Compilations run beside everything else, a few at a time; who needs the result registers a
  * callback, so that a launch of a compiled pipeline involves no promise.
  */
-import { type Executor, ExecutorError, type Pipeline } from "../gpu/executor.js";
-import type { EntryInfo, ModuleInfo } from "../kernel/wgsl/index.js";
-import {
-  findEntry,
-  reflectModule,
-  rewriteKernel,
-  WgslError,
-  whyUnsliceable,
-} from "../kernel/wgsl/index.js";
-import { Status } from "../protocol/generated/wire.js";
+import { createHash } from "node:crypto";
+import type { ModuleLoadCommand } from "../command/types.js";
+import { type Executor, ExecutorError } from "../gpu/executor.js";
+import type { EmitRequest, Translator } from "../kernel/translator/index.js";
+import { TranslateError } from "../kernel/translator/index.js";
+import { reflectModule, rewriteKernel, SLICE_LAYOUT } from "../kernel/wgsl/index.js";
+import { ModuleFormat, Status } from "../protocol/generated/wire.js";
 import { CompileBudget } from "./compile-budget.js";
 import { KernelCost } from "./cost.js";
 import { type Failure, failure } from "./failure.js";
+import {
+  compileFailure,
+  type Entry,
+  type ModuleCode,
+  PtxCode,
+  type PtxEntry,
+  SLICED,
+  Variant,
+  WgslCode,
+  type WgslEntry,
+} from "./kernel-code.js";
 import type { InstanceLimits } from "./limits.js";
 
 /** Modules that nobody uses any more are kept in case they are loaded again: count and text. */
 const IDLE_CODES_MAX = 32;
 const IDLE_LENGTH_MAX = 1024 * 1024;
 
-/** One source text. */
-export class ModuleCode {
-  readonly kind = "code";
-  readonly source: string;
-  references = 0;
-  /** Set when it was checked: what the module is, or null if it is invalid. */
-  info: ModuleInfo | null = null;
-  checked = false;
-  status: Status = Status.OK;
-  log = "";
-  waiters: (() => void)[] = [];
-  readonly #entries = new Map<string, KernelEntry | Failure>();
-
-  constructor(source: string) {
-    this.source = source;
-  }
-
-  /** The entry point of that name, or why it can't be launched. */
-  entry(name: string): KernelEntry | Failure {
-    const known = this.#entries.get(name);
-    if (known !== undefined) return known;
-    if (this.info === null) return failure(Status.MODULE_INVALID, "the module does not compile");
-    let made: KernelEntry | Failure;
-    try {
-      made = new KernelEntry(this, findEntry(this.info, name));
-    } catch (error) {
-      made = wgslFailure(error);
-      // Names come from the guest: only those that exist are remembered.
-      return made;
-    }
-    this.#entries.set(name, made);
-    return made;
-  }
-
-  forEachVariant(visit: (variant: Variant) => void): void {
-    for (const entry of this.#entries.values()) {
-      if (!(entry instanceof KernelEntry)) continue;
-      for (const variant of entry.variants.values()) visit(variant);
-    }
-  }
-}
-
-/** An entry point and its pipelines, by key. */
-export class KernelEntry {
-  readonly code: ModuleCode;
-  readonly info: EntryInfo;
-  readonly variants = new Map<string, Variant>();
-  /** Whether the launch gives a dimension of the block. */
-  readonly hasBlockOverrides: boolean;
-
-  constructor(code: ModuleCode, info: EntryInfo) {
-    this.code = code;
-    this.info = info;
-    this.hasBlockOverrides = info.block.some((dimension) => dimension.kind === "override");
-  }
-
-  #unsliceable: string | null | undefined;
-
-  /** Why launches of it can't be sliced; null if they can. Found out when it is first asked. */
-  get unsliceable(): string | null {
-    if (this.#unsliceable === undefined) {
-      try {
-        this.#unsliceable = whyUnsliceable(this.info);
-      } catch (error) {
-        this.#unsliceable = wgslFailure(error).text;
-      }
-    }
-    return this.#unsliceable;
-  }
-
-  /** Its sliced form can't be made into a pipeline. */
-  set unsliceable(reason: string) {
-    this.#unsliceable = reason;
-  }
-
-  /** Whether the operator was told that it can't be sliced. */
-  unsliceableNoted = false;
-
-  /** Whether the override of that name has a default, so that the launch may leave it out. */
-  defaultBlock(override: string): boolean {
-    return this.info.module.overrides.some((each) => each.name === override && each.hasDefault);
-  }
-}
-
-/** Ends the keys of sliced pipelines; no other key has it. */
-const SLICED = "\nsliced";
-
-/** One pipeline: compiling (both null), compiled, or failed. */
-export class Variant {
-  readonly entry: KernelEntry;
-  readonly key: string;
-  pipeline: Pipeline | null = null;
-  failed: Failure | null = null;
-  /** Shared with the sliced form of the same pipeline. */
-  readonly cost: KernelCost;
-  lastUse = 0;
-  waiters: (() => void)[] = [];
-
-  constructor(entry: KernelEntry, key: string, cost = new KernelCost()) {
-    this.entry = entry;
-    this.key = key;
-    this.cost = cost;
-  }
-}
-
 export class KernelStore {
   readonly #limits: InstanceLimits;
+  /** Null if modules in PTX are not offered. */
+  readonly #translator: Translator | null;
+  #translations = 0;
   readonly #nowNs: () => number;
   /** Compiler time of the guest. */
   readonly compiler: CompileBudget;
@@ -151,10 +58,16 @@ export class KernelStore {
   /** Functions that exist, over all contexts. */
   functions = 0;
 
-  constructor(limits: InstanceLimits, nowNs: () => number) {
+  constructor(limits: InstanceLimits, translator: Translator | null, nowNs: () => number) {
     this.#limits = limits;
+    this.#translator = translator;
     this.#nowNs = nowNs;
     this.compiler = new CompileBudget(limits, nowNs);
+  }
+
+  /** Whether modules in PTX are offered. */
+  get ptx(): boolean {
+    return this.#translator !== null;
   }
 
   get pipelineCount(): number {
@@ -166,21 +79,28 @@ export class KernelStore {
     return this.#running + this.#waiting.length;
   }
 
+  close(): void {
+    this.#translator?.close();
+  }
+
   /** A new GPU: pipelines of the old one are worthless. */
   setExecutor(executor: Executor | null): void {
     this.#executor = executor;
     for (const variant of this.#pipelines) variant.entry.variants.delete(variant.key);
     this.#pipelines.clear();
     // A check that still runs on the old GPU must not answer for a module loaded from now on.
-    for (const code of this.#codes.values()) if (!code.checked) this.#codes.delete(code.source);
+    for (const code of this.#codes.values()) if (!code.checked) this.#codes.delete(code.key);
   }
 
   /**
    * The code of a module, checked or not. `ready` is called once later if it is not checked yet.
    * Give it back with {@link release}.
    */
-  load(source: string, bytes: number, label: string, ready: () => void): ModuleCode | Failure {
+  load(command: ModuleLoadCommand, label: string, ready: () => void): ModuleCode | Failure {
     const { codeBytesMax, codeBytesTotalMax, modulesTotalMax } = this.#limits;
+    const bytes = command.codeBytes;
+    if (command.format !== ModuleFormat.WGSL && this.#translator === null)
+      return failure(Status.NOT_SUPPORTED, `${label} is in PTX, which is not offered`);
     if (this.modules >= modulesTotalMax) {
       const text = `${label} would be one of ${this.modules + 1} modules, the limit is ${modulesTotalMax}`;
       return failure(Status.QUOTA, text, this.modules + 1, modulesTotalMax);
@@ -194,14 +114,8 @@ export class KernelStore {
       const text = `${label} would make ${total} bytes of code, the limit is ${codeBytesTotalMax}`;
       return failure(Status.QUOTA, text, total, codeBytesTotalMax);
     }
-    let code = this.#codes.get(source);
-    if (code === undefined) {
-      const refused = this.compiler.refuse(label);
-      if (refused !== null) return refused;
-      code = new ModuleCode(source);
-      this.#codes.set(source, code);
-      this.#check(code, label);
-    }
+    const code = this.#code(command, label);
+    if (code.kind === "error") return code;
     code.references++;
     this.#idle.delete(code);
     this.codeBytes += bytes;
@@ -218,17 +132,57 @@ export class KernelStore {
     if (code.references > 0) return;
     this.#idle.add(code);
     let length = 0;
-    for (const each of this.#idle) length += each.source.length;
+    for (const each of this.#idle) length += each.length;
     for (const oldest of this.#idle) {
       if (this.#idle.size <= IDLE_CODES_MAX && length <= IDLE_LENGTH_MAX) break;
-      length -= oldest.source.length;
+      length -= oldest.length;
       this.#forget(oldest);
     }
   }
 
+  /** The code that a command brings: known, or new and about to be checked. */
+  #code(command: ModuleLoadCommand, label: string): ModuleCode | Failure {
+    const { format, checked } = command;
+    const source = format === ModuleFormat.FATBIN ? command.image : command.code;
+    const key = format === ModuleFormat.WGSL ? command.code : ptxKey(source, checked);
+    const known = this.#codes.get(key);
+    if (known !== undefined) return known;
+    const refused = this.compiler.refuse(label);
+    if (refused !== null) return refused;
+    const code =
+      format === ModuleFormat.WGSL
+        ? new WgslCode(command.code)
+        : new PtxCode(key, command.codeBytes, ++this.#translations, checked);
+    this.#codes.set(key, code);
+    if (code instanceof WgslCode) this.#check(code, label);
+    // The copy that the command has a view on is gone once it was executed.
+    else this.#translate(code, typeof source === "string" ? source : source.slice());
+    return code;
+  }
+
+  /** The pipeline of a launch of PTX. `key` names the request. Starts to compile it if it is new. */
+  ptxVariant(entry: PtxEntry, key: string, costKey: string, request: () => EmitRequest): Variant {
+    let variant = entry.variants.get(key);
+    if (variant === undefined) {
+      const refused = this.compiler.refuse(entry.name);
+      if (refused !== null) return refusedVariant(entry, key, refused);
+      let cost = entry.cost.get(costKey);
+      if (cost === undefined) {
+        cost = new KernelCost();
+        entry.cost.set(costKey, cost);
+      }
+      variant = new Variant(entry, key, cost);
+      entry.variants.set(key, variant);
+      this.#pipelines.add(variant);
+      this.#evict(variant);
+      this.#compilePtx(variant, entry, request());
+    }
+    return this.used(variant);
+  }
+
   /** The pipeline of a launch, whole or sliced. Starts to compile it if it is new. */
   variant(
-    entry: KernelEntry,
+    entry: WgslEntry,
     wholeKey: string,
     shape: string,
     constants: Readonly<Record<string, number>>,
@@ -237,14 +191,14 @@ export class KernelStore {
     const key = sliceEntry ? wholeKey + SLICED : wholeKey;
     let variant = entry.variants.get(key);
     if (variant === undefined) {
-      const refused = this.compiler.refuse(entry.info.name);
+      const refused = this.compiler.refuse(entry.name);
       if (refused !== null) return refusedVariant(entry, key, refused);
       const other = sliceEntry ? wholeKey : wholeKey + SLICED;
       variant = new Variant(entry, key, entry.variants.get(other)?.cost);
       entry.variants.set(key, variant);
       this.#pipelines.add(variant);
       this.#evict(variant);
-      this.#compile(variant, shape, constants, sliceEntry);
+      this.#compile(variant, entry, shape, constants, sliceEntry);
     }
     return this.used(variant);
   }
@@ -257,13 +211,14 @@ export class KernelStore {
 
   #forget(code: ModuleCode): void {
     this.#idle.delete(code);
+    if (code instanceof PtxCode) this.#translator?.forget(code.id);
     this.#forgetSource(code);
     code.forEachVariant((variant) => this.#pipelines.delete(variant));
   }
 
   /** The next load of this text begins anew; another code of the same text stays. */
   #forgetSource(code: ModuleCode): void {
-    if (this.#codes.get(code.source) === code) this.#codes.delete(code.source);
+    if (this.#codes.get(code.key) === code) this.#codes.delete(code.key);
   }
 
   #evict(keep: Variant): void {
@@ -277,15 +232,46 @@ export class KernelStore {
     }
   }
 
-  #check(code: ModuleCode, label: string): void {
+  #check(code: WgslCode, label: string): void {
+    this.#runCheck(code, async () => {
+      const executor = this.#executor;
+      if (executor === null) throw new ExecutorError("lost", "the GPU is lost");
+      const { ok, log } = await executor.checkModule(code.source, label);
+      code.log = cutText(log, this.#limits.logBytesMax);
+      if (ok) code.info = reflectModule(code.source);
+      else code.status = Status.MODULE_INVALID;
+    });
+  }
+
+  #translate(code: PtxCode, source: string | Uint8Array): void {
+    this.#runCheck(code, async () => {
+      const translator = this.#translator;
+      if (translator === null) throw new TranslateError("unsupported", "PTX is not offered");
+      code.info = await translator.load(code.id, source);
+    });
+  }
+
+  /** Finds out what a kernel needs; `ready` is called once later. */
+  describe(code: PtxCode, name: string, ready: () => void): void {
+    this.#run(async () => {
+      // Two functions of one name may be made at a time.
+      if (code.isUndescribed(name)) {
+        try {
+          const translator = this.#translator;
+          if (translator === null) throw new TranslateError("unsupported", "PTX is not offered");
+          code.described(name, await translator.describe(code.id, name));
+        } catch (error) {
+          code.described(name, compileFailure(error));
+        }
+      }
+      ready();
+    });
+  }
+
+  #runCheck(code: ModuleCode, check: () => Promise<void>): void {
     this.#run(async () => {
       try {
-        const executor = this.#executor;
-        if (executor === null) throw new ExecutorError("lost", "the GPU is lost");
-        const { ok, log } = await executor.checkModule(code.source, label);
-        code.log = cutText(log, this.#limits.logBytesMax);
-        if (ok) code.info = reflectModule(code.source);
-        else code.status = Status.MODULE_INVALID;
+        await check();
       } catch (error) {
         const failed = compileFailure(error);
         code.status = failed.status;
@@ -302,24 +288,63 @@ export class KernelStore {
 
   #compile(
     variant: Variant,
+    entry: WgslEntry,
     shape: string,
     constants: Readonly<Record<string, number>>,
     sliceEntry: boolean,
   ): void {
-    const { entry } = variant;
+    this.#runCompile(variant, async (executor) => {
+      const { wgsl, bindings, slice } = rewriteKernel(entry.info, shape, { sliceEntry });
+      variant.pipeline = await executor.createPipeline({
+        label: entry.info.name,
+        wgsl,
+        entryPoint: entry.info.name,
+        bindings,
+        constants,
+        ...(slice === null ? {} : { immediateBytes: slice.bytes }),
+      });
+    });
+  }
+
+  /** Bindings: the context's segments in their order, then the uniform of launch-ptx.ts. */
+  #compilePtx(variant: Variant, entry: PtxEntry, request: EmitRequest): void {
+    this.#runCompile(variant, async (executor) => {
+      const translator = this.#translator;
+      if (translator === null) throw new TranslateError("unsupported", "PTX is not offered");
+      const emitted = await translator.emit(entry.code.id, entry.name, request);
+      const { emittedLengthMax } = this.#limits;
+      const { length } = emitted.wgsl;
+      if (length > emittedLengthMax) {
+        const text = `${entry.name} is ${length} characters of WGSL, the limit is ${emittedLengthMax}`;
+        throw new TranslateError("limit", text);
+      }
+      variant.globals = emitted.globals;
+      variant.uniformBytes = emitted.uniformBytes;
+      const { segments } = request;
+      variant.pipeline = await executor.createPipeline({
+        label: entry.name,
+        wgsl: emitted.wgsl,
+        entryPoint: emitted.entryPoint,
+        bindings: [
+          ...Array.from({ length: segments }, (_, binding) => ({
+            binding,
+            kind: "storage" as const,
+            bytes: 0,
+          })),
+          { binding: segments, kind: "uniform", bytes: emitted.uniformBytes },
+        ],
+        constants: {},
+        immediateBytes: SLICE_LAYOUT.bytes,
+      });
+    });
+  }
+
+  #runCompile(variant: Variant, compile: (executor: Executor) => Promise<void>): void {
     const executor = this.#executor;
     this.#run(async () => {
       try {
         if (executor === null) throw new ExecutorError("lost", "the GPU is lost");
-        const { wgsl, bindings, slice } = rewriteKernel(entry.info, shape, { sliceEntry });
-        variant.pipeline = await executor.createPipeline({
-          label: entry.info.name,
-          wgsl,
-          entryPoint: entry.info.name,
-          bindings,
-          constants,
-          ...(slice === null ? {} : { immediateBytes: slice.bytes }),
-        });
+        await compile(executor);
       } catch (error) {
         variant.failed = compileFailure(error);
       }
@@ -347,28 +372,16 @@ export class KernelStore {
 }
 
 /** One that is not kept: the next launch asks again. */
-function refusedVariant(entry: KernelEntry, key: string, why: Failure): Variant {
+function refusedVariant(entry: Entry, key: string, why: Failure): Variant {
   const variant = new Variant(entry, key);
   variant.failed = why;
   return variant;
 }
 
-function wgslFailure(error: unknown): Failure {
-  if (!(error instanceof WgslError)) throw error;
-  return failure(notOk(error.status), error.message, 0, 0, Math.max(0, error.argument));
-}
-
-/** A compilation's error as the guest gets it; an error of our own is passed on. */
-function compileFailure(error: unknown): Failure {
-  if (error instanceof WgslError) return wgslFailure(error);
-  if (!(error instanceof ExecutorError)) throw error;
-  if (error.reason === "lost") return failure(Status.DEVICE_LOST, error.message);
-  if (error.reason === "out-of-memory") return failure(Status.OUT_OF_MEMORY, error.message);
-  return failure(Status.LAUNCH_FAILED, error.message);
-}
-
-export function notOk(status: Status): Failure["status"] {
-  return status === Status.OK ? Status.INTERNAL : status;
+/** Equal for equal modules in PTX: they are too long to be keys themselves. */
+function ptxKey(source: string | Uint8Array, checked: boolean): string {
+  const kind = typeof source === "string" ? "ptx" : "fatbin";
+  return `${kind} ${checked ? 1 : 0} ${createHash("sha256").update(source).digest("base64")}`;
 }
 
 /** At most `bytesMax` bytes of UTF-8 (three bytes for each UTF-16 unit at most). */

@@ -10,8 +10,11 @@
 import type { DeviceCommand } from "../command/types.js";
 import { ObjectState, Status } from "../protocol/generated/wire.js";
 import { type Failure, failure, unknownHandle } from "./failure.js";
-import type { KernelEntry, KernelStore, ModuleCode } from "./kernel-store.js";
+import type { Entry, ModuleCode } from "./kernel-code.js";
+import type { KernelStore } from "./kernel-store.js";
 import type { InstanceLimits } from "./limits.js";
+import type { Job } from "./streams.js";
+import type { PlacedVariables } from "./variables.js";
 
 export interface Module {
   readonly handle: number;
@@ -21,6 +24,10 @@ export interface Module {
   state: ObjectState;
   status: Status;
   log: string;
+  /** The job whose command loads it, until its code was checked. */
+  loader: Job | null;
+  /** PTX: its variables, once they have their place in the context's memory. */
+  variables: PlacedVariables | null;
   readonly functions: Set<KernelFunction>;
 }
 
@@ -32,7 +39,7 @@ export interface KernelFunction {
   readonly status: Status;
   /** Why it failed, for the launch that names it. */
   readonly text: string;
-  readonly entry: KernelEntry | null;
+  readonly entry: Entry | null;
 }
 
 type ObjectKind = "module" | "function";
@@ -147,6 +154,8 @@ export class KernelTable {
       state: refused === null ? ObjectState.PENDING : ObjectState.FAILED,
       status: refused === null ? Status.OK : refused.status,
       log: refused === null ? "" : refused.text,
+      loader: null,
+      variables: null,
       functions: new Set(),
     };
     this.#modules.set(handle, module);
@@ -157,9 +166,17 @@ export class KernelTable {
   moduleChecked(module: Module): void {
     const { code } = module;
     if (code === null) return;
-    module.state = code.info === null ? ObjectState.FAILED : ObjectState.READY;
+    module.state = code.valid ? ObjectState.READY : ObjectState.FAILED;
     module.status = code.status;
     module.log = code.log;
+  }
+
+  /** Its variables have no place: the code is right, but the module can't be used. */
+  moduleRefused(module: Module, why: Failure): void {
+    this.#dropModule(module);
+    module.state = ObjectState.FAILED;
+    module.status = why.status;
+    module.log = why.text;
   }
 
   unloadModule(handle: number): Failure | null {
@@ -177,6 +194,7 @@ export class KernelTable {
     const module = this.#modules.get(moduleHandle) ?? null;
     const found = lookUp(module, moduleHandle, name);
     const failed = "status" in found;
+    if (failed && found.status === Status.NOT_SUPPORTED) this.#note(module, found.text);
     const added: KernelFunction = {
       handle,
       name,
@@ -190,6 +208,13 @@ export class KernelTable {
     this.#store.functions++;
     module?.functions.add(added);
     return added;
+  }
+
+  /** What a kernel lacks is told by the module's log: functions have none. */
+  #note(module: Module | null, text: string): void {
+    if (module === null || module.log.includes(text)) return;
+    if (3 * (module.log.length + text.length + 1) <= this.#limits.logBytesMax)
+      module.log += `${text}\n`;
   }
 
   destroyFunction(handle: number): Failure | null {
@@ -211,14 +236,15 @@ export class KernelTable {
   }
 
   #dropModule(module: Module): void {
+    module.variables?.free();
     if (module.code !== null) this.#store.release(module.code, module.codeBytes);
     module.code = null;
   }
 }
 
-function lookUp(module: Module | null, handle: number, name: string): KernelEntry | Failure {
+function lookUp(module: Module | null, handle: number, name: string): Entry | Failure {
   if (module === null) return unknownHandle("module", handle);
-  if (module.code === null || module.code.info === null) {
+  if (module.code === null || !module.code.valid) {
     const status = module.status === Status.OK ? Status.MODULE_INVALID : module.status;
     return failure(status, `module ${handle} has failed, it has no function ${name}`, 0, 0, handle);
   }

@@ -11,12 +11,13 @@
 import type { LaunchCommand } from "../command/types.js";
 import type { Pipeline, StorageRange, UniformSource } from "../gpu/executor.js";
 import { Status } from "../protocol/generated/wire.js";
+import type { BatchRecord } from "./batches.js";
 import type { Context } from "./context.js";
 import { type KernelCost, TRUST } from "./cost.js";
 import { LaunchCursor } from "./cursor.js";
 import { type ExecuteHost, Step } from "./execute.js";
 import { type Failure, failure } from "./failure.js";
-import type { KernelEntry, Variant } from "./kernel-store.js";
+import type { Entry, Variant } from "./kernel-code.js";
 import type { KernelFunction } from "./kernels.js";
 import { cutSlice, type Grid } from "./slices.js";
 import type { Job, Stream } from "./streams.js";
@@ -47,12 +48,12 @@ export function wantsSlices(host: ExecuteHost, cost: KernelCost, groups: number)
 }
 
 /** Whether a kernel can be sliced; if not, the operator is told once. */
-export function canSlice(host: ExecuteHost, context: Context, entry: KernelEntry): boolean {
+export function canSlice(host: ExecuteHost, context: Context, entry: Entry): boolean {
   const reason = entry.unsliceable;
   if (reason === null) return true;
   if (!entry.unsliceableNoted) {
     entry.unsliceableNoted = true;
-    host.unsliceable(context, entry.info.name, reason);
+    host.unsliceable(context, entry.name, reason);
   }
   return false;
 }
@@ -85,6 +86,8 @@ export interface SlicedLaunch {
   readonly storage: readonly StorageRange[];
   readonly uniforms: readonly UniformSource[];
   readonly gridMax: number;
+  /** Is told each batch that a slice of it is in. */
+  readonly opened?: (record: BatchRecord) => void;
 }
 
 /** Encodes the launch's next slice. */
@@ -112,6 +115,7 @@ export function launchSlice(
   if (atOnce && groups < left) return tooManyDispatches(kernel, grid);
   const record = host.open(context, stream, job);
   record.batch.launch({ pipeline, storage, uniforms, grid, dispatches });
+  launch.opened?.(record);
   record.kernels++;
   record.cost.add(variant, groups, batchNsMax, cursor);
   cursor.slices++;

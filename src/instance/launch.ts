@@ -5,14 +5,16 @@
  * stream wait for the compiler. Long launches go in slices: see launch-slices.ts.
  */
 import type { LaunchCommand } from "../command/types.js";
-import type { ExecutorInfo, StorageRange, UniformSource } from "../gpu/executor.js";
+import type { Dispatch, ExecutorInfo, StorageRange, UniformSource } from "../gpu/executor.js";
 import type { LaunchArgument, LaunchPlan, PlanLimits } from "../kernel/wgsl/index.js";
 import { planLaunch, WgslError } from "../kernel/wgsl/index.js";
 import { Status } from "../protocol/generated/wire.js";
+import type { BatchRecord } from "./batches.js";
 import type { Context } from "./context.js";
 import { type ExecuteHost, Step, waitForObject } from "./execute.js";
 import { type Failure, failure, unknownHandle } from "./failure.js";
-import { type KernelEntry, notOk, type Variant } from "./kernel-store.js";
+import { type Entry, notOk, PtxEntry, type Variant, type WgslEntry } from "./kernel-code.js";
+import { launchPtx } from "./launch-ptx.js";
 import { canSlice, launchSlice, wantsSlices, writesUniforms } from "./launch-slices.js";
 import { GRID_MAX } from "./limits.js";
 import type { Job, Stream } from "./streams.js";
@@ -45,6 +47,8 @@ export function launch(
       0,
       kernel.handle,
     );
+  if (entry instanceof PtxEntry)
+    return launchPtx(host, context, stream, job, command, kernel, entry, info);
   const refused = checkSize(command, entry, info);
   if (refused !== null) return refused;
   const launchArguments = resolveArguments(context, command);
@@ -81,20 +85,24 @@ export function launch(
   return launchSlice(host, context, stream, job, sliced);
 }
 
-interface WholeLaunch {
+export interface WholeLaunch {
   readonly command: LaunchCommand;
   readonly variant: Variant;
   readonly storage: readonly StorageRange[];
   readonly uniforms: readonly UniformSource[];
+  /** The one dispatch, where the pipeline takes immediates. */
+  readonly dispatches?: readonly Dispatch[];
+  /** Is told the batch that it is in. */
+  readonly opened?: (record: BatchRecord) => void;
 }
 
 /** One dispatch of the kernel as it is. */
-function launchWhole(
+export function launchWhole(
   host: ExecuteHost,
   context: Context,
   stream: Stream,
   job: Job,
-  { command, variant, storage, uniforms }: WholeLaunch,
+  { command, variant, storage, uniforms, dispatches, opened }: WholeLaunch,
 ): Step {
   const { pipeline, cost } = variant;
   if (pipeline === null) return waitForPipeline(host, context, stream, job, variant);
@@ -104,7 +112,9 @@ function launchWhole(
   if (host.estimateNs > 0 && afterNs > host.budgetNs * OVERSHOOT) return Step.part;
   const record = host.open(context, stream, job);
   const grid = [command.gridX, command.gridY, command.gridZ] as const;
-  record.batch.launch({ pipeline, storage, uniforms, grid });
+  if (dispatches === undefined) record.batch.launch({ pipeline, storage, uniforms, grid });
+  else record.batch.launch({ pipeline, storage, uniforms, grid, dispatches });
+  opened?.(record);
   record.launches++;
   record.kernels++;
   // Few launches of unknown cost share a batch.
@@ -149,7 +159,7 @@ function resolveArguments(context: Context, command: LaunchCommand): LaunchArgum
 }
 
 function makePlan(
-  entry: KernelEntry,
+  entry: WgslEntry,
   launchArguments: readonly LaunchArgument[],
   limits: PlanLimits,
 ): LaunchPlan | Failure {
@@ -164,7 +174,7 @@ function makePlan(
 /** Data of the uniform bindings: arguments in order, the plan's copies, then its hidden one. */
 function uniformSources(
   context: Context,
-  entry: KernelEntry,
+  entry: WgslEntry,
   launchArguments: readonly LaunchArgument[],
   plan: LaunchPlan,
 ): UniformSource[] {
@@ -193,12 +203,18 @@ function uniformSources(
 
 // ---- Sizes --------------------------------------------------------------------------------------
 
-function checkSize(command: LaunchCommand, entry: KernelEntry, info: ExecutorInfo): Failure | null {
+export function checkGrid(
+  command: LaunchCommand,
+  entry: Entry,
+  info: ExecutorInfo,
+): Failure | null {
   const grid = Math.max(command.gridX, command.gridY, command.gridZ);
-  if (grid > info.gridMax) {
-    const refused = checkLargeGrid(command, grid, entry, info);
-    if (refused !== null) return refused;
-  }
+  return grid > info.gridMax ? checkLargeGrid(command, grid, entry, info) : null;
+}
+
+function checkSize(command: LaunchCommand, entry: WgslEntry, info: ExecutorInfo): Failure | null {
+  const refused = checkGrid(command, entry, info);
+  if (refused !== null) return refused;
   if (command.sharedBytes !== 0) {
     const text = `${command.sharedBytes} bytes of dynamic workgroup memory are asked for, WGSL has none`;
     return failure(Status.NOT_SUPPORTED, text, command.sharedBytes);
@@ -210,7 +226,7 @@ function checkSize(command: LaunchCommand, entry: KernelEntry, info: ExecutorInf
 function checkLargeGrid(
   command: LaunchCommand,
   grid: number,
-  entry: KernelEntry,
+  entry: Entry,
   info: ExecutorInfo,
 ): Failure | null {
   const { gridX, gridY, gridZ } = command;
@@ -231,15 +247,11 @@ function checkLargeGrid(
     );
   const reason = entry.unsliceable;
   if (reason === null) return null;
-  const text = `${launched}, a dimension is at most ${info.gridMax} for ${entry.info.name}: ${reason}`;
+  const text = `${launched}, a dimension is at most ${info.gridMax} for ${entry.name}: ${reason}`;
   return failure(Status.LAUNCH_SIZE, text, grid, info.gridMax);
 }
 
-function checkBlock(
-  command: LaunchCommand,
-  entry: KernelEntry,
-  info: ExecutorInfo,
-): Failure | null {
+function checkBlock(command: LaunchCommand, entry: WgslEntry, info: ExecutorInfo): Failure | null {
   const given = command.blockX !== 0;
   for (let axis = 0; axis < 3; axis++) {
     const value = axis === 0 ? command.blockX : axis === 1 ? command.blockY : command.blockZ;
@@ -267,7 +279,7 @@ function checkBlock(
 /** One override that stands for two dimensions has one value: the launch can't give two. */
 function sharedDimension(
   command: LaunchCommand,
-  entry: KernelEntry,
+  entry: WgslEntry,
   axis: number,
   override: string | undefined,
 ): Failure | null {
@@ -285,7 +297,7 @@ function sharedDimension(
   return null;
 }
 
-function blockFailure(entry: KernelEntry, axis: number, value: number, declared: number): Failure {
+function blockFailure(entry: WgslEntry, axis: number, value: number, declared: number): Failure {
   const name = "xyz"[axis] ?? "";
   const text =
     declared === 0
@@ -305,7 +317,7 @@ const NO_CONSTANTS: Readonly<Record<string, number>> = {};
 
 function findVariant(
   host: ExecuteHost,
-  entry: KernelEntry,
+  entry: WgslEntry,
   command: LaunchCommand,
   shape: string,
   sliceEntry: boolean,
@@ -324,7 +336,7 @@ function findVariant(
   return host.store.variant(entry, key, shape, constants, sliceEntry);
 }
 
-function waitForPipeline(
+export function waitForPipeline(
   host: ExecuteHost,
   context: Context,
   stream: Stream,
@@ -341,7 +353,7 @@ function waitForPipeline(
   return Step.blocked;
 }
 
-function launchFailure(entry: KernelEntry, failed: Failure): Failure {
-  const text = `${entry.info.name} can't be made into a pipeline: ${failed.text}`;
+export function launchFailure(entry: Entry, failed: Failure): Failure {
+  const text = `${entry.name} can't be made into a pipeline: ${failed.text}`;
   return { ...failed, text };
 }

@@ -47,6 +47,8 @@ export interface InstanceLimits {
   readonly compileNsMax: number;
   /** Part of the time that passes by which it is given back. */
   readonly compileShare: number;
+  /** WGSL that a kernel in PTX may become, UTF-16 code units. */
+  readonly emittedLengthMax: number;
 }
 
 const KIB = 1024;
@@ -69,7 +71,7 @@ export const DEFAULT_LIMITS: InstanceLimits = {
   allocationsMax: 256 * KIB,
   segmentBytesFirst: 8 * MIB,
   segmentBytesOwn: 16 * MIB,
-  codeBytesMax: 2 * MIB,
+  codeBytesMax: 4 * MIB,
   // A syntax tree takes a hundred times the memory of its text.
   codeBytesTotalMax: 16 * MIB,
   modulesTotalMax: 8192,
@@ -80,6 +82,7 @@ export const DEFAULT_LIMITS: InstanceLimits = {
   compilesMax: 2,
   compileNsMax: 120e9,
   compileShare: 0.5,
+  emittedLengthMax: 4 * MIB,
 };
 
 /** How work is cut up; not seen by guests. */

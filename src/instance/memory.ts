@@ -7,8 +7,16 @@
  * Segments begin small and grow, so that a context with little data takes little; a large
  * allocation has a segment of its own. An allocation that reuses bytes is zeroed by a fill, which
  * goes ahead of the context's next operations.
+ *
+ * Kernels in PTX bind all segments of their context, and are fastest where there is one. So in a
+ * context that runs PTX (`dense`) a segment grows in place while it can: it moves into a larger
+ * buffer, under the same number, by a copy that goes ahead of the next operations too.
+ *
+ * The first bytes of its segments are never handed out, so that a null pointer of a kernel that sees
+ * the whole segment hits nothing. Segments from before it said that it runs PTX (by its first module)
+ * have none to spare.
  */
-import { type Executor, ExecutorError, type Segment } from "../gpu/executor.js";
+import { type Executor, ExecutorError, type Segment, type StorageRange } from "../gpu/executor.js";
 import { Status, VGPU } from "../protocol/generated/wire.js";
 import { type DevicePointer, pointerText } from "../protocol/pointer.js";
 import type { MemoryBudget } from "./budget.js";
@@ -19,12 +27,16 @@ import { SubAllocator } from "./suballocator.js";
 /** One segment of a context. */
 export interface SegmentEntry {
   readonly number: number;
-  readonly segment: Segment;
+  segment: Segment;
+  /** The buffer that it was in before it grew, and how many bytes are to be copied from there. */
+  from: { readonly segment: Segment; readonly bytes: number } | null;
   readonly allocator: SubAllocator;
   /** Made for one large allocation: returned as soon as it is empty. */
   readonly own: boolean;
   /** Allocations of reused bytes that were not zeroed yet: offset → bytes to zero. */
   readonly fills: Map<number, number>;
+  /** Offsets of allocations that belong to a module: the guest can't free them. */
+  readonly modules: Set<number>;
 }
 
 export interface MemoryOptions {
@@ -48,6 +60,8 @@ export interface Grant {
 
 const SEGMENT_NUMBERS_END = 2 ** 32;
 const SEGMENT_BYTES_MAX = 2 ** 32 - VGPU.ALLOCATION_ALIGN;
+/** At the start of a segment; a multiple of the granularity. */
+const RESERVED_BYTES = VGPU.ALLOCATION_ALIGN;
 
 export class ContextMemory {
   readonly #options: MemoryOptions;
@@ -56,8 +70,12 @@ export class ContextMemory {
   #nextNumber: number = VGPU.SEGMENT_FIRST;
   #allocatedBytes = 0;
   #allocations = 0;
-  /** Fills of all segments. */
+  /** Fills of all segments, and segments whose bytes are still in their old buffer. */
   #fillCount = 0;
+  #moveCount = 0;
+  #bindings: readonly StorageRange[] | null = null;
+  /** The context runs kernels in PTX: few segments are better than small ones. */
+  dense = false;
   /** The allocation that the last successful {@link resolve} found: offset and end, bytes. */
   foundOffset = 0;
   foundEnd = 0;
@@ -81,7 +99,8 @@ export class ContextMemory {
   /** Bytes of this context's segments. */
   get reservedBytes(): number {
     let bytes = 0;
-    for (const entry of this.#segments.values()) bytes += entry.segment.bytes;
+    for (const { segment, from } of this.#segments.values())
+      bytes += segment.bytes + (from?.segment.bytes ?? 0);
     return bytes;
   }
 
@@ -107,6 +126,10 @@ export class ContextMemory {
     const rounded = Math.ceil(bytes / VGPU.ALLOCATION_ALIGN) * VGPU.ALLOCATION_ALIGN;
     const found = this.#place(bytes);
     if (found !== null) return found;
+    if (this.dense && this.#grow(rounded)) {
+      const grant = this.#place(bytes);
+      if (grant !== null) return grant;
+    }
     let entry = this.#addSegment(rounded);
     if ("kind" in entry && entry.status === Status.OUT_OF_MEMORY) {
       // What contexts keep for later goes before anyone is refused.
@@ -119,6 +142,24 @@ export class ContextMemory {
 
   /** Null on success. The pointer must be one that {@link allocate} gave. */
   free(pointer: DevicePointer): Failure | null {
+    if (this.#segments.get(pointer.segment)?.modules.has(pointer.offset) === true)
+      return pointerFailure(pointer, "belongs to a module, which frees it when it is unloaded");
+    return this.#free(pointer);
+  }
+
+  /** Memory for the variables of a module. */
+  allocateForModule(bytes: number): Grant | Failure {
+    const grant = this.allocate(bytes);
+    if (!("kind" in grant)) this.#segments.get(grant.segment)?.modules.add(grant.offset);
+    return grant;
+  }
+
+  freeForModule(pointer: DevicePointer): void {
+    if (this.#segments.get(pointer.segment)?.modules.delete(pointer.offset) === true)
+      this.#free(pointer);
+  }
+
+  #free(pointer: DevicePointer): Failure | null {
     const entry = this.#segments.get(pointer.segment);
     const freed = entry?.allocator.free(pointer.offset) ?? null;
     if (entry === undefined || freed === null)
@@ -169,8 +210,41 @@ export class ContextMemory {
     return failure(Status.OUT_OF_RANGE, text, bytes, room, subject);
   }
 
-  get hasFills(): boolean {
-    return this.#fillCount > 0;
+  /** All segments, in an order that stays until one is added or returned. */
+  segments(): IterableIterator<SegmentEntry> {
+    return this.#segments.values();
+  }
+
+  /** All segments as a kernel that sees everything has them bound. */
+  bindings(): readonly StorageRange[] {
+    this.#bindings ??= [...this.#segments.values()].map(({ segment }) => ({
+      segment,
+      offset: 0,
+      bytes: segment.bytes,
+    }));
+    return this.#bindings;
+  }
+
+  /** An empty segment, for a kernel that needs one; null on success. */
+  addEmptySegment(): Failure | null {
+    const entry = this.#addSegment(VGPU.ALLOCATION_ALIGN);
+    return "kind" in entry ? entry : null;
+  }
+
+  /** Whether there are moves or fills that must come before any other operation. */
+  get unsettled(): boolean {
+    return this.#fillCount > 0 || this.#moveCount > 0;
+  }
+
+  /** Hands over the copies into larger buffers; they come before fills. */
+  takeMoves(move: (to: Segment, from: Segment, bytes: number) => void): void {
+    if (this.#moveCount === 0) return;
+    for (const entry of this.#segments.values()) {
+      if (entry.from === null) continue;
+      move(entry.segment, entry.from.segment, entry.from.bytes);
+      entry.from = null;
+    }
+    this.#moveCount = 0;
   }
 
   /** Hands over at most `max` of the fills that must come before any other operation. */
@@ -195,14 +269,19 @@ export class ContextMemory {
   /** Gives everything back. `lost`: the GPU has lost it already, so nothing stays charged. */
   clear(lost: boolean): void {
     for (const entry of this.#segments.values()) {
-      if (lost) this.#options.budget.release(entry.segment.bytes);
-      else this.#options.retire(entry.segment.bytes);
-      entry.segment.destroy();
+      for (const segment of [entry.segment, entry.from?.segment]) {
+        if (segment === undefined) continue;
+        if (lost) this.#options.budget.release(segment.bytes);
+        else this.#options.retire(segment.bytes);
+        segment.destroy();
+      }
     }
     this.#options.budget.count(-this.#allocatedBytes);
     this.#segments.clear();
+    this.#bindings = null;
     this.#recent = null;
     this.#fillCount = 0;
+    this.#moveCount = 0;
     this.#allocatedBytes = 0;
     this.#allocations = 0;
   }
@@ -239,20 +318,24 @@ export class ContextMemory {
 
   /** A segment for `need` bytes: larger if there is room, since more allocations will follow. */
   #addSegment(need: number): SegmentEntry | Failure {
-    const { budget, limits } = this.#options;
-    const own = need >= limits.segmentBytesOwn;
-    let wanted = own ? need : Math.max(need, this.#growth());
+    const { budget, executor, limits } = this.#options;
+    const own = need >= limits.segmentBytesOwn && !this.dense;
+    const spare = this.dense ? RESERVED_BYTES : 0;
+    const largest = largestAllocation(executor);
+    const least = Math.min(need + spare, largest);
+    let wanted = own ? least : Math.min(Math.max(need, this.#growth()) + spare, largest);
     let reserved = false;
     for (;;) {
       if (budget.reserve(wanted)) {
         reserved = true;
         const segment = this.#createSegment(wanted);
-        if (segment !== null && !("kind" in segment)) return this.#enter(segment, own);
+        if (segment !== null && !("kind" in segment))
+          return this.#enter(segment, own, Math.min(spare, wanted - need));
         budget.release(wanted);
         if (segment !== null) return segment;
       }
       if (wanted === need) break;
-      wanted = Math.max(need, roundDown(wanted / 2));
+      wanted = wanted > least ? Math.max(least, roundDown(wanted / 2)) : need;
     }
     if (reserved)
       return failure(
@@ -273,6 +356,42 @@ export class ContextMemory {
     return roundDown(size);
   }
 
+  /**
+   * Moves a segment into a larger buffer with `need` bytes more at least, if there is one that can
+   * be so large, and memory for both. False if not.
+   */
+  #grow(need: number): boolean {
+    const { budget, executor } = this.#options;
+    const largest = largestAllocation(executor);
+    let found: SegmentEntry | null = null;
+    for (const entry of this.#segments.values())
+      if (entry.segment.bytes + need <= largest) found = entry;
+    if (found === null) return false;
+    const { segment, allocator } = found;
+    const least = segment.bytes + need;
+    let wanted = Math.max(least, roundDown(Math.min(2 * segment.bytes, largest)));
+    // Half of what is left stays for others, as far as it is not needed.
+    if (wanted > budget.availableBytes / 2) wanted = least;
+    if (!budget.reserve(wanted)) return false;
+    const larger = this.#createSegment(wanted);
+    if (larger === null || "kind" in larger) {
+      budget.release(wanted);
+      return false;
+    }
+    if (found.from === null) {
+      found.from = { segment, bytes: allocator.highWater };
+      this.#moveCount++;
+    } else {
+      // It grew before without being used: its bytes are where they were.
+      budget.release(segment.bytes);
+      segment.destroy();
+    }
+    found.segment = larger;
+    this.#bindings = null;
+    allocator.grow(wanted);
+    return true;
+  }
+
   /** Null when the GPU is out of memory. */
   #createSegment(bytes: number): Segment | Failure | null {
     try {
@@ -285,17 +404,21 @@ export class ContextMemory {
     }
   }
 
-  #enter(segment: Segment, own: boolean): SegmentEntry {
+  #enter(segment: Segment, own: boolean, reserved: number): SegmentEntry {
     while (this.#segments.has(this.#nextNumber)) this.#advanceNumber();
+    const { seed } = this.#options;
     const entry = {
       number: this.#nextNumber,
       segment,
-      allocator: new SubAllocator(segment.bytes, VGPU.ALLOCATION_ALIGN, this.#options.seed),
+      from: null,
+      allocator: new SubAllocator(segment.bytes, VGPU.ALLOCATION_ALIGN, seed, reserved),
       own,
       fills: new Map<number, number>(),
+      modules: new Set<number>(),
     };
     this.#advanceNumber();
     this.#segments.set(entry.number, entry);
+    this.#bindings = null;
     return entry;
   }
 
@@ -321,9 +444,13 @@ export class ContextMemory {
 
   #returnSegment(entry: SegmentEntry): void {
     this.#segments.delete(entry.number);
+    this.#bindings = null;
     if (this.#recent === entry) this.#recent = null;
-    entry.segment.destroy();
-    this.#options.retire(entry.segment.bytes);
+    for (const segment of [entry.segment, entry.from?.segment]) {
+      segment?.destroy();
+      if (segment !== undefined) this.#options.retire(segment.bytes);
+    }
+    if (entry.from !== null) this.#moveCount--;
   }
 }
 

@@ -4,6 +4,7 @@ import type { BatchOutcome, ExecutorError } from "../gpu/executor.js";
 import { Status } from "../protocol/generated/wire.js";
 import type { BatchRecord } from "./batches.js";
 import { type Failure, failure } from "./failure.js";
+import { foundFault } from "./faults.js";
 
 /** The submit that made a context fail. */
 export interface FailedAt {
@@ -26,7 +27,7 @@ export function executorStatus(reason: ExecutorError["reason"]): Failure["status
 export function batchFailure(record: BatchRecord, outcome: BatchOutcome): Failure | null {
   if (outcome.ok) {
     const { readLost } = record;
-    if (readLost === null) return null;
+    if (readLost === null) return foundFault(record);
     const text = `the target of a copy from the device is not mapped: ${readLost.description}`;
     return failure(Status.GUEST_ADDRESS, text);
   }

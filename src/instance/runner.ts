@@ -19,10 +19,12 @@ import type { MemoryBudget } from "./budget.js";
 import { type Context, type ContextError, Usage } from "./context.js";
 import { type ExecuteHost, encodesAhead, executeCommand, Step } from "./execute.js";
 import { type Failure, failure } from "./failure.js";
+import { readFaults, readFaultsOf } from "./faults.js";
 import type { OneShot } from "./host.js";
 import type { GuestViews } from "./hostmem.js";
 import { InFlight } from "./in-flight.js";
 import type { KernelStore } from "./kernel-store.js";
+import type { Module } from "./kernels.js";
 import type { Lease } from "./lease.js";
 import { batchNsOf, type SchedulingLimits } from "./limits.js";
 import { batchFailure, blamed, cutMessage, executorStatus, type FailedAt } from "./outcome.js";
@@ -305,13 +307,14 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     }
     if (context.runnable.length > 0 && !context.dead) this.#makeReady(context);
     if (record === null) return null;
+    readFaults(record);
     context.batchesInFlight++;
     context.lastRecord = record;
     return record;
   }
 
   #encodeTurn(context: Context): void {
-    if (context.memory.hasFills && context.runnable.length > 0) this.#zeroReused(context);
+    if (context.runnable.length > 0) this.settleMemory(context);
     while (!this.#full()) {
       const stream = context.runnable.shift();
       if (stream === undefined) return;
@@ -406,12 +409,17 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     return record;
   }
 
-  /** Zeroes reused memory ahead of the context's next commands; many fills take several batches. */
-  #zeroReused(context: Context): void {
-    const { batch } = this.#openRecord(context);
-    context.memory.takeFills(this.scheduling.batchOperationsMax, (segment, offset, bytes) =>
-      batch.fill(segment, offset, bytes, 0, 4),
-    );
+  readFaults(module: Module): void {
+    if (this.#record !== null) readFaultsOf(this.#record, module);
+  }
+
+  /**
+   * Moves segments that have grown, and zeroes reused memory, ahead of the context's next commands;
+   * many fills take several batches.
+   */
+  settleMemory(context: Context): void {
+    if (!context.memory.unsettled) return;
+    this.#openRecord(context).settleMemory(this.scheduling.batchOperationsMax);
   }
 
   // ---- Completion -----------------------------------------------------------------------------
@@ -455,6 +463,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     if (record.context.lastRecord === record) record.context.lastRecord = null;
     this.#options.budget.release(record.retiredBytes);
     record.retiredBytes = 0;
+    record.dropRetired();
     this.batchesDone++;
   }
 
@@ -529,13 +538,6 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.#prepared = null;
     record.batch.discard();
     this.#finish(record);
-  }
-
-  /** Charges `bytes` until the batches of the context that are in flight are done. */
-  retireBytes(context: Context, bytes: number): void {
-    const record = context.lastRecord;
-    if (record === null || record.done) this.#options.budget.release(bytes);
-    else record.retiredBytes += bytes;
   }
 
   /** The GPU lost its state: everything in flight ends, and every context fails. */

@@ -22,7 +22,7 @@ interface FreeRange {
 }
 
 export class SubAllocator {
-  readonly bytes: number;
+  #bytes: number;
   readonly #granularity: number;
   readonly #bySize: OrderedSet<FreeRange>;
   readonly #byOffset: OrderedSet<Allocation>;
@@ -31,15 +31,42 @@ export class SubAllocator {
   #usedBytes = 0;
   #highWater = 0;
 
-  /** `bytes` is the segment's size, a multiple of `granularity`. */
-  constructor(bytes: number, granularity: number, seed: number) {
+  /**
+   * `bytes` is the segment's size; its first `reservedBytes` are never handed out. Both are
+   * multiples of `granularity`.
+   */
+  constructor(bytes: number, granularity: number, seed: number, reservedBytes = 0) {
     if (!(bytes > 0 && bytes % granularity === 0))
       throw new RangeError(`segment of ${bytes} bytes is not a multiple of ${granularity}`);
-    this.bytes = bytes;
+    this.#bytes = bytes;
     this.#granularity = granularity;
     this.#bySize = new OrderedSet(seed);
     this.#byOffset = new OrderedSet(seed ^ 0x5bd1e995);
-    this.#addFree({ offset: 0, bytes });
+    this.#addFree({ offset: reservedBytes, bytes: bytes - reservedBytes });
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The segment becomes larger: `bytes` in all. */
+  grow(bytes: number): void {
+    if (!(bytes > this.#bytes && bytes % this.#granularity === 0))
+      throw new RangeError(`a segment of ${this.#bytes} bytes can't grow to ${bytes}`);
+    let start = this.#bytes;
+    const last = this.#freeByEnd.get(start);
+    if (last !== undefined) {
+      this.#removeFree(last);
+      start = last.offset;
+    }
+    this.#bytes = bytes;
+    this.#addFree({ offset: start, bytes: bytes - start });
+  }
+
+  /** Where the last allocation ends, 0 if there is none. */
+  get end(): number {
+    const last = this.#byOffset.floor(Number.MAX_SAFE_INTEGER, 0);
+    return last === null ? 0 : last.offset + last.bytes;
   }
 
   get usedBytes(): number {

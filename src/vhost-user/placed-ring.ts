@@ -74,7 +74,7 @@ export class PlacedRing {
     const resolved = resolve(plan, addresses);
     if (typeof resolved === "string") return resolved;
     const base = from === "used" ? usedBase(resolved) : from;
-    if (from === "used" && base === null)
+    if (from === "used" && base === null && hooks.inflight === null)
       return `packed ring ${plan.index} can't be gone on with: it does not tell where it stands`;
     const problem = startProblem(plan, base);
     if (problem !== null) return problem;

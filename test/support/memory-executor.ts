@@ -11,6 +11,8 @@
  *   setParams   storage[0][i] = uniform[0][i], as many as there are
  *   visit       storage[0][g] += 1 for each workgroup g of the dispatch, in x, y, z order
  *   explode     the batch fails
+ *   ptxStore    PTX, parameters (pointer, value, count): count words from the pointer = value
+ *   ptxVisit    PTX, parameters (pointer): word g += 1 for each workgroup g
  */
 import type {
   Batch,
@@ -364,6 +366,29 @@ function* groupsOf({ offset, size }: Box, grid: Triple): Generator<number> {
       for (let x = offset[0]; x < offset[0] + size[0]; x++) yield x + grid[0] * (y + grid[1] * z);
 }
 
+/** As PTX kernels have it: a uniform with parameters, pointers and segments, and all memory. */
+function runPtx(
+  name: string,
+  uniform: Uint32Array,
+  segments: readonly Uint32Array[],
+  boxes: readonly Box[],
+  grid: Triple,
+): void {
+  const table = uniform.subarray(uniform.length - Math.ceil((segments.length * 2) / 4) * 4);
+  const [offset = 0, number = 0, value = 0, count = 0] = uniform;
+  const at = segments.findIndex((_, index) => table[2 * index] === number);
+  const target = segments[at];
+  if (target === undefined) throw new Error(`no segment has the number ${number}`);
+  if ((table[2 * at + 1] ?? 0) > target.byteLength) throw new Error("a segment is shorter");
+  if (name === "ptxStore") target.fill(value, offset / 4, offset / 4 + count);
+  else
+    for (const box of boxes)
+      for (const group of groupsOf(box, grid)) {
+        const word = offset / 4 + group;
+        target[word] = (target[word] ?? 0) + 1;
+      }
+}
+
 function runKernel(
   name: string,
   { storage, grid }: LaunchOperation,
@@ -390,6 +415,10 @@ function runKernel(
     case "visit":
       for (const box of boxes)
         for (const group of groupsOf(box, grid)) first[group] = (first[group] ?? 0) + 1;
+      return null;
+    case "ptxStore":
+    case "ptxVisit":
+      runPtx(name, words(value), arrays, boxes, grid);
       return null;
     case "explode":
       return { ok: false, reason: "failed", message: "the kernel explodes" };

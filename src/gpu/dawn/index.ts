@@ -142,10 +142,14 @@ export class DawnExecutor implements Executor {
             constants: { ...descriptor.constants },
           },
         });
-        return Promise.all([created, device.popErrorScope()]);
+        // The scope has the compiler's message, the pipeline only says that there was one.
+        return Promise.all([created.catch(asError), device.popErrorScope()]);
       });
       if (error !== null) {
         throw new ExecutorError("failed", error.message);
+      }
+      if (pipeline instanceof Error) {
+        throw pipeline;
       }
       return new DawnPipeline(core.nextId(), descriptor.label, pipeline, layout, descriptor);
     } catch (error) {
@@ -165,6 +169,10 @@ export class DawnExecutor implements Executor {
     this.#closed = true;
     this.#core.close();
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 function bindGroupLayout(device: GPUDevice, descriptor: PipelineDescriptor): GPUBindGroupLayout {

@@ -185,9 +185,12 @@ function declarations(e: Emit, sharedBytes: number): string[] {
     lines.push(`var<workgroup> wx: array<u32, ${2 * threadsOf(e)}>;`);
   }
   if (e.helpers.has("uniform")) lines.push("var<workgroup> wu: u32;");
-  if (e.helpers.has("fault")) lines.push("var<private> who: vec2u;");
+  if (mayFault(e)) lines.push("var<private> who: vec2u;");
   return lines;
 }
+
+/** Checks of addresses bring their fault helper along by themselves. */
+const mayFault = (e: Emit): boolean => e.options.checked || e.helpers.has("fault");
 
 function mainHead(e: Emit, isLet: Uint8Array, used: Uint8Array, usesFlag: boolean): string[] {
   const [x, y, z] = e.options.block;
@@ -203,7 +206,7 @@ function mainHead(e: Emit, isLet: Uint8Array, used: Uint8Array, usesFlag: boolea
   if (e.helpers.has("exchange") && !isShared) lines.push("  var ph = 0u;");
   if (e.helpers.has("any_thread")) lines.push("  var wt = 0u;");
   if (usesFlag) lines.push("  var jt = 0u;");
-  if (e.helpers.has("fault")) {
+  if (mayFault(e)) {
     lines.push("  who = vec2u((cta.z * sl.grid.y + cta.y) * sl.grid.x + cta.x, li);");
   }
   const types = { bool: "bool", u32: "u32", f32: "f32", wide: "vec2u" } as const;

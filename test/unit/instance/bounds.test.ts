@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { CostMeter } from "../../../src/instance/cost.js";
 import { type DeviceLog, LogLimiter } from "../../../src/instance/host.js";
-import { type KernelEntry, Variant } from "../../../src/instance/kernel-store.js";
+import { Variant, type WgslEntry } from "../../../src/instance/kernel-code.js";
 import type { CommandWriter } from "../../../src/protocol/encode.js";
 import { ObjectState } from "../../../src/protocol/generated/wire.js";
 import { MemoryExecutor } from "../../support/memory-executor.js";
@@ -15,7 +15,7 @@ const SOURCE =
 
 describe("cost", () => {
   const OVERHEAD_NS = 50_000;
-  const variant = (): Variant => new Variant(null as unknown as KernelEntry, "");
+  const variant = (): Variant => new Variant(null as unknown as WgslEntry, "");
 
   it("learns a pipeline's cost per workgroup from the batch's time", () => {
     const kernel = variant();
@@ -73,7 +73,7 @@ describe("cost", () => {
 describe("the watchdog", () => {
   const scheduling = { watchdogNs: 5e9, batchesInFlightMax: 2 };
 
-  it("blames the context of the batch that hangs, and opens another GPU", async () => {
+  it("VGPU-DEV-100: blames the context of the batch that hangs, and opens another GPU", async () => {
     const next = new MemoryExecutor();
     const harness = new Harness({ scheduling, reopen: async () => next }).ready(2);
     const a = harness.alloc(0, 256);

@@ -15,9 +15,11 @@ import {
 } from "../../../src/instance/limits.js";
 import type { OrderedWords } from "../../../src/instance/timeline.js";
 import type { GuestMemory } from "../../../src/io/guest-memory.js";
+import type { Translator } from "../../../src/kernel/translator/index.js";
 import {
   CommandWriter,
   hostmemRegisterBytes,
+  moduleSymbolBytes,
   requestBytes,
   structBytes,
   submitBytes,
@@ -186,6 +188,7 @@ export interface HarnessOptions {
   readonly scheduling?: Partial<SchedulingLimits>;
   readonly gpu?: MemoryExecutorOptions;
   readonly executor?: Executor;
+  readonly translator?: Translator;
   readonly reopen?: () => Promise<Executor>;
   readonly abandon?: (message: string) => void;
   readonly lease?: Lease;
@@ -222,6 +225,7 @@ export class Harness {
       executor: options.executor ?? this.gpu,
       reopen: options.reopen ?? null,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
+      translator: options.translator ?? null,
       scheduling: { ...DEFAULT_SCHEDULING, ...options.scheduling },
       nowNs: () => this.timeNs++,
       randomU32: () => {
@@ -362,6 +366,10 @@ export class Harness {
     const response = ok(this.control(requestBytes(Request.MODULE_QUERY, context, payload), room));
     const log = new TextDecoder().decode(response.payload.subarray(ModuleQueryResponse.bytes));
     return { ...ModuleQueryResponse.decode(view(response.payload), 0), log };
+  }
+
+  symbol(context: number, module: number, name: string): Response {
+    return this.control(moduleSymbolBytes(context, module, name));
   }
 
   functionQuery(context: number, id: number, room?: number): Response {

@@ -52,12 +52,14 @@ describe("a device that takes a place over", () => {
     ]);
   });
 
-  it("writes nothing while the rings stand still, and tells it when they run", () => {
-    const { harness, told } = successor();
+  it("writes no page where the rings stood still, for the guest may be another; it sends the event", () => {
+    const { harness, journal, told } = successor();
     harness.attach({ suspended: true });
-    expect(told()).toEqual(["OK", "OK"]);
     harness.device.ringsChanged(false);
-    expect(told()).toEqual(["DEVICE_LOST", "DEVICE_LOST"]);
+    expect(told()).toEqual(["OK", "OK"]);
+    expect(journal.pages.size).toBe(0);
+    harness.postEventBuffers(2);
+    expect(harness.events()).toMatchObject([{ type: EventType.EPOCH }]);
   });
 
   it("leaves what a context had failed of", () => {

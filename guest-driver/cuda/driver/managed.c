@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Managed memory: one address for host and device, as on GPUs without
+ * concurrent access.
+ *
+ * A device address is a small segment number and an offset, and no host memory
+ * lies there: so the host's side is mapped at the device's address. The memory
+ * is divided into blocks, each of which is the host's, the device's, or the same on
+ * both. A kernel takes all of the host's blocks to the device; the host takes
+ * them back one by one, when a page that is not its own is touched: page
+ * protection tells, and the handler of SIGSEGV copies. A second mapping of the
+ * same memory, always open, is what is copied from and to.
+ *
+ * The kernel of the operating system does not wait for such a handler: a buffer
+ * for read() or write() must be the host's already (EFAULT otherwise).
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define BLOCK_BYTES (256u << 10)
+
+enum block_state { STATE_HOST = 0, STATE_DEVICE = 1, STATE_BOTH = 2 };
+
+struct managed {
+	struct managed *next;
+	struct CUctx_st *context;
+	uint64_t base, bytes;
+	vgpu_devptr allocation;
+	/* Always readable and writable. */
+	uint8_t *shadow;
+	size_t block_count;
+	uint8_t *states;
+	/* CU_MEM_ATTACH_*; with SINGLE, the stream. */
+	unsigned int attached;
+	struct CUstream_st *stream;
+};
+
+/* Recursive: a handler may run in a thread that is inside, never in one that waits for it. */
+static pthread_mutex_t managed_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static struct managed *all_managed;
+static struct sigaction previous_action;
+
+static size_t block_bytes(const struct managed *m, size_t block)
+{
+	return MIN((uint64_t)BLOCK_BYTES, m->bytes - (uint64_t)block * BLOCK_BYTES);
+}
+
+static void protect(const struct managed *m, size_t block, int protection)
+{
+	mprotect((void *)(uintptr_t)(m->base + (uint64_t)block * BLOCK_BYTES),
+		 ALIGN_UP(block_bytes(m, block), (size_t)PAGE_BYTES), protection);
+}
+
+/* ---- The host's side ------------------------------------------------------------------------- */
+
+static bool block_to_host(struct managed *m, size_t block, bool writes)
+{
+	uint64_t offset = (uint64_t)block * BLOCK_BYTES;
+
+	if (m->states[block] == STATE_DEVICE) {
+		/* Work that may still change it comes first. */
+		if (vgpu_synchronize(m->context->vgpu) != VGPU_SUCCESS ||
+		    vgpu_memcpy_d2h(m->context->vgpu, m->shadow + offset, m->base + offset,
+				    block_bytes(m, block)) != VGPU_SUCCESS)
+			return false;
+		m->states[block] = STATE_BOTH;
+	}
+	if (writes)
+		m->states[block] = STATE_HOST;
+	protect(m, block, m->states[block] == STATE_HOST ? PROT_READ | PROT_WRITE : PROT_READ);
+	return true;
+}
+
+static struct managed *managed_at(uint64_t address)
+{
+	for (struct managed *m = all_managed; m; m = m->next)
+		if (address - m->base < m->bytes)
+			return m;
+	return NULL;
+}
+
+static bool is_write(const void *context)
+{
+#if defined(__x86_64__)
+	return ((const ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & 2;
+#else
+	(void)context;
+	return true;
+#endif
+}
+
+static void call_previous(int number, siginfo_t *info, void *context)
+{
+	if (previous_action.sa_flags & SA_SIGINFO) {
+		previous_action.sa_sigaction(number, info, context);
+	} else if (previous_action.sa_handler == SIG_DFL) {
+		/* The instruction runs again and fails again, this time for good. */
+		signal(number, SIG_DFL);
+	} else if (previous_action.sa_handler != SIG_IGN) {
+		previous_action.sa_handler(number);
+	}
+}
+
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+	uint64_t address = (uintptr_t)info->si_addr;
+	int saved = errno;
+	bool done = false;
+	struct managed *m;
+
+	pthread_mutex_lock(&managed_lock);
+	m = managed_at(address);
+	if (m) {
+		size_t block = (size_t)((address - m->base) / BLOCK_BYTES);
+
+		done = m->states[block] != STATE_HOST ?
+			       block_to_host(m, block, is_write(context)) : true;
+	}
+	pthread_mutex_unlock(&managed_lock);
+	errno = saved;
+	if (!done)
+		call_previous(number, info, context);
+}
+
+static CUresult install_handler(void)
+{
+	static bool installed;
+	struct sigaction action = { .sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK };
+
+	if (installed)
+		return CUDA_SUCCESS;
+	action.sa_sigaction = on_fault;
+	sigemptyset(&action.sa_mask);
+	if (sigaction(SIGSEGV, &action, &previous_action))
+		return CUDA_ERROR_OPERATING_SYSTEM;
+	installed = true;
+	return CUDA_SUCCESS;
+}
+
+/* ---- The device's side -------------------------------------------------------------------------- */
+
+/* writes: the device may change the block. */
+static CUresult block_to_device(struct managed *m, struct CUstream_st *stream, size_t block,
+				bool writes)
+{
+	uint64_t offset = (uint64_t)block * BLOCK_BYTES;
+	enum vgpu_result result = VGPU_SUCCESS;
+
+	if (m->states[block] == STATE_HOST) {
+		/* First closed, then copied: what is written meanwhile must not be lost. */
+		protect(m, block, PROT_READ);
+		result = vgpu_memcpy_h2d_async(m->context->vgpu, m->base + offset,
+					       m->shadow + offset, block_bytes(m, block),
+					       stream->vgpu);
+		if (result != VGPU_SUCCESS)
+			return result_of(result, m->context->vgpu);
+		m->states[block] = STATE_BOTH;
+	}
+	if (writes && m->states[block] == STATE_BOTH) {
+		protect(m, block, PROT_NONE);
+		m->states[block] = STATE_DEVICE;
+	}
+	return CUDA_SUCCESS;
+}
+
+CUresult managed_to_device(struct CUstream_st *stream)
+{
+	CUresult error = CUDA_SUCCESS;
+
+	pthread_mutex_lock(&managed_lock);
+	for (struct managed *m = all_managed; m && error == CUDA_SUCCESS; m = m->next) {
+		if (m->context != stream->context || m->attached == CU_MEM_ATTACH_HOST ||
+		    (m->attached == CU_MEM_ATTACH_SINGLE && m->stream != stream))
+			continue;
+		for (size_t block = 0; block < m->block_count && error == CUDA_SUCCESS; block++)
+			if (m->states[block] != STATE_DEVICE)
+				error = block_to_device(m, stream, block, true);
+	}
+	pthread_mutex_unlock(&managed_lock);
+	return error;
+}
+
+CUresult managed_range_to_device(struct CUstream_st *stream, uint64_t address, uint64_t bytes,
+				 bool writes)
+{
+	CUresult error = CUDA_SUCCESS;
+	struct managed *m;
+
+	pthread_mutex_lock(&managed_lock);
+	m = managed_at(address);
+	if (m && bytes) {
+		size_t first = (size_t)((address - m->base) / BLOCK_BYTES);
+		size_t last = (size_t)((address - m->base + bytes - 1) / BLOCK_BYTES);
+
+		for (size_t block = first; block <= last && block < m->block_count &&
+					   error == CUDA_SUCCESS; block++)
+			error = block_to_device(m, stream, block, writes);
+	}
+	pthread_mutex_unlock(&managed_lock);
+	return error;
+}
+
+/* ---- Allocating and freeing ------------------------------------------------------------------------ */
+
+static CUresult map_both(struct managed *m)
+{
+	size_t mapped = ALIGN_UP((size_t)m->bytes, (size_t)PAGE_BYTES);
+	int file = memfd_create("cuda-managed", MFD_CLOEXEC);
+	void *wanted = (void *)(uintptr_t)m->base, *got = MAP_FAILED;
+
+	if (file < 0)
+		return CUDA_ERROR_OPERATING_SYSTEM;
+	m->shadow = MAP_FAILED;
+	if (!ftruncate(file, (off_t)mapped)) {
+		m->shadow = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+		got = mmap(wanted, mapped, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_FIXED_NOREPLACE, file, 0);
+	}
+	close(file);
+	if (m->shadow != MAP_FAILED && got == wanted)
+		return CUDA_SUCCESS;
+	if (got != MAP_FAILED)
+		munmap(got, mapped);
+	if (m->shadow != MAP_FAILED)
+		munmap(m->shadow, mapped);
+	return report(CUDA_ERROR_OUT_OF_MEMORY,
+		      "managed memory: the host's address 0x%llx is not free (a second context?)",
+		      (unsigned long long)m->base);
+}
+
+static void unmap_both(struct managed *m)
+{
+	size_t mapped = ALIGN_UP((size_t)m->bytes, (size_t)PAGE_BYTES);
+
+	munmap((void *)(uintptr_t)m->base, mapped);
+	munmap(m->shadow, mapped);
+}
+
+static CUresult enlist(struct managed *m)
+{
+	struct region region = { .base = m->base, .bytes = m->bytes, .kind = REGION_MANAGED,
+				 .allocation = m->allocation, .managed = m };
+	CUresult error = install_handler();
+
+	if (error == CUDA_SUCCESS)
+		error = region_add(m->context, &region);
+	if (error != CUDA_SUCCESS)
+		return error;
+	pthread_mutex_lock(&managed_lock);
+	m->next = all_managed;
+	all_managed = m;
+	pthread_mutex_unlock(&managed_lock);
+	atomic_fetch_add(&m->context->managed_count, 1);
+	return CUDA_SUCCESS;
+}
+
+CUresult managed_alloc(struct CUctx_st *context, size_t bytes, unsigned int flags,
+		       CUdeviceptr *pointer)
+{
+	struct managed *m = calloc(1, sizeof(*m));
+	CUresult error = CUDA_ERROR_OUT_OF_MEMORY;
+
+	if (!m || bytes > SIZE_MAX - 2 * PAGE_BYTES)
+		goto failed;
+	m->context = context;
+	m->bytes = bytes;
+	m->attached = flags;
+	m->block_count = (bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	m->states = calloc(m->block_count, 1);
+	if (!m->states)
+		goto failed;
+	/* Room to begin at a page, and to own the last one. */
+	error = device_alloc(context, ALIGN_UP(bytes, (size_t)PAGE_BYTES) + PAGE_BYTES,
+			     &m->allocation);
+	if (error != CUDA_SUCCESS)
+		goto failed;
+	m->base = ALIGN_UP(m->allocation, (uint64_t)PAGE_BYTES);
+	error = map_both(m);
+	if (error != CUDA_SUCCESS)
+		goto failed;
+	error = enlist(m);
+	if (error != CUDA_SUCCESS) {
+		unmap_both(m);
+		goto failed;
+	}
+	*pointer = m->base;
+	return CUDA_SUCCESS;
+failed:
+	if (m && m->allocation)
+		vgpu_mem_free(context->vgpu, m->allocation);
+	if (m)
+		free(m->states);
+	free(m);
+	return error;
+}
+
+static void delist(struct managed *m)
+{
+	pthread_mutex_lock(&managed_lock);
+	for (struct managed **link = &all_managed; *link; link = &(*link)->next) {
+		if (*link == m) {
+			*link = m->next;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&managed_lock);
+	atomic_fetch_sub(&m->context->managed_count, 1);
+	unmap_both(m);
+	free(m->states);
+	free(m);
+}
+
+CUresult managed_free(struct CUctx_st *context, const struct region *region)
+{
+	CUresult error = context_wait(context);
+
+	if (error == CUDA_SUCCESS)
+		error = result_of(vgpu_mem_free(context->vgpu, region->allocation),
+				  context->vgpu);
+	if (error == CUDA_SUCCESS) {
+		region_remove(context, region->base);
+		delist(region->managed);
+	}
+	return error;
+}
+
+void managed_forget(struct CUctx_st *context)
+{
+	for (;;) {
+		struct managed *m;
+
+		pthread_mutex_lock(&managed_lock);
+		for (m = all_managed; m && m->context != context; m = m->next)
+			;
+		pthread_mutex_unlock(&managed_lock);
+		if (!m)
+			return;
+		delist(m);
+	}
+}
+
+/* ---- The interface ------------------------------------------------------------------------------------- */
+
+EXPORT CUresult cuStreamAttachMemAsync(CUstream handle, CUdeviceptr pointer, size_t bytes,
+				       unsigned int flags)
+{
+	struct CUstream_st *stream;
+	struct region region;
+	CUresult error = stream_of(handle, &stream);
+
+	if (error != CUDA_SUCCESS)
+		return error;
+	if (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST &&
+	    flags != CU_MEM_ATTACH_SINGLE)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!region_find(stream->context, pointer, &region) || region.kind != REGION_MANAGED ||
+	    (bytes && bytes != region.bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (flags == CU_MEM_ATTACH_SINGLE && stream->legacy)
+		return CUDA_ERROR_INVALID_VALUE;
+	/* It takes effect in the stream's order: after the work that is there. */
+	error = stream_wait(stream);
+	pthread_mutex_lock(&managed_lock);
+	region.managed->attached = flags;
+	region.managed->stream = stream;
+	pthread_mutex_unlock(&managed_lock);
+	return error;
+}
+
+/* Prefetching needs concurrent access, which the device's attribute denies; so do hints. */
+EXPORT CUresult cuMemPrefetchAsync_v2(CUdeviceptr pointer, size_t bytes, CUmemLocation location,
+				      unsigned int flags, CUstream stream)
+{
+	struct CUctx_st *context;
+	struct region region;
+	CUresult error = current_context(&context);
+
+	(void)stream;
+	(void)location;
+	if (error != CUDA_SUCCESS)
+		return error;
+	if (!bytes || flags || !region_find(context, pointer, &region) ||
+	    region.kind != REGION_MANAGED)
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_ERROR_INVALID_DEVICE;
+}
+
+EXPORT CUresult cuMemAdvise(CUdeviceptr pointer, size_t bytes, CUmem_advise advice,
+			    CUmemLocation location)
+{
+	struct CUctx_st *context;
+	struct region region;
+	CUresult error = current_context(&context);
+
+	(void)location;
+	if (error != CUDA_SUCCESS)
+		return error;
+	if (!bytes || !region_find(context, pointer, &region) || region.kind != REGION_MANAGED)
+		return CUDA_ERROR_INVALID_VALUE;
+	switch (advice) {
+	case CU_MEM_ADVISE_SET_READ_MOSTLY:
+	case CU_MEM_ADVISE_UNSET_READ_MOSTLY:
+		/* A block that is only read is on both sides anyway. */
+		return CUDA_SUCCESS;
+	default:
+		return CUDA_ERROR_INVALID_DEVICE;
+	}
+}
+
+EXPORT CUresult cuMemRangeGetAttribute(void *data, size_t bytes, CUmem_range_attribute attribute,
+				       CUdeviceptr pointer, size_t count)
+{
+	(void)data;
+	(void)bytes;
+	(void)attribute;
+	(void)pointer;
+	(void)count;
+	return CUDA_ERROR_NOT_SUPPORTED;
+}
+
+EXPORT CUresult cuMemRangeGetAttributes(void **data, size_t *sizes,
+					CUmem_range_attribute *attributes, size_t count,
+					CUdeviceptr pointer, size_t bytes)
+{
+	(void)data;
+	(void)sizes;
+	(void)attributes;
+	(void)count;
+	(void)pointer;
+	(void)bytes;
+	return CUDA_ERROR_NOT_SUPPORTED;
+}

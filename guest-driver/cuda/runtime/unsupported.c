@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Functions that this library does not have: each is there, so that programs
+ * load, and says that it is not supported.
+ */
+#include "internal.h"
+
+#define UNSUPPORTED(name) \
+	cudaError_t name(void); \
+	cudaError_t name(void) \
+	{ \
+		return runtime_fail(cudaErrorNotSupported); \
+	}
+#include "unsupported.inc"
+
+struct cudaChannelFormatDesc {
+	int x, y, z, w, f;
+};
+
+/* A description of texels; only what takes it is not supported. */
+struct cudaChannelFormatDesc cudaCreateChannelDesc(int x, int y, int z, int w, int f);
+struct cudaChannelFormatDesc cudaCreateChannelDesc(int x, int y, int z, int w, int f)
+{
+	return (struct cudaChannelFormatDesc){ x, y, z, w, f };
+}
