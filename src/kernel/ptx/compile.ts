@@ -254,7 +254,7 @@ function createEmit(
 ): Emit {
   const { masks, graph, reps } = analysis;
   const memory = planMemory(graph.blocks, masks, options);
-  const e = new Emit(kernel, options, masks, reps, memory, uniform, limits.emittedLengthMax);
+  const e = new Emit(kernel, options, masks, reps, memory, uniform, limits);
   e.special = (name) => specialRegister(e, name);
   e.constantOf = constants(kernel, graph.blocks);
   const sums = protectedSums(graph.blocks, e.constantOf);

@@ -363,15 +363,18 @@ export class MaskedEmitter {
       e.line(`${kind};`);
       return;
     }
+    // Only of those threads that jump: the lists around theirs belong to others too.
+    e.line(`if (${frames.at(-1)?.act ?? "true"}) {`);
     for (let i = frames.length - 1; i >= 0; i -= 1) {
       const frame = frames[i];
-      if (frame === undefined) return;
-      if (frame.act !== null) e.line(`${frame.act} = false;`);
+      if (frame === undefined) break;
+      if (frame.act !== null) e.line(`  ${frame.act} = false;`);
       const isTarget = kind === "break" ? frame.kind !== "list" : frame.kind === "loop";
       if (!isTarget) continue;
-      if (kind === "break" && frame.inLoop !== null) e.line(`${frame.inLoop} = false;`);
-      return;
+      if (kind === "break" && frame.inLoop !== null) e.line(`  ${frame.inLoop} = false;`);
+      break;
     }
+    e.line("}");
   }
 }
 
