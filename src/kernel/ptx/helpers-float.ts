@@ -87,7 +87,10 @@ export const FLOAT_HELPERS: Readonly<Record<string, Helper>> = {
   // In integers: drivers do not agree on the rounding of conversions from large ones.
   u64tof: {
     text: `fn u64tof(a: vec2u) -> f32 {
-  if (a.y == 0u) { return f32(a.x); }
+  if (a.y == 0u) {
+    let even = f32(bitcast<i32>((a.x >> 1u) | (a.x & 1u))) * 2.0f;
+    return select(even, f32(bitcast<i32>(a.x)), a.x < 0x80000000u);
+  }
   let n = countLeadingZeros(a.y);
   let m = shl64(a, n);
   let q = m.y >> 8u; let cut = m.y & 255u;
