@@ -129,6 +129,7 @@ function exactF64(): KernelCase {
     ];
   }).flat();
   return caseOf(module, launch("exact_f64", 1, 128, [ptr("a"), ptr("b"), ptr("out"), i32(n)]), {
+    heavy: "SwiftShader compiles and runs f64 by software for half a minute",
     buffers: { a, b, out: new Float64Array(8 * n) },
     expect: { out: { data: Float64Array.from(want), tolerance: { abs: 0 } } },
   });

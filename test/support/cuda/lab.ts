@@ -57,6 +57,8 @@ export interface KernelCase {
   readonly fault?: "trap" | "assert";
   /** Why only the interpreter runs it. */
   readonly noGpu?: string;
+  /** Why slow drivers leave it out. */
+  readonly heavy?: string;
 }
 
 function scalar(bytes: number, write: (view: DataView) => void): Arg {

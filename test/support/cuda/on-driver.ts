@@ -51,6 +51,9 @@ export function testOnDriver(
         it(`${each.module}: ${each.name}, compute_${target}`, (context) => {
           if (missing !== null) context.skip(missing);
           if (each.noGpu !== undefined) context.skip(each.noGpu);
+          if (each.heavy !== undefined && env.VGPU_SKIP_HEAVY !== undefined) {
+            context.skip(each.heavy);
+          }
           const result = results.get(`${target} ${each.name}`);
           expect(result, `it did not run; the process said: ${noise}`).toBeDefined();
           expect(result?.wrong).toBeNull();

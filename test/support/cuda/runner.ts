@@ -23,6 +23,7 @@ console.log(JSON.stringify({ driver: device.adapterInfo.description }));
 for (const target of TARGETS) {
   for (const each of CASES) {
     const { module, name } = each;
+    if (each.heavy !== undefined && process.env.VGPU_SKIP_HEAVY !== undefined) continue;
     if (each.noGpu !== undefined || (modules.length > 0 && !modules.includes(module))) continue;
     const start = performance.now();
     let wrong: string | null;
