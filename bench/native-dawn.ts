@@ -132,13 +132,14 @@ async function launchSync(way: Way): Promise<number> {
   return nowNs() - begin;
 }
 
-async function launchAsync(way: Way): Promise<number> {
+async function launchAsync(way: Way, given: number): Promise<number> {
+  const train = given > 0 ? given : ASYNC_BATCH;
   const begin = nowNs();
-  for (let i = 0; i < ASYNC_BATCH; i++) {
+  for (let i = 0; i < train; i++) {
     queue.submit([encodeLaunch(false)]);
   }
   await waitIdle(way);
-  return (nowNs() - begin) / ASYNC_BATCH;
+  return (nowNs() - begin) / train;
 }
 
 const buffers = new Map<string, GPUBuffer>();

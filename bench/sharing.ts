@@ -4,6 +4,7 @@
  * they return, and their names.
  */
 import { footprint } from "./footprint.js";
+import { growth } from "./growth.js";
 import { fairness } from "./sharing-fairness.js";
 import { interference } from "./sharing-interference.js";
 import { scale } from "./sharing-scale.js";
@@ -43,4 +44,5 @@ export const SHARING: Readonly<Record<string, SharingSuite>> = {
   scale,
   startup: footprint,
   vm,
+  growth,
 };

@@ -9,7 +9,8 @@
  * The answer is one line: {"name":…,"samples":[ns, …]} or {"error":…}.
  *
  *   launch_sync   mode=polled|interrupt|auto: an empty launch, and the wait for it
- *   launch_async  a train of 1000 empty launches; the time per launch
+ *   launch_async  a train of empty launches (train=N, 1000) over streams=N (1) by turns, then
+ *                 the wait for all; the time per launch
  *   h2d, d2h      bytes=N memory=pinned|pageable mode=…: a copy, waited for;
  *                 depth=N of them are queued, then waited for; the time per copy
  *   program       path=FILE: a workload's step, waited for: see bench-program.h; the answer has
@@ -30,7 +31,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TRAIN 1000
+#define TRAIN_MAX 1000000
+#define STREAMS_MAX 64
 #define SAMPLES_MAX 1000000
 #define BYTES_MAX (1ull << 30)
 #define DEPTH_MAX 64
@@ -40,7 +42,7 @@ static const char usage[] =
 	"usage: vgpu-bench --serve | NAME [--KEY=VALUE]...\n"
 	"Measures the virtual GPU that VGPU_DEVICE names and prints raw samples in ns as JSON.\n"
 	"  launch_sync   --mode=polled|interrupt|auto  an empty launch and the wait for it\n"
-	"  launch_async                                1000 empty launches, per launch\n"
+	"  launch_async  --train=N --streams=N         1000 empty launches, per launch\n"
 	"  h2d, d2h      --bytes=N --pinned|--pageable [--depth=N] [--mode=...]  a copy, waited for\n"
 	"  program       --path=FILE  a workload's step, waited for\n"
 	"  eventfd       a round trip over two eventfds to a bare process\n"
@@ -55,8 +57,8 @@ struct request {
 	char name[32];
 	long n;
 	unsigned long long bytes;
-	/* Copies in flight. */
-	unsigned int depth;
+	/* Copies in flight; launches of a train; streams that they go over. */
+	unsigned int depth, train, streams;
 	enum vgpu_wait_mode mode;
 	bool pageable;
 	char path[LINE_BYTES];
@@ -70,6 +72,9 @@ struct bench {
 	vgpu_devptr device;
 	void *pinned, *pageable;
 	unsigned long long device_bytes, pinned_bytes, pageable_bytes;
+	/* The first is the default stream. */
+	vgpu_stream streams[STREAMS_MAX];
+	unsigned int stream_count;
 	/* The workload that was asked for last. */
 	struct program *program;
 	char program_path[LINE_BYTES];
@@ -118,36 +123,47 @@ static bool setup(struct bench *bench)
 	       fine(bench, vgpu_mem_alloc(bench->context, 4096, &bench->small));
 }
 
-static bool launch(struct bench *bench)
+static bool launch(struct bench *bench, vgpu_stream stream)
 {
 	const struct vgpu_arg arg = vgpu_arg_pointer(bench->small);
 
 	return fine(bench, vgpu_launch(bench->context, bench->empty, (struct vgpu_dim3){ 1, 1, 1 },
-				       (struct vgpu_dim3){ 1, 1, 1 }, &arg, 1,
-				       VGPU_STREAM_DEFAULT));
+				       (struct vgpu_dim3){ 1, 1, 1 }, &arg, 1, stream));
 }
 
 static bool launch_sync(struct bench *bench, uint64_t *sample)
 {
 	uint64_t begin = now_nanoseconds();
 
-	if (!launch(bench) || !fine(bench, vgpu_stream_synchronize(bench->context,
+	if (!launch(bench, VGPU_STREAM_DEFAULT) ||
+	    !fine(bench, vgpu_stream_synchronize(bench->context,
 								   VGPU_STREAM_DEFAULT)))
 		return false;
 	*sample = now_nanoseconds() - begin;
 	return true;
 }
 
-static bool launch_async(struct bench *bench, uint64_t *sample)
+static bool grow_streams(struct bench *bench, unsigned int count)
+{
+	if (!bench->stream_count)
+		bench->streams[bench->stream_count++] = VGPU_STREAM_DEFAULT;
+	for (; bench->stream_count < count; bench->stream_count++)
+		if (!fine(bench, vgpu_stream_create(bench->context,
+						    &bench->streams[bench->stream_count])))
+			return false;
+	return true;
+}
+
+static bool launch_async(struct bench *bench, const struct request *request, uint64_t *sample)
 {
 	uint64_t begin = now_nanoseconds();
 
-	for (int i = 0; i < TRAIN; i++)
-		if (!launch(bench))
+	for (unsigned int i = 0; i < request->train; i++)
+		if (!launch(bench, bench->streams[i % request->streams]))
 			return false;
-	if (!fine(bench, vgpu_stream_synchronize(bench->context, VGPU_STREAM_DEFAULT)))
+	if (!fine(bench, vgpu_synchronize(bench->context)))
 		return false;
-	*sample = (now_nanoseconds() - begin) / TRAIN;
+	*sample = (now_nanoseconds() - begin) / request->train;
 	return true;
 }
 
@@ -282,6 +298,8 @@ static bool measure(struct bench *bench, const struct request *request, uint64_t
 	if (is_copy && (!grow_device(bench, request->bytes * request->depth) ||
 			!grow_host(bench, request->bytes * request->depth, request->pageable)))
 		return false;
+	if (!grow_streams(bench, request->streams))
+		return false;
 	if (is_program && !program_select(bench, request->path))
 		return false;
 	if (!strcmp(request->name, "eventfd"))
@@ -296,7 +314,7 @@ static bool measure(struct bench *bench, const struct request *request, uint64_t
 		else if (!strcmp(request->name, "launch_sync"))
 			ok = launch_sync(bench, &samples[i]);
 		else if (!strcmp(request->name, "launch_async"))
-			ok = launch_async(bench, &samples[i]);
+			ok = launch_async(bench, request, &samples[i]);
 		else
 			ok = refuse(bench, "there is no benchmark \"%s\"", request->name);
 		if (!ok)
@@ -338,6 +356,10 @@ static bool parse_word(struct bench *bench, struct request *request, const char 
 		request->bytes = number;
 	else if (!strncmp(word, "depth=", 6) && parse_number(word + 6, DEPTH_MAX, &number))
 		request->depth = (unsigned int)number;
+	else if (!strncmp(word, "train=", 6) && parse_number(word + 6, TRAIN_MAX, &number))
+		request->train = (unsigned int)number;
+	else if (!strncmp(word, "streams=", 8) && parse_number(word + 8, STREAMS_MAX, &number))
+		request->streams = (unsigned int)number;
 	else if (!strncmp(word, "path=", 5) && strlen(word) < sizeof(request->path))
 		snprintf(request->path, sizeof(request->path), "%s", word + 5);
 	else
@@ -348,6 +370,7 @@ static bool parse_word(struct bench *bench, struct request *request, const char 
 static struct request request_new(const char *name)
 {
 	struct request request = { .n = 100, .bytes = 4096, .depth = 1,
+				   .train = 1000, .streams = 1,
 				   .mode = VGPU_WAIT_AUTO };
 
 	snprintf(request.name, sizeof(request.name), "%s", name);

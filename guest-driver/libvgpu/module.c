@@ -455,6 +455,35 @@ static enum vgpu_result function_query(struct vgpu *context, struct function *fu
 	}
 }
 
+/*
+ * Why a function can't be had. What a kernel in PTX lacks is a line of its module's log:
+ * "line 41: kernel NAME: ...".
+ */
+static enum vgpu_result function_refused(struct vgpu *context, const struct function *function,
+					 uint32_t module_wire, enum vgpu_result result)
+{
+	struct vgpu_module_query_response state;
+	char wanted[VGPU_NAME_BYTES_MAX + 16];
+	const char *found = NULL, *start;
+	char *log = NULL;
+
+	snprintf(wanted, sizeof(wanted), "kernel %s: ", function->name);
+	if (result == VGPU_ERROR_NOT_SUPPORTED && function->format == VGPU_FORMAT_PTX &&
+	    module_query_once(context, module_wire, &state, &log) == VGPU_SUCCESS && log)
+		found = strstr(log, wanted);
+	if (found) {
+		for (start = found; start > log && start[-1] != '\n'; start--)
+			;
+		fail(result, "the function \"%.100s\": %.*s", function->name,
+		     (int)MIN(strcspn(start, "\n"), (size_t)LOG_TEXT_BYTES), start);
+	} else {
+		fail(result, "the function \"%s\": %s", function->name,
+		     vgpu_error_string(result));
+	}
+	free(log);
+	return result;
+}
+
 /* Creates the function on the device and learns about it. */
 static enum vgpu_result function_create(struct vgpu *context, struct function *function,
 					uint32_t module_wire)
@@ -478,7 +507,7 @@ static enum vgpu_result function_create(struct vgpu *context, struct function *f
 	result = function->info.status ? (enum vgpu_result)function->info.status :
 					 VGPU_ERROR_FUNCTION_NOT_FOUND;
 	service_command(context, VGPU_CMD_FUNCTION_DESTROY, &destroy, sizeof(destroy), NULL, 0);
-	return fail(result, "the function \"%s\": %s", function->name, vgpu_error_string(result));
+	return function_refused(context, function, module_wire, result);
 }
 
 static enum vgpu_result function_new(struct vgpu *context, const char *name,

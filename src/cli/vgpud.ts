@@ -95,7 +95,7 @@ function program(): Command {
       "--answer <seconds>",
       "replace an instance that does not answer for so long; 0: never",
       parseCount,
-      5,
+      10,
     )
     .addOption(
       new Option("--crash-at <points>", "for tests: where successive instances end").hideHelp(),

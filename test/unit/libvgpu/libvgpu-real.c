@@ -100,6 +100,152 @@ static void compile_errors_reach_the_program(void)
 	vgpu_close(context);
 }
 
+static const char ptx[] =
+	".version 7.0\n.target sm_75\n.address_size 64\n"
+	".global .align 4 .u32 bias = 100;\n"
+	".visible .entry add(.param .u64 out, .param .u32 value)\n"
+	"{\n"
+	"  .reg .b32 %r<5>; .reg .b64 %rd<5>;\n"
+	"  ld.param.u64 %rd1, [out];\n"
+	"  ld.param.u32 %r1, [value];\n"
+	"  ld.global.u32 %r2, [bias];\n"
+	"  add.u32 %r3, %r1, %r2;\n"
+	"  mov.u32 %r4, %tid.x;\n"
+	"  mul.wide.u32 %rd2, %r4, 4;\n"
+	"  add.u64 %rd3, %rd1, %rd2;\n"
+	"  st.global.u32 [%rd3], %r3;\n"
+	"  ret;\n"
+	"}\n"
+	".visible .entry small() .maxntid 8, 1, 1 { trap; }\n"
+	".visible .entry tensor(.param .u64 out)\n"
+	"{\n"
+	"  .reg .f16x2 %h<9>; .reg .f32 %f<9>;\n"
+	"  mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%f1,%f2,%f3,%f4}, {%h1,%h2}, {%h3}, {%f1,%f2,%f3,%f4};\n"
+	"  ret;\n"
+	"}\n";
+
+struct __attribute__((packed)) add_parameters {
+	vgpu_devptr out;
+	uint32_t value;
+};
+
+static void check_words(vgpu_context *context, vgpu_devptr out, uint32_t count, uint32_t value)
+{
+	uint32_t back[32] = { 0 };
+
+	OK(vgpu_memcpy_d2h(context, back, out, sizeof(back)));
+	for (uint32_t i = 0; i < 32; i++)
+		CHECK(back[i] == (i < count ? value : 0));
+}
+
+static void modules_in_ptx(void)
+{
+	vgpu_context *context = open_default();
+	const struct vgpu_dim3 one = { 1, 1, 1 }, block = { 16, 1, 1 };
+	struct vgpu_function_info info;
+	struct vgpu_parameter parameter;
+	struct add_parameters raw = { 0, 7 };
+	vgpu_devptr out, bias, again;
+	vgpu_function add, none;
+	vgpu_module module;
+	uint32_t value = 0;
+	uint64_t bytes;
+	char log[300];
+
+	OK(vgpu_module_load(context, ptx, sizeof(ptx), VGPU_FORMAT_PTX, &module, log, sizeof(log)));
+	CHECK(!*log);
+	OK(vgpu_function_get(context, module, "add", &add));
+	OK(vgpu_function_info(context, add, &info));
+	CHECK(info.format == VGPU_FORMAT_PTX && info.parameter_count == 2);
+	CHECK(info.parameter_bytes == sizeof(raw) && info.block.x == 0);
+	OK(vgpu_function_parameter(context, add, 1, &parameter));
+	CHECK(parameter.offset == 8 && parameter.bytes_min == 4);
+	OK(vgpu_mem_alloc(context, 128, &out));
+	raw.out = out;
+	OK(vgpu_launch_raw(context, add, one, block, 0, &raw, sizeof(raw), 0));
+	check_words(context, out, 16, 107);
+
+	/* The variable is memory as any other, but not to be freed. */
+	OK(vgpu_module_symbol(context, module, "bias", &bias, &bytes));
+	OK(vgpu_module_symbol(context, module, "bias", &again, NULL));
+	CHECK(bytes == 4 && bias == again);
+	OK(vgpu_memcpy_d2h(context, &value, bias, 4));
+	CHECK(value == 100);
+	OK(vgpu_memset_d32(context, bias, 1000, 1));
+	FAILS(VGPU_ERROR_OUT_OF_RANGE, vgpu_memset_d8(context, bias, 0, 5));
+	FAILS(VGPU_ERROR_POINTER_INVALID, vgpu_mem_free(context, bias));
+	FAILS(VGPU_ERROR_SYMBOL_NOT_FOUND,
+	      vgpu_module_symbol(context, module, "absent", &again, NULL));
+	value = 5;
+	OK(vgpu_launch(context, add, one, (struct vgpu_dim3){ 32, 1, 1 },
+		       (struct vgpu_arg[]){ vgpu_arg_pointer(out), vgpu_arg_value(&value, 4) }, 2,
+		       0));
+	check_words(context, out, 32, 1005);
+
+	/* Mistakes that cost nothing. */
+	FAILS(VGPU_ERROR_ARGUMENT_COUNT,
+	      vgpu_launch_raw(context, add, one, block, 0, &raw, sizeof(raw) + 4, 0));
+	FAILS(VGPU_ERROR_ARGUMENT_KIND,
+	      vgpu_launch(context, add, one, block,
+			  (struct vgpu_arg[]){ vgpu_arg_value(&value, 4),
+					       vgpu_arg_value(&value, 4) }, 2, 0));
+	FAILS(VGPU_ERROR_LAUNCH_BLOCK,
+	      vgpu_launch_raw(context, add, one, (struct vgpu_dim3){ 0, 0, 0 }, 0, &raw,
+			      sizeof(raw), 0));
+	FAILS(VGPU_ERROR_LAUNCH_SIZE,
+	      vgpu_launch_raw(context, add, one, block, 1u << 30, &raw, sizeof(raw), 0));
+	FAILS(VGPU_ERROR_NOT_SUPPORTED, vgpu_function_get(context, module, "tensor", &none));
+	TEXT_HAS("kernel tensor: ");
+	TEXT_HAS("mma");
+	OK(vgpu_function_get(context, module, "small", &none));
+	FAILS(VGPU_ERROR_LAUNCH_BLOCK,
+	      vgpu_launch_raw(context, none, one, (struct vgpu_dim3){ 9, 1, 1 }, 0, NULL, 0, 0));
+	FAILS(VGPU_ERROR_MODULE_INVALID,
+	      vgpu_module_load(context, ".version", 8, VGPU_FORMAT_PTX, &again, NULL, 0));
+	FAILS(VGPU_ERROR_MODULE_INVALID,
+	      vgpu_module_load(context, ptx, sizeof(ptx), VGPU_FORMAT_FATBIN, &again, NULL, 0));
+	OK(vgpu_module_unload(context, module));
+	FAILS(VGPU_ERROR_POINTER_INVALID, vgpu_memcpy_d2h(context, &value, bias, 4));
+	OK(vgpu_mem_free(context, out));
+	vgpu_close(context);
+}
+
+/* Each in a context of its own: a fault ends it. */
+static void faults_of_kernels(void)
+{
+	const struct vgpu_dim3 one = { 1, 1, 1 };
+	struct add_parameters raw = { 16, 1 };
+	vgpu_context *context = open_default();
+	vgpu_function function;
+	vgpu_module module;
+
+	OK(vgpu_module_load(context, ptx, strlen(ptx), VGPU_FORMAT_PTX, &module, NULL, 0));
+	OK(vgpu_function_get(context, module, "small", &function));
+	OK(vgpu_launch_raw(context, function, one, one, 0, NULL, 0, 0));
+	FAILS(VGPU_ERROR_TRAP, vgpu_synchronize(context));
+	TEXT_HAS("kernel small executes a trap: line");
+	vgpu_close(context);
+
+	context = open_default();
+	OK(vgpu_module_load_flags(context, ptx, strlen(ptx), VGPU_FORMAT_PTX,
+				  VGPU_MODULE_LOAD_CHECKED, &module, NULL, 0));
+	OK(vgpu_function_get(context, module, "add", &function));
+	OK(vgpu_launch_raw(context, function, one, one, 0, &raw, sizeof(raw), 0));
+	FAILS(VGPU_ERROR_ILLEGAL_ADDRESS, vgpu_synchronize(context));
+	TEXT_HAS("kernel add accesses an illegal address: line");
+	vgpu_close(context);
+
+	/* The same by the environment. */
+	setenv("VGPU_CHECKED", "1", 1);
+	context = open_default();
+	OK(vgpu_module_load(context, ptx, strlen(ptx), VGPU_FORMAT_PTX, &module, NULL, 0));
+	OK(vgpu_function_get(context, module, "add", &function));
+	raw.out = 0x123456;
+	OK(vgpu_launch_raw(context, function, one, one, 0, &raw, sizeof(raw), 0));
+	FAILS(VGPU_ERROR_ILLEGAL_ADDRESS, vgpu_synchronize(context));
+	vgpu_close(context);
+}
+
 /* Also where the pointer, the size or a second argument makes the binding another one. */
 static void arrays_are_as_long_as_was_asked_for(void)
 {
@@ -379,6 +525,8 @@ static void outlives_the_device(void)
 static const struct test tests[] = {
 	{ "arguments-may-alias", arguments_may_alias },
 	{ "compile-errors-reach-the-program", compile_errors_reach_the_program },
+	{ "modules-in-ptx", modules_in_ptx },
+	{ "faults-of-kernels", faults_of_kernels },
 	{ "arrays-are-as-long-as-was-asked-for", arrays_are_as_long_as_was_asked_for },
 	{ "copies-of-any-size-and-alignment", copies_of_any_size_and_alignment },
 	{ "overlapping-device-copies", overlapping_device_copies },

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * How cost grows with size: launches of a train, bytes of a copy, streams. Each point beside native
+ * Dawn where there is such a thing; a plot of each (SVG) goes to out/growth-*.svg.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { median } from "simple-statistics";
+import { Ours, startNative } from "./beside.js";
+import type { LineProcess } from "./line-process.js";
+import { type Plot, plotSvg } from "./plot.js";
+import type { SharingReport, SharingResult, SharingSuite } from "./sharing.js";
+
+const root = new URL("..", import.meta.url).pathname;
+/** About this long a side takes for one point of a round. */
+const POINT_NS = 150e6;
+
+const TRAINS = [1, 10, 100, 1000, 10_000, 100_000];
+const SIZES = [4, 64, 1024, 4096, 65_536, 1 << 20, 4 << 20, 16 << 20, 64 << 20, 128 << 20];
+const STREAMS = [1, 2, 4, 8, 16, 32];
+
+interface Point {
+  readonly at: number;
+  readonly ours: string;
+  /** Work and its arguments, of native-dawn.ts. */
+  readonly native: readonly [string, string] | null;
+  /** Guessed ns of one sample, for how many are taken. */
+  readonly guessNs: number;
+}
+
+interface Curve {
+  readonly name: string;
+  readonly title: string;
+  readonly x: string;
+  readonly points: readonly Point[];
+}
+
+function curves(largest: number): Curve[] {
+  const copies = (["h2d", "d2h"] as const).map((name) => ({
+    name,
+    title: name === "h2d" ? "Copy to the device, pinned" : "Copy from the device, pinned",
+    x: "bytes",
+    points: SIZES.filter((bytes) => bytes <= largest).map((bytes) => ({
+      at: bytes,
+      ours: `${name} bytes=${bytes} memory=pinned`,
+      native: [name, `${bytes}`] as const,
+      guessNs: 5e4 + bytes / 5,
+    })),
+  }));
+  return [
+    {
+      name: "launches",
+      title: "Empty launches, then one wait",
+      x: "launches",
+      points: TRAINS.map((train) => ({
+        at: train,
+        ours: `launch_async train=${train}`,
+        native: ["launch_async", `${train}`] as const,
+        guessNs: 5e4 + train * 2e4,
+      })),
+    },
+    ...copies,
+    {
+      name: "streams",
+      title: "1000 empty launches over several streams",
+      x: "streams",
+      points: STREAMS.map((streams) => ({
+        at: streams,
+        ours: `launch_async streams=${streams}`,
+        native: null,
+        guessNs: 2e7,
+      })),
+    },
+  ];
+}
+
+/** Samples in ns a whole; a train's answers are per launch. */
+async function samples(side: LineProcess, line: string): Promise<number[]> {
+  const answer = await side.ask(line);
+  const list = answer.samples as number[];
+  return list.slice(Math.floor(list.length / 5));
+}
+
+async function measurePoint(
+  point: Point,
+  scale: number,
+  ours: LineProcess,
+  native: LineProcess,
+): Promise<readonly [number, number | null]> {
+  const n = Math.max(2, Math.min(500, Math.round(POINT_NS / point.guessNs)));
+  const mine = median(await samples(ours, `run ${point.ours} n=${n}`)) * scale;
+  if (point.native === null) return [mine, null];
+  const [work, given] = point.native;
+  let best = Infinity;
+  for (const way of ["await", "tick", "poller"])
+    best = Math.min(best, median(await samples(native, `run ${work} ${way} ${n} ${given}`)));
+  return [mine, best * scale];
+}
+
+async function measureCurve(
+  curve: Curve,
+  rounds: number,
+  ours: LineProcess,
+  native: LineProcess,
+): Promise<{ plot: Plot; results: SharingResult[] }> {
+  const round = (value: number): number => Number(value.toPrecision(4));
+  const taken = curve.points.map(() => ({ ours: [] as number[], native: [] as number[] }));
+  for (let turn = 0; turn < rounds; turn++) {
+    for (const [index, point] of curve.points.entries()) {
+      const scale = curve.name === "launches" ? point.at : curve.name === "streams" ? 1000 : 1;
+      const [mine, theirs] = await measurePoint(point, scale, ours, native);
+      taken[index]?.ours.push(mine / 1e3);
+      if (theirs !== null) taken[index]?.native.push(theirs / 1e3);
+    }
+  }
+  const results = curve.points.map((point, index): SharingResult => {
+    const { ours: mine = [], native: theirs = [] } = taken[index] ?? {};
+    const own = median(mine);
+    const name = `growth_${curve.name}_${point.at}`;
+    if (theirs.length === 0) return { name, unit: "us", median: round(own) };
+    const best = median(theirs);
+    const ratio = round(own / best);
+    return { name, unit: "us", median: round(own), native_median: round(best), ratio };
+  });
+  const line = (pick: (result: SharingResult) => number | undefined) =>
+    results.flatMap((result, index) => {
+      const value = pick(result);
+      return value === undefined ? [] : [[curve.points[index]?.at ?? 0, value] as const];
+    });
+  const lines = [
+    { label: "para-vgpu", points: line((result) => result.median) },
+    { label: "native Dawn", points: line((result) => result.native_median) },
+  ].filter(({ points }) => points.length > 0);
+  return { plot: { title: curve.title, x: curve.x, y: "microseconds", lines }, results };
+}
+
+export const growth: SharingSuite = async ({ quick, executor }): Promise<SharingReport> => {
+  const folder = mkdtempSync(join(tmpdir(), "vgpu-bench-"));
+  const ours = await Ours.start(folder, executor);
+  const native = startNative();
+  try {
+    const { adapter } = await native.next();
+    const results: SharingResult[] = [];
+    mkdirSync(join(root, "out"), { recursive: true });
+    for (const curve of curves(quick ? 16 << 20 : 128 << 20)) {
+      const measured = await measureCurve(curve, quick ? 1 : 5, ours.client, native);
+      results.push(...measured.results);
+      const file = join(root, "out", `growth-${curve.name}.svg`);
+      writeFileSync(file, plotSvg({ ...measured.plot, note: String(adapter) }));
+      process.stderr.write(`${file}\n`);
+    }
+    return { adapter: String(adapter), results };
+  } finally {
+    native.stop();
+    ours.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+};
