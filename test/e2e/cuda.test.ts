@@ -13,7 +13,8 @@ const ptx = new URL("programs/cuda-kernels.ptx", import.meta.url).pathname;
 
 beforeAll(async () => {
   const folder = mkdtempSync(join(tmpdir(), "vgpu-cuda-"));
-  broker = await startBroker({ vgpus: ["a"], logPath: join(folder, "vgpud.log") });
+  // A software GPU on a busy machine needs more time than the watchdog gives by itself.
+  broker = await startBroker({ vgpus: ["a,watchdog=30s"], logPath: join(folder, "vgpud.log") });
 });
 
 afterAll(async () => {
