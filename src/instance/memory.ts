@@ -329,7 +329,8 @@ export class ContextMemory {
       if (budget.reserve(wanted)) {
         reserved = true;
         const segment = this.#createSegment(wanted);
-        if (segment !== null && !("kind" in segment)) return this.#enter(segment, own, Math.min(spare, wanted - need));
+        if (segment !== null && !("kind" in segment))
+          return this.#enter(segment, own, Math.min(spare, wanted - need));
         budget.release(wanted);
         if (segment !== null) return segment;
       }
