@@ -132,6 +132,11 @@ export class SplitRing extends RingBase {
   protected override next(chain: RingChain): boolean {
     if (this.#resubmit.length > 0) return this.#again(chain);
     if (this.#next === this.#seen && !this.#refresh()) return false;
+    if (this.outstanding >= this.size) {
+      // A driver has no more than it has descriptors; another would have us hold any number.
+      this.fail(`${this.outstanding} chains are out and more are offered, the ring's size`);
+      return false;
+    }
     const slot = this.#next & this.#mask;
     const head = this.#available.getUint16(RING_AT + 2 * slot, true);
     if (head >= this.size) {

@@ -100,6 +100,8 @@ describe("ring parameters", () => {
   it("a ring that does not exist is refused in every message, its descriptor closed", async () => {
     const session = await prepared();
     const fd = eventfd();
+    for (const index of [0x7fffffff, 0xffffffff])
+      expect(await ack(session, VU.SET_VRING_NUM, u32s(index, 8))).not.toBe(0);
     for (const index of [3, 200]) {
       expect(await ack(session, VU.SET_VRING_NUM, u32s(index, 8))).not.toBe(0);
       expect(await ack(session, VU.SET_VRING_BASE, u32s(index, 0))).not.toBe(0);

@@ -3,6 +3,9 @@
 // place in the ring are; and IN_ORDER.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { GuestAddress } from "../../../src/io/guest-memory.js";
+import { PackedRing } from "../../../src/virtqueue/packed-ring.js";
+import { SplitRing } from "../../../src/virtqueue/split-ring.js";
 import type { Chain, DeviceRing } from "../../../src/virtqueue/types.js";
 import { PackedFixture } from "../../support/packed-fixture.js";
 import { DATA, NEXT, RingFixture, WRITE } from "../../support/ring-fixture.js";
@@ -127,7 +130,68 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant("kick" as const), on: fc.boolean() }),
 );
 
+/** A fixture that a test writes into itself, and how it offers one writable descriptor. */
+function rawFixture(split: boolean) {
+  const fixture = split ? new RingFixture({ size: SIZE }) : new PackedFixture({ size: SIZE });
+  const offer = (id: number): void => {
+    const out = { address: DATA, length: BYTES, flags: WRITE };
+    if (fixture instanceof PackedFixture) fixture.offer(id, out);
+    else {
+      fixture.descriptor(id, out);
+      fixture.offerHead(id);
+    }
+  };
+  return { fixture, offer };
+}
+
 describe.each(formats)("a %s ring", (_, makeSide) => {
+  it("never has more chains out than its size, whatever is offered (CVE-2016-5403)", () => {
+    const { fixture, offer } = rawFixture(makeSide === splitSide);
+    for (let id = 0; id < SIZE; id++) offer(id);
+    for (let id = 0; id < SIZE; id++) expect(fixture.ring.pop()).not.toBeNull();
+    for (let id = 0; id < SIZE; id++) offer(id);
+    expect(fixture.ring.pop()).toBeNull();
+    expect(fixture.ring.outstanding).toBe(SIZE);
+    expect(fixture.brokenReasons).toHaveLength(1);
+  });
+
+  it("reads each descriptor once, whatever changes meanwhile (CVE-2020-14374)", () => {
+    const split = makeSide === splitSide;
+    const { fixture } = rawFixture(split);
+    // The guest rewrites all descriptors whenever the device looks one up.
+    const memory = {
+      translateInto: (address: GuestAddress, bytes: number, pieces: Uint8Array[]): boolean => {
+        pieces.push(fixture.memory.subarray(address, address + bytes));
+        for (let slot = 0; slot < SIZE; slot++)
+          fixture.view.setUint32(16 * slot + 8, 0x7fffffff, true);
+        return true;
+      },
+    };
+    const common = {
+      index: 0,
+      size: SIZE,
+      memory,
+      indirect: true,
+      eventIndex: false,
+      inOrder: false,
+      signal: () => {},
+      broken: () => {},
+    };
+    let ring: DeviceRing;
+    if (fixture instanceof PackedFixture) {
+      ring = new PackedRing({ ...common, parts: fixture.parts, base: 0x80008000 });
+      fixture.offer(1, { address: DATA, length: BYTES, flags: WRITE });
+    } else {
+      ring = new SplitRing({ ...common, parts: fixture.parts, base: 0 });
+      fixture.offer({ address: DATA, length: BYTES, flags: WRITE });
+    }
+    ring.setActive(true);
+    const chain = ring.pop();
+    expect(chain).toMatchObject({ writableBytes: BYTES, fault: null });
+    expect(chain?.writable.map((view) => view.length)).toEqual([BYTES]);
+    expect(() => chain && ring.push(chain, BYTES + 1)).toThrow(RangeError);
+  });
+
   it.each([false, true])("gives every chain back once, with its length; in order %s", (inOrder) => {
     let collected = 0;
     const steps = fc.array(step, { minLength: 20, maxLength: 80, size: "max" });
@@ -205,17 +269,9 @@ describe.each(formats)("a %s ring", (_, makeSide) => {
   });
 
   it("tells a log of what it writes, and only that", () => {
-    const fixture = makeSide === splitSide ? new RingFixture() : new PackedFixture();
+    const { fixture, offer } = rawFixture(makeSide === splitSide);
     const written: number[] = [];
     let ringWrites = 0;
-    const offer = (id: number): void => {
-      const out = { address: DATA, length: BYTES, flags: WRITE };
-      if (fixture instanceof PackedFixture) fixture.offer(id, out);
-      else {
-        fixture.descriptor(id, out);
-        fixture.offerHead(id);
-      }
-    };
     const give = (bytes: number): void => {
       const chain = fixture.ring.pop();
       if (chain) fixture.ring.push(chain, bytes);
