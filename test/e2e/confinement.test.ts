@@ -9,7 +9,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, type TestContext } from "vitest";
-import { eventually, guestEnvironment, Watched } from "../support/e2e.js";
+import { eventually, guestEnvironment, testProgram, Watched } from "../support/e2e.js";
 
 const root = new URL("../..", import.meta.url).pathname;
 const vgpud = join(root, "dist/cli/vgpud.js");
@@ -113,6 +113,20 @@ describe("confined instances", () => {
       stderr: "",
     });
     expect(readdirSync(join(folder, "private", "a"))).toEqual([]);
+  });
+
+  it("translate a fat binary, in a thread that starts behind the confinement", async () => {
+    const { folder, status } = await start(["--vgpu", "a"]);
+    const image = join(root, "test/unit/kernel/fatbin/zstd.fatbin");
+    const environment = guestEnvironment(join(folder, "a.sock"));
+    const program = new Watched(testProgram("fatbin"), [image], environment);
+    expect({ ...(await program.exit), stderr: program.stderr, lines: program.lines }).toEqual({
+      code: 0,
+      signal: null,
+      stderr: "",
+      lines: ["right"],
+    });
+    expect(status()[0]?.restarts).toBe(0);
   });
 
   it("end when vgpud is killed, and leave what the next one takes over", async () => {

@@ -113,6 +113,17 @@ describe("modules in PTX", () => {
     expect(harness.error(0).name).toBe("OK");
   });
 
+  it.each([
+    ["a WGSL module", ModuleFormat.WGSL, 1],
+    ["an unknown bit", ModuleFormat.PTX, 2],
+    ["the highest bit", ModuleFormat.FATBIN, 0x8000_0000],
+  ])("VGPU-DEV-110: flags are refused for %s", async (_, format, flags) => {
+    const harness = new PtxHarness();
+    const answer = harness.submit(0, 0, (w) => w.moduleLoad(0, "", format, flags));
+    expect(answer.status).toBe("RESERVED_NONZERO");
+    expect(harness.error(0).name).toBe("RESERVED_NONZERO");
+  });
+
   it("VGPU-DEV-112: become FAILED if they can't be read, and the context goes on", async () => {
     const harness = new PtxHarness();
     ok(
