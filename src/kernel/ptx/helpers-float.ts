@@ -84,15 +84,17 @@ export const FLOAT_HELPERS: Readonly<Record<string, Helper>> = {
 }`,
     needs: "u64tof_mode abs64",
   },
-  // Bits above the 24 that an f32 holds are folded into one, so that one rounding is enough.
+  // In integers: drivers do not agree on the rounding of conversions from large ones.
   u64tof: {
     text: `fn u64tof(a: vec2u) -> f32 {
   if (a.y == 0u) { return f32(a.x); }
   let n = countLeadingZeros(a.y);
-  let m = select((a.y << n) | (a.x >> ((32u - n) & 31u)), a.y, n == 0u);
-  let rest = select(0u, 1u, (a.x << n) != 0u);
-  return f32(m | rest) * bitcast<f32>((159u - n) << 23u);
+  let m = shl64(a, n);
+  let q = m.y >> 8u; let cut = m.y & 255u;
+  let up = cut > 128u || (cut == 128u && (m.x != 0u || (q & 1u) == 1u));
+  return bitcast<f32>(((190u - n) << 23u) + (q & 0x7fffffu) + select(0u, 1u, up));
 }`,
+    needs: "shl64",
   },
   s64tof: {
     text: `fn s64tof(a: vec2u) -> f32 {
