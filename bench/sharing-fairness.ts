@@ -6,7 +6,7 @@
  */
 import type { SharingOptions, SharingReport, SharingResult } from "./sharing.js";
 import { jain, minOverMax, shareError, worth } from "./sharing-math.js";
-import { adapterOf, type Load, loopsPerMs, Rig, result } from "./sharing-rig.js";
+import { adapterOf, type Load, loopsPerMs, Rig, result, SLICE, WATCHDOG } from "./sharing-rig.js";
 
 const GROUPS = 64;
 /** Nominal costs of the kernels, ms: the mix of all, and one of each for guests that differ. */
@@ -17,8 +17,6 @@ const UNSLICEABLE_MS = 500;
 const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
 /** Enough queued that a guest never runs out of work in its turn. */
 const DEPTH = 16;
-/** On a software GPU a switch costs some 5 % of a slice of 2 ms: see the suite `switch`. */
-const SLICE = "slice=10ms";
 /** The guest that floods has this many times as much. */
 const FLOOD = 100;
 
@@ -35,7 +33,10 @@ const FULL: Times = { warmMs: 5_000, windowMs: 60_000, rounds: 6, roundMs: 10_00
 const QUICK: Times = { warmMs: 1_000, windowMs: 8_000, rounds: 2, roundMs: 4_000, aloneMs: 600 };
 
 export async function fairness(options: SharingOptions): Promise<SharingReport> {
-  const vgpus = ALL.map((index) => ({ name: `g${index}`, settings: ["policy=equal", SLICE] }));
+  const vgpus = ALL.map((index) => ({
+    name: `g${index}`,
+    settings: ["policy=equal", SLICE, WATCHDOG],
+  }));
   const rig = await Rig.start({ vgpus, executor: options.executor });
   try {
     const suite = new Fairness(rig, options.quick ? QUICK : FULL);

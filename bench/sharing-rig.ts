@@ -30,6 +30,11 @@ export interface VgpuSpec {
   readonly settings: readonly string[];
 }
 
+/** On a software GPU a switch costs some 5 % of a slice of 2 ms: see the suite `switch`. */
+export const SLICE = "slice=10ms";
+/** Many processes on few cores may be late without being hung. */
+export const WATCHDOG = "watchdog=10";
+
 export interface RigOptions {
   readonly vgpus: readonly VgpuSpec[];
   readonly executor: string;
@@ -278,9 +283,18 @@ export class Rig {
 
   async stop(): Promise<void> {
     for (const guest of this.guests) guest.end();
+    // Before it is stopped, nothing ends as it should: what is in the log went wrong.
+    const complaints = complaintsIn(join(this.#folder, "vgpud.log"));
     await this.#broker.stop();
+    for (const complaint of complaints) process.stderr.write(`vgpud: ${complaint}\n`);
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+/** Warnings and errors of vgpud and its instances, at most a few. */
+function complaintsIn(path: string): string[] {
+  const lines = readFileSync(path, "utf8").split("\n");
+  return lines.filter((line) => /"level":[45]0/.test(line)).slice(0, 10);
 }
 
 /** CPU time of each thread of a process so far, in ticks of 10 ms. */

@@ -7,7 +7,16 @@ import { readFileSync } from "node:fs";
 import { mean } from "simple-statistics";
 import type { SharingOptions, SharingReport, SharingResult } from "./sharing.js";
 import { slope, worth } from "./sharing-math.js";
-import { adapterOf, type Guest, type Load, loopsPerMs, Rig, result } from "./sharing-rig.js";
+import {
+  adapterOf,
+  type Guest,
+  type Load,
+  loopsPerMs,
+  Rig,
+  result,
+  SLICE,
+  WATCHDOG,
+} from "./sharing-rig.js";
 
 const GROUPS = 64;
 const MIX_MS = [0.5, 1, 2, 5];
@@ -20,7 +29,7 @@ export async function scale(options: SharingOptions): Promise<SharingReport> {
   for (const count of COUNTS) {
     const vgpus = Array.from({ length: count }, (_, index) => ({
       name: `g${index}`,
-      settings: ["policy=equal"],
+      settings: ["policy=equal", SLICE, WATCHDOG],
     }));
     const rig = await Rig.start({ vgpus, executor: options.executor });
     try {

@@ -6,7 +6,16 @@
  */
 import { median } from "simple-statistics";
 import type { SharingOptions, SharingReport } from "./sharing.js";
-import { adapterOf, type Guest, type Load, loopsPerMs, Rig, result } from "./sharing-rig.js";
+import {
+  adapterOf,
+  type Guest,
+  type Load,
+  loopsPerMs,
+  Rig,
+  result,
+  SLICE,
+  WATCHDOG,
+} from "./sharing-rig.js";
 
 const GUESTS = 8;
 const GROUPS = 64;
@@ -26,7 +35,7 @@ interface Times {
 export async function utilisation(options: SharingOptions): Promise<SharingReport> {
   const vgpus = Array.from({ length: GUESTS }, (_, index) => ({
     name: `g${index}`,
-    settings: ["policy=equal"],
+    settings: ["policy=equal", SLICE, WATCHDOG],
   }));
   const times = options.quick
     ? { rounds: 2, aloneMs: 2_000, togetherMs: 4_000 }

@@ -362,7 +362,10 @@ function functionCreate(
   const refused = kernels.checkNew("function", command.function);
   if (refused !== null) return refused;
   if (isComing(context, command.module, job)) return waitForObject(stream);
-  const code = kernels.module(command.module)?.code ?? null;
+  const module = kernels.module(command.module);
+  // VGPU-DEV-88: only names are looked up leniently, handles are not.
+  if (module === undefined) return unknownHandle("module", command.module);
+  const { code } = module;
   if (code instanceof PtxCode && code.isUndescribed(command.name)) {
     stream.blocked = "compile";
     context.compiling++;

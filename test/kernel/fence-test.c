@@ -163,6 +163,7 @@ static void a_fence_from_the_future_fails_the_context(void)
 	CHECK_EQ(status, VGPU_STATUS_INTERNAL);
 }
 
+/* VGPU-DRV-23. */
 static void another_epoch_ends_the_session(void)
 {
 	struct vgpu_timeline_header *header = (void *)timeline.bytes;
@@ -302,6 +303,7 @@ static void *racing_waiter(void *p)
 	return NULL;
 }
 
+/* VGPU-DRV-16, 18. */
 static void no_wake_up_is_lost(void)
 {
 	pthread_t device, waiters[WAITERS];

@@ -178,6 +178,7 @@ static void chunks_fit_the_ring(void)
 	CHECK_EQ(vgpu_chunk_bytes(16, 0), 0);
 }
 
+/* VGPU-DRV-10. */
 static void only_user_requests_pass(void)
 {
 	u32 type;
@@ -198,6 +199,7 @@ static void only_user_requests_pass(void)
 	CHECK_EQ(vgpu_request_check(~0u), -EINVAL);
 }
 
+/* VGPU-DRV-4. */
 static void submissions_are_plausible(void)
 {
 	const u32 most = 4194304 - 40;

@@ -13,19 +13,28 @@ export class InstanceProcess {
   readonly #folder = mkdtempSync(join(tmpdir(), "vgpu-instance-"));
   #log = "";
 
-  private constructor(args: readonly string[]) {
+  private constructor(program: URL, env: NodeJS.ProcessEnv, args: readonly string[]) {
     this.path = join(this.#folder, "vgpu.sock");
-    const program = fileURLToPath(new URL("../../src/cli/vgpu-instance.ts", import.meta.url));
     this.child = spawn(
       process.execPath,
-      ["--import", "tsx", program, `--socket-path=${this.path}`, ...args],
-      { stdio: ["ignore", "ignore", "pipe"] },
+      ["--import", "tsx", fileURLToPath(program), `--socket-path=${this.path}`, ...args],
+      { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...env } },
     );
   }
 
   /** Resolves when it listens; rejects with its messages if it ends before. */
-  static async start(...args: readonly string[]): Promise<InstanceProcess> {
-    const instance = new InstanceProcess(args);
+  static start(...args: readonly string[]): Promise<InstanceProcess> {
+    const program = new URL("../../src/cli/vgpu-instance.ts", import.meta.url);
+    return InstanceProcess.#listening(new InstanceProcess(program, {}, args));
+  }
+
+  /** An instance that is wrong as VGPU_MUTANT says; "none" is right. */
+  static startMutant(mutant: string, ...args: readonly string[]): Promise<InstanceProcess> {
+    const program = new URL("mutant-instance.ts", import.meta.url);
+    return InstanceProcess.#listening(new InstanceProcess(program, { VGPU_MUTANT: mutant }, args));
+  }
+
+  static async #listening(instance: InstanceProcess): Promise<InstanceProcess> {
     const { child } = instance;
     child.stderr?.on("data", (chunk) => {
       instance.#log += chunk;

@@ -49,6 +49,11 @@ const FORBIDDEN: readonly { in: RegExp; target: RegExp; but?: RegExp; why: strin
     why: "the session knows no device",
   },
   {
+    in: /^src\/conformance\//,
+    target: /^src\/(?!conformance\/|io\/|protocol\/)/,
+    why: "the suite has a driver of its own and knows no device",
+  },
+  {
     in: /^src\/gpu\//,
     target: /^src\/(vhost-user|virtqueue|instance)\//,
     why: "executors know no guest",

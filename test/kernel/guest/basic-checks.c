@@ -46,6 +46,7 @@ static int control(int fd, void *request, uint32_t request_bytes,
 	return ioctl(fd, VGPU_IOC_CONTROL, &c);
 }
 
+/* VGPU-DRV-8, 9, 10. */
 static void bad_requests_are_refused(void)
 {
 	static const uint32_t own[] = { VGPU_REQ_INIT, VGPU_REQ_CONTEXT_CREATE,
@@ -109,6 +110,7 @@ static void largest_requests_pass(void)
 	CHECK_EQ(out->status, VGPU_STATUS_NOT_SUPPORTED);
 }
 
+/* VGPU-DRV-4. */
 static void bad_submissions_are_refused(void)
 {
 	struct vgpu_command_header nop[2] = {
@@ -139,6 +141,7 @@ static void bad_submissions_are_refused(void)
 	CHECK_EQ(s.fence, 1);
 }
 
+/* VGPU-DRV-19, 20. */
 static void fences_count_per_stream(void)
 {
 	struct vgpu_ioctl_submit empty = { .stream = 7 };
@@ -371,6 +374,7 @@ static void contexts_are_limited_and_given_back(void)
 	CHECK_EQ(contexts_on_device(first), 1);
 }
 
+/* VGPU-DRV-12. */
 static void exec_keeps_the_context(void)
 {
 	char number[16];

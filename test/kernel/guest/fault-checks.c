@@ -39,6 +39,7 @@ static void a_fence_from_the_future_fails_the_context(void)
 	CHECK_EQ(status, VGPU_STATUS_INTERNAL);
 }
 
+/* VGPU-DRV-11. */
 static void wrong_lengths_are_errors(void)
 {
 	static const uint64_t lengths[] = { 0, 4, 31 };
@@ -56,6 +57,7 @@ static void wrong_lengths_are_errors(void)
 	CHECK_EQ(memory_info(fd, NULL, NULL, NULL), 0);
 }
 
+/* VGPU-DRV-22. */
 static void nonsense_events_are_counted(void)
 {
 	long long errors = stat_of("event_errors");
@@ -94,6 +96,7 @@ static void *sleep_in_thread(void *p)
 	return NULL;
 }
 
+/* VGPU-DRV-7, 23. */
 static void loses_its_state(enum mischief how)
 {
 	struct sleeper s = { .fd = open_device() };
@@ -150,6 +153,7 @@ static void a_device_that_forgets(void)
 }
 
 /* Closed with nothing opened since: the release itself renews the session. */
+/* VGPU-DRV-24. */
 static void closing_after_a_loss_leaks_nothing(void)
 {
 	struct vgpu_ioctl_pin pin = { .bytes = 1 << 20 };

@@ -171,6 +171,7 @@ static void fork_leaves_pins_with_the_parent(void)
 	CHECK_EQ(stat_of("pinned_bytes"), 0);
 }
 
+/* VGPU-DRV-14. */
 static void unmapped_memory_stays_pinned(void)
 {
 	uint8_t *p = pages(1 << 20);

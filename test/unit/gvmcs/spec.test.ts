@@ -3,7 +3,15 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { areas, ExitReasonNames, GVMCS, LaunchStateNames } from "../../../src/gvmcs/index.js";
+import {
+  areas,
+  ExitReasonNames,
+  FaultCodeNames,
+  GVMCS,
+  InjectedEventNames,
+  LaunchStateNames,
+  RunStateNames,
+} from "../../../src/gvmcs/index.js";
 import { root } from "../../support/vectors.js";
 
 const text = readFileSync(join(root, "spec/g-vmcs.md"), "utf8");
@@ -51,7 +59,9 @@ describe("the text", () => {
       ...Object.keys(GVMCS),
       ...ExitReasonNames.values(),
       ...LaunchStateNames.values(),
-      "LOADED",
+      ...InjectedEventNames.values(),
+      ...FaultCodeNames.values(),
+      ...RunStateNames.values(),
       "NONE",
     ]);
     for (const [, name = ""] of text.matchAll(/`([A-Z][A-Z_]+)`/g)) {

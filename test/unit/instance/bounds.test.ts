@@ -73,7 +73,7 @@ describe("cost", () => {
 describe("the watchdog", () => {
   const scheduling = { watchdogNs: 5e9, batchesInFlightMax: 2 };
 
-  it("blames the context of the batch that hangs, and opens another GPU", async () => {
+  it("VGPU-DEV-100: blames the context of the batch that hangs, and opens another GPU", async () => {
     const next = new MemoryExecutor();
     const harness = new Harness({ scheduling, reopen: async () => next }).ready(2);
     const a = harness.alloc(0, 256);

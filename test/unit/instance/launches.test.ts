@@ -131,7 +131,7 @@ describe("modules and functions", () => {
     ok(
       harness.submit(0, 0, (w) => {
         w.moduleLoad(1, "fn a() {}\n!syntax\n").functionCreate(4, 1, "main");
-        w.moduleLoad(2, SOURCE).functionCreate(5, 2, "missing").functionCreate(6, 9, "main");
+        w.moduleLoad(2, SOURCE).functionCreate(5, 2, "missing");
       }),
     );
     await harness.settle();
@@ -148,12 +148,18 @@ describe("modules and functions", () => {
     };
     expect(state(4)).toEqual([ObjectState.FAILED, Status.MODULE_INVALID]);
     expect(state(5)).toEqual([ObjectState.FAILED, Status.FUNCTION_NOT_FOUND]);
-    expect(state(6)).toEqual([ObjectState.FAILED, Status.HANDLE_UNKNOWN]);
     expect(state(7)).toEqual([ObjectState.ABSENT, Status.OK]);
     // Only a launch of a failed function makes the context fail.
     ok(harness.submit(0, 0, (w) => w.launch({ function: 5, grid: [1, 1, 1], arguments: [] })));
     expect(harness.error(0)).toMatchObject({ name: "FUNCTION_NOT_FOUND", fence: 2n });
     expect(harness.error(0).text).toMatch(/function 5 \(missing\) has failed: .*'missing'/);
+  });
+
+  it("VGPU-DEV-88: fails the context for a function of a module that does not exist", async () => {
+    const harness = new Harness().ready();
+    ok(harness.submit(0, 0, (w) => w.functionCreate(6, 9, "main")));
+    await harness.settle();
+    expect(harness.error(0)).toMatchObject({ name: "HANDLE_UNKNOWN", fence: 1n });
   });
 
   it("blocks only the stream that loads, and streams that name what is being made", async () => {

@@ -30,7 +30,7 @@ class Opener {
 }
 
 describe("a lost GPU", () => {
-  it("fails every context, in order: in flight, queued, blocked", () => {
+  it("VGPU-DEV-9, 103, 104, 105: fails every context, in order: in flight, queued, blocked", () => {
     const scheduling = { batchesInFlightMax: 2, batchOperationsMax: 1 };
     const harness = new Harness({ scheduling }).ready(3);
     ok(harness.register(0, 0, [{ address: DATA_AT, bytes: 4096 }]));

@@ -203,6 +203,7 @@ static void post_event(uint32_t context_id)
 
 	if (!queue_next(queue, &head))
 		broken("no event buffer is posted");
+	/* VGPU-DRV-21. */
 	RULE(queue->desc[head].flags == RING_DESC_WRITE && queue->desc[head].bytes >= 32);
 	memcpy(guest(queue->desc[head].address, 32), &message, sizeof(message));
 	queue_used(queue, head, sizeof(message));
@@ -473,6 +474,7 @@ static uint32_t run_submit(struct context *context, const uint8_t *request, uint
 
 	memcpy(&submit, request + 16, sizeof(submit));
 	RULE(bytes == 40 + submit.command_bytes && submit.stream < STREAMS && !submit.reserved);
+	/* VGPU-DRV-19, 20. */
 	RULE(submit.fence == context->fences[submit.stream] + 1);
 	context->fences[submit.stream] = submit.fence;
 	if (options.refuse_submit && ++submits == options.refuse_submit)
@@ -640,6 +642,7 @@ static uint32_t answer_request(const uint8_t *request, uint8_t *out, uint32_t ro
 	struct context *context;
 
 	memcpy(&header, request, sizeof(header));
+	/* VGPU-DRV-8. */
 	RULE(!header.flags && !header.reserved);
 	RULE(header.context < CONTEXTS_MAX);
 	context = &contexts[header.context];
@@ -647,11 +650,13 @@ static uint32_t answer_request(const uint8_t *request, uint8_t *out, uint32_t ro
 		struct vgpu_init_response answer = { .epoch = EPOCH, .version = VGPU_VERSION,
 						     .capabilities = VGPU_CAP_WGSL };
 
+		/* VGPU-DRV-7. */
 		RULE(*(const uint64_t *)payload && !session);
 		session = *(const uint64_t *)payload;
 		memcpy(out, &answer, *out_bytes = sizeof(answer));
 		return VGPU_STATUS_OK;
 	}
+	/* VGPU-DRV-6. */
 	RULE(session);
 	if (header.type == VGPU_REQ_GET_CAPABILITIES) {
 		capabilities(out, out_bytes);

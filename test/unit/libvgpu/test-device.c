@@ -572,6 +572,7 @@ static void slots_run_out_with_a_text(void)
 	mock_stop(&mock);
 }
 
+/* VGPU-DRV-2. */
 static void wrong_device_is_refused(void)
 {
 	struct mock mock = mock_start("--garbage", NULL, NULL);
@@ -613,6 +614,7 @@ static void second_program_is_told(void)
 	mock_stop(&mock);
 }
 
+/* VGPU-DRV-12. */
 static void child_is_refused(void)
 {
 	struct mock mock = mock_start(NULL, NULL, NULL);
