@@ -133,6 +133,8 @@ static CUresult context_new(struct device *device, vgpu_context *vgpu, unsigned 
 		vgpu_set_wait_mode(vgpu, VGPU_WAIT_POLL);
 	else if ((flags & CU_CTX_SCHED_MASK) == CU_CTX_SCHED_BLOCKING_SYNC)
 		vgpu_set_wait_mode(vgpu, VGPU_WAIT_INTERRUPT);
+	/* Programs allocate before their kernels are loaded. */
+	vgpu_set_dense(vgpu);
 	error = streams_init(context);
 	if (error == CUDA_SUCCESS)
 		error = pools_init(context);

@@ -544,7 +544,7 @@ describe("memory of contexts that run PTX", () => {
     expect(harness.device.status().memory.reserved_bytes).toBe(harness.gpu.liveBytes);
   });
 
-  it("VGPU-DEV-126: stays so from the first allocation that says it, by a known flag", async () => {
+  it("VGPU-DEV-140: stays so from the first allocation that says it, by a known flag", async () => {
     const harness = new PtxHarness();
     expect(harness.tryAlloc(0, 256, 2n).status).toBe("RESERVED_NONZERO");
     ok(harness.tryAlloc(0, 256, BigInt(VGPU.MEMORY_DENSE)));
