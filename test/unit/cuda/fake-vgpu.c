@@ -326,6 +326,11 @@ enum vgpu_result vgpu_mem_alloc(vgpu_context *c, uint64_t bytes, vgpu_devptr *po
 	return fail(VGPU_ERROR_OUT_OF_MEMORY, "too many blocks");
 }
 
+enum vgpu_result vgpu_set_dense(vgpu_context *c)
+{
+	return c->failure;
+}
+
 enum vgpu_result vgpu_mem_free(vgpu_context *c, vgpu_devptr pointer)
 {
 	run_all(c);
