@@ -25,6 +25,9 @@ const DIVERGENT_OPS = new Set([
   "elect",
 ]);
 
+/** Rounds over the program; real ones need a handful. */
+const ROUNDS_MAX = 40;
+
 function isDivergentSource(value: Value): boolean {
   if (value.kind === "special") return DIVERGENT_SPECIALS.test(value.name);
   if (value.kind === "vec") return value.items.some(isDivergentSource);
@@ -55,10 +58,15 @@ export class UniformityCheck {
   }
 
   run(nodes: readonly Node[]): void {
-    do {
+    for (let round = 0; round === 0 || this.changed; round += 1) {
+      if (round === ROUNDS_MAX) {
+        // Never less strict: everything may differ.
+        this.divergent.fill(1);
+        this.flagDivergent = true;
+      }
       this.changed = false;
       this.list(nodes, false);
-    } while (this.changed);
+    }
     this.isFinal = true;
     this.list(nodes, false);
   }

@@ -237,6 +237,18 @@ describe("hostile text", () => {
     );
   });
 
+  it("is bounded where the work grows faster than the text", () => {
+    const number = kernel(`mov.u32 %r1, ${"9".repeat(100000)};`);
+    expect(failure(() => parsePtx(number)).message).toMatch(/number is longer than 128/);
+    const digits = kernel(`mov.u32 %r1, %${"1".repeat(16000)}a;\n`.repeat(200));
+    expect(parsePtx(digits).kernels[0]?.unsupported).toMatch(/is not supported/);
+    // Each register depends on the next one: facts travel backwards, one a round.
+    const chain = Array.from({ length: 3000 }, (_, i) => `mov.u32 %c${i}, %c${i + 1};`);
+    const body = `.reg .b32 %c<3001>;\n${LOAD}L: ${chain.join("\n")}\nmov.u32 %c3000, %tid.x;
+setp.lt.u32 %p1, %c0, 9;\nbar.sync 0;\n@%p1 bra L;`;
+    expect(parsePtx(kernel(body)).kernels[0]?.unsupported).toBeNull();
+  });
+
   it("may be wide: a thousand conditions in a row, one inside the other, and loops", () => {
     const flat = Array.from(
       { length: 1000 },
