@@ -11,11 +11,15 @@ import { dirname, join, resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { measure, type Result } from "./beside.js";
 import { compare } from "./compare.js";
-import { SHARING, type SharingResult } from "./sharing.js";
+import { SHARING, type SharingResult, type SharingSuite } from "./sharing.js";
 import { SUITES } from "./suites.js";
 
 const root = new URL("..", import.meta.url).pathname;
-const NAMES = [...Object.keys(SUITES), ...Object.keys(SHARING)];
+/** Suites in this process, with Dawn: loaded only when they are asked for. */
+const HERE: Readonly<Record<string, SharingSuite>> = {
+  cuda: async ({ quick }) => (await import("./cuda.js")).cuda({ quick }),
+};
+const NAMES = [...Object.keys(SUITES), ...Object.keys(SHARING), ...Object.keys(HERE)];
 
 interface Options {
   readonly json?: string;
@@ -51,7 +55,7 @@ async function resultsOf(
   name: string,
   options: Options,
 ): Promise<{ results: readonly (Result | SharingResult)[]; adapter: string }> {
-  const sharing = SHARING[name];
+  const sharing = SHARING[name] ?? HERE[name];
   if (sharing !== undefined) {
     const { results, adapter } = await sharing({
       quick: options.quick === true,

@@ -7,6 +7,7 @@
 #   VGPU_GUEST_KERNEL          the guests' kernel image
 #   VGPU_GUEST_KERNEL_MODULES  its directory of modules (/lib/modules/VERSION)
 #   VGPU_GUEST_HEADERS         its build directory, for make -C, to build modules of one's own
+#   VGPU_SWIFTSHADER           a second Vulkan driver, for tests: its icd.json and lib/
 #   VK_DRIVER_FILES, LD_LIBRARY_PATH   only where the cached Vulkan driver is to be used
 #
 # Values that are set already stay, so that any of them can be overridden.

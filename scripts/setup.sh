@@ -85,6 +85,7 @@ machine_parts() {
   local system_vulkan=yes qemu=qemu-system-x86_64 part=$VGPU_CACHE/vulkan tmp
   system_driver_works || system_vulkan=no
   if [ "$system_vulkan" = no ]; then vgpu_make_vulkan; fi
+  vgpu_make_swiftshader
   vgpu_make_kernel
   if ! vgpu_qemu_fits "$qemu"; then
     vgpu_make_qemu
@@ -99,6 +100,9 @@ machine_parts() {
       "$(realpath "$VGPU_CACHE/kernel/modules")"
     printf 'export VGPU_GUEST_HEADERS="${VGPU_GUEST_HEADERS:-%s}"\n' \
       "$(realpath "$VGPU_CACHE/kernel/headers")"
+    if [ -r "$VGPU_CACHE/swiftshader/icd.json" ]; then
+      printf 'export VGPU_SWIFTSHADER="${VGPU_SWIFTSHADER:-%s}"\n' "$VGPU_CACHE/swiftshader"
+    fi
     if [ "$system_vulkan" = no ]; then
       printf 'if [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ]; then\n'
       printf '  export VK_DRIVER_FILES="%s"\n' "$part/icd.json"

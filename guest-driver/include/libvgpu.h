@@ -405,6 +405,17 @@ VGPU_API enum vgpu_result vgpu_mem_alloc(vgpu_context *context, uint64_t bytes,
 					 vgpu_devptr *pointer);
 
 /**
+ * vgpu_set_dense() - say that the context is going to run kernels in PTX
+ *
+ * From now on its device memory is kept in as few pieces as possible, which such
+ * kernels are fastest with, and nothing lies at offset 0 of a piece, which is
+ * where their null pointers lead. Loading a module in PTX does the same, but is
+ * too late for what was allocated before. Nothing happens if the device takes
+ * no modules in PTX.
+ */
+VGPU_API enum vgpu_result vgpu_set_dense(vgpu_context *context);
+
+/**
  * vgpu_mem_free() - free device memory
  * @pointer: as vgpu_mem_alloc() gave it, or 0 (nothing happens)
  *

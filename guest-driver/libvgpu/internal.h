@@ -273,6 +273,8 @@ struct vgpu {
 	uint32_t batch_commands;
 	uint32_t submit_bytes_max;
 	_Atomic int wait_mode;
+	/* VGPU_MEMORY_* of its allocations. */
+	_Atomic uint32_t memory_flags;
 	_Atomic uint64_t wait_average_ns;
 
 	/* The error that the context failed with. */

@@ -139,6 +139,7 @@ enum vgpu_result vgpu_mem_alloc(vgpu_context *context, uint64_t bytes, vgpu_devp
 			    "an allocation of %llu bytes, the limit is %llu",
 			    (unsigned long long)bytes,
 			    (unsigned long long)context->caps.segment_bytes_max);
+	request.flags = atomic_load_explicit(&context->memory_flags, memory_order_relaxed);
 	result = control_call(context, VGPU_REQ_MEMORY_ALLOC, &request, sizeof(request), &response,
 			      sizeof(response), "memory allocation");
 	if (result != VGPU_SUCCESS)
@@ -152,6 +153,15 @@ enum vgpu_result vgpu_mem_alloc(vgpu_context *context, uint64_t bytes, vgpu_devp
 	}
 	*pointer = response.pointer;
 	return VGPU_SUCCESS;
+}
+
+enum vgpu_result vgpu_set_dense(vgpu_context *context)
+{
+	enum vgpu_result result = enter(context);
+
+	if (result == VGPU_SUCCESS && (context->caps.capabilities & VGPU_CAP_PTX))
+		atomic_store(&context->memory_flags, VGPU_MEMORY_DENSE);
+	return result;
 }
 
 enum vgpu_result vgpu_mem_free(vgpu_context *context, vgpu_devptr pointer)

@@ -80,6 +80,7 @@ const samples: readonly Sample[] = [
   },
   { name: "plain", request: "HOSTMEM_UNREGISTER", context: 3, fields: { hostmem: 5 } },
   { name: "one byte", request: "MEMORY_ALLOC", context: 3, fields: { bytes: 1n } },
+  { name: "dense", request: "MEMORY_ALLOC", context: 3, fields: { bytes: 256n, flags: 1n } },
   { name: "2^53 - 1 bytes", request: "MEMORY_ALLOC", context: 3, fields: { bytes: COUNT_MAX } },
   {
     name: "plain",
@@ -263,6 +264,7 @@ function fieldViolations(cases: BadRequests): void {
   alloc("2^53 bytes", { bytes: OVER }, "ALLOCATION_TOO_LARGE", "bytes");
   alloc("2^64 - 1 bytes", { bytes: 0xffff_ffff_ffff_ffffn }, "ALLOCATION_TOO_LARGE", "bytes");
   alloc("flags", { bytes: 1n, flags: 1n << 63n }, "RESERVED_NONZERO", "flags");
+  alloc("flags 3", { bytes: 1n, flags: 3n }, "RESERVED_NONZERO", "flags");
 }
 
 /** Rules of HOSTMEM_REGISTER and its entries. */

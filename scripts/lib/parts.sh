@@ -11,6 +11,7 @@
 VGPU_VULKAN_RECIPE=1
 VGPU_KERNEL_RECIPE=1
 VGPU_QEMU_RECIPE=1
+VGPU_SWIFTSHADER_RECIPE=1
 
 VGPU_LIBDIR=usr/lib/x86_64-linux-gnu
 
@@ -66,6 +67,16 @@ vgpu_build_swiftshader() {
   vgpu_unpack_only "$dir/apt" "$dir/unpacked" chromium-common
   vgpu_unpack "$dir/apt" "$dir/unpacked" libvulkan1
   vgpu_reduce_driver "$dir" "$dir/unpacked/usr/lib/chromium" libvk_swiftshader.so
+}
+
+# The second driver that the CUDA kernels are tested on. Tests without it say so: a set-up that can't
+# get it goes on.
+vgpu_make_swiftshader() {
+  local recipe=$VGPU_RELEASE/$VGPU_SWIFTSHADER_RECIPE
+  vgpu_part_ready swiftshader "$recipe" && return 0
+  vgpu_step "a second Vulkan driver for tests (SwiftShader)" \
+    vgpu_build_part swiftshader "$recipe" vgpu_build_swiftshader ||
+    vgpu_say "  SwiftShader is not to be had: tests that need it are left out"
 }
 
 # vgpu_reduce_driver DIR LIBRARY-DIR DRIVER: leaves in DIR only lib/ (driver, loader and what they

@@ -35,6 +35,7 @@ import {
 import type { BareRequest, ControlRequest, DecodeError, HostMemoryRange } from "./types.js";
 
 const PAYLOAD_AT = RequestHeader.bytes;
+const MEMORY_FLAGS = BigInt(VGPU.MEMORY_DENSE);
 
 /** Decodes one request of the control queue, request header included. */
 export function decodeControl(
@@ -223,7 +224,8 @@ function decodeHostmemUnregister(view: DataView): ControlRequest | DecodeError {
 function decodeMemoryAlloc(view: DataView): ControlRequest | DecodeError {
   const { at } = MemoryAllocRequest;
   const { flags } = MemoryAllocRequest.decode(view, PAYLOAD_AT);
-  if (flags !== 0n) return reservedError(PAYLOAD_AT + at.flags, flags, "MEMORY_ALLOC: flags");
+  if ((flags & ~MEMORY_FLAGS) !== 0n)
+    return reservedError(PAYLOAD_AT + at.flags, flags, "MEMORY_ALLOC: flags");
   const bytesAt = PAYLOAD_AT + at.bytes;
   const bytes = readCount(view, bytesAt);
   if (bytes < 0) {
@@ -232,7 +234,7 @@ function decodeMemoryAlloc(view: DataView): ControlRequest | DecodeError {
   if (bytes === 0) {
     return decodeError(Status.SIZE_ZERO, bytesAt, 0, 1, "MEMORY_ALLOC: bytes is 0");
   }
-  return { kind: "memoryAlloc", context: contextOf(view), bytes };
+  return { kind: "memoryAlloc", context: contextOf(view), bytes, dense: flags !== 0n };
 }
 
 function decodeMemoryFree(view: DataView): ControlRequest | DecodeError {

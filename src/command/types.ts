@@ -214,6 +214,8 @@ export interface MemoryAllocRequest {
   readonly context: number;
   /** Nonzero. */
   readonly bytes: number;
+  /** The context is going to run kernels in PTX (MEMORY_DENSE). */
+  readonly dense: boolean;
 }
 
 export interface MemoryFreeRequest {

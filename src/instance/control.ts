@@ -177,6 +177,7 @@ function memoryAlloc(
   if (error !== null)
     return failure(Status.CONTEXT_FAILED, `context ${context.id} has failed`, error.status);
   if (!host.gpuReady) return failure(Status.DEVICE_LOST, "there is no GPU now");
+  if (request.dense) context.memory.dense = true;
   const grant = context.memory.allocate(request.bytes);
   if ("kind" in grant) return grant;
   const { bytes, view } = okResponse(MemoryAllocResponse.bytes);

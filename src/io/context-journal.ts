@@ -38,6 +38,7 @@ export class MappedJournal {
   readonly #bytes: Uint8Array;
   readonly #words: RingWords;
   readonly #unmap: () => void;
+  #frozen = false;
 
   /** Maps it; the descriptor may be closed afterwards. */
   constructor(fd: number) {
@@ -47,8 +48,13 @@ export class MappedJournal {
     this.#unmap = () => mapping.unmap();
   }
 
+  /** This process ends, and its contexts with it: the next one is to find them as they are. */
+  freeze(): void {
+    this.#frozen = true;
+  }
+
   set(context: number, { timelineAddress, armAddress }: JournalEntry): void {
-    if (context >= JOURNAL_CONTEXTS_MAX) return;
+    if (context >= JOURNAL_CONTEXTS_MAX || this.#frozen) return;
     const at = context * ENTRY_BYTES;
     this.#words.store64(at + ARM_AT, armAddress);
     // Both are the addresses of pages, so that the low bit is free.
@@ -56,7 +62,8 @@ export class MappedJournal {
   }
 
   clear(context: number): void {
-    if (context < JOURNAL_CONTEXTS_MAX) this.#words.store64(context * ENTRY_BYTES, 0);
+    if (context < JOURNAL_CONTEXTS_MAX && !this.#frozen)
+      this.#words.store64(context * ENTRY_BYTES, 0);
   }
 
   clearAll(): void {

@@ -83,10 +83,15 @@ export class Connection {
 
   /** Ends the connection and gives everything back. Idempotent. */
   close(reason: string): void {
+    // An end without a word is that of a process that died.
+    if (this.#open && this.#relayed) this.#socket.send(encodeClose(reason));
+    this.leave(reason);
+  }
+
+  /** The same for a process that ends: another one may take the front end over. */
+  leave(reason: string): void {
     if (!this.#open) return;
     this.#open = false;
-    // An end without a word is that of a process that died.
-    if (this.#relayed) this.#socket.send(encodeClose(reason));
     this.session.dispose();
     this.#socket.close();
     this.#log.info({ messages: this.counters.messages }, `front end disconnected: ${reason}`);

@@ -29,6 +29,7 @@ export class RelayedServer {
   readonly #options: RelayedServerOptions;
   readonly #channel: MessageSocket;
   #connection: Connection | null = null;
+  #journal: MappedJournal | null = null;
 
   constructor(options: RelayedServerOptions) {
     this.#options = options;
@@ -40,9 +41,11 @@ export class RelayedServer {
     });
   }
 
+  /** The process ends: the front end is left to the next one, if the broker starts one. */
   close(): void {
+    this.#journal?.freeze();
     this.#channel.close();
-    this.#connection?.close("the device ends");
+    this.#connection?.leave("the process ends");
   }
 
   #announced(message: Message): void {
@@ -76,6 +79,7 @@ export class RelayedServer {
       },
     });
     this.#connection = connection;
+    this.#journal = journal;
     crashPoint("attached");
   }
 }

@@ -63,6 +63,7 @@ export class PackedInflightRegion implements PackedInflight {
   readonly #size: number;
   /** First entries of the chains that were given back since the driver was last shown any. */
   readonly #batch: number[] = [];
+  #batchLength = 0;
   #counter = 0;
   /** The free entry that comes next, and the chain that is being noted. */
   #free = 0;
@@ -130,11 +131,12 @@ export class PackedInflightRegion implements PackedInflight {
   }
 
   returned(slot: number): void {
-    this.#batch.push(slot);
+    this.#batch[this.#batchLength++] = slot;
   }
 
   publishing(usedPosition: number): void {
-    for (const first of this.#batch) {
+    for (let i = 0; i < this.#batchLength; i++) {
+      const first = this.#batch[i] ?? 0;
       const last = this.#u16(entryAt(first) + LAST_AT);
       if (last < this.#size) this.#view.setUint16(entryAt(last) + NEXT_AT, this.#free, true);
       this.#free = first;
@@ -144,8 +146,8 @@ export class PackedInflightRegion implements PackedInflight {
   }
 
   published(): void {
-    for (const first of this.#batch) this.#words.store8(entryAt(first), 0);
-    this.#batch.length = 0;
+    for (let i = 0; i < this.#batchLength; i++) this.#words.store8(entryAt(this.#batch[i] ?? 0), 0);
+    this.#batchLength = 0;
     this.#commit();
   }
 

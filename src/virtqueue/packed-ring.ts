@@ -109,8 +109,9 @@ export class PackedRing extends RingBase {
   #used: number;
   /** Descriptors that are taken and not given back. */
   #held = 0;
-  /** Used entries to be shown: slot, id, bytes written, one after another. */
+  /** Used entries to be shown: position, id, bytes written; how many of them count. */
   readonly #batch: number[] = [];
+  #batchLength = 0;
   /** Used position at the last decision on a signal; null until the first one. */
   #signalled: number | null = null;
 
@@ -232,7 +233,11 @@ export class PackedRing extends RingBase {
     this.#inflight?.returned(chain.slot);
     this.#idsOut[head] = 0;
     this.#held -= descriptors;
-    this.#batch.push(this.#used, head, writtenBytes);
+    const at = this.#batchLength;
+    this.#batch[at] = this.#used;
+    this.#batch[at + 1] = head;
+    this.#batch[at + 2] = writtenBytes;
+    this.#batchLength = at + 3;
     this.#used = (this.#used + descriptors) & this.#positionMask;
   }
 
@@ -240,7 +245,7 @@ export class PackedRing extends RingBase {
     const words = this.#words;
     const batch = this.#batch;
     this.#inflight?.publishing(this.#used);
-    for (let i = batch.length - 3; i >= 0; i -= 3) {
+    for (let i = this.#batchLength - 3; i >= 0; i -= 3) {
       const position = batch[i] ?? 0;
       const written = batch[i + 2] ?? 0;
       const slot = position & this.#slotMask;
@@ -253,7 +258,7 @@ export class PackedRing extends RingBase {
       if (i > 0) this.#table.setUint16(at + FLAGS_AT, flags, true);
       else words.setDescriptorFlags(slot, flags);
     }
-    batch.length = 0;
+    this.#batchLength = 0;
     this.#inflight?.published();
     // As in a split ring: the driver writes its event area, then reads descriptors.
     words.fence();

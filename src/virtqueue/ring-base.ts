@@ -44,6 +44,7 @@ export abstract class RingBase implements DeviceRing {
   readonly #signal: () => void;
   readonly #reportBroken: (reason: string) => void;
   readonly #free: RingChain[] = [];
+  #spare: RingChain | null = null;
   #outstanding = 0;
   #active = false;
   #taken = 0;
@@ -98,11 +99,13 @@ export abstract class RingBase implements DeviceRing {
 
   pop(): Chain | null {
     if (!this.#active || this.broken !== null) return null;
-    const chain = this.#free.pop() ?? new RingChain();
+    const chain = this.#spare ?? this.#free.pop() ?? new RingChain();
+    // Mostly the last call of a drain finds nothing: its object is kept at hand.
     if (!this.next(chain)) {
-      this.#free.push(chain);
+      this.#spare = chain;
       return null;
     }
+    this.#spare = null;
     chain.outstanding = true;
     chain.sequence = this.#taken++;
     this.#outstanding++;

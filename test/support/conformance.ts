@@ -22,7 +22,20 @@ export async function runSuite(
   const cases = selectCases(options.filter ?? "");
   if (cases.length === 0) throw new Error(`no conformance test is named '${options.filter}'`);
   // A short time is for the cases: a slow machine may take longer to start.
-  return run(cases, await explore({ ...all, timeoutMs: 20_000 }), all);
+  return run(cases, await explored({ ...all, timeoutMs: 20_000 }), all);
+}
+
+/** A socket can be seen a moment before it listens. */
+async function explored(options: Parameters<typeof explore>[0]): ReturnType<typeof explore> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await explore(options);
+    } catch (error) {
+      const refused = error instanceof Error && "code" in error && error.code === "ECONNREFUSED";
+      if (!refused || tries === 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
 }
 
 /** Ids of failed cases with what they say. */

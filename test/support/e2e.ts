@@ -21,7 +21,9 @@ export function testProgram(name: string): string {
     mkdirSync(folder, { recursive: true });
     const include = join(root, "guest-driver/include");
     const flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-I", include];
-    execFileSync("cc", [...flags, "-o", target, source, "-L", libraries, "-lvgpu"]);
+    // CUDA's libraries have libvgpu in them.
+    const link = /^cuda/.test(name) ? ["-lcudart", "-lcuda", "-lm"] : ["-lvgpu"];
+    execFileSync("cc", [...flags, "-o", target, source, "-L", libraries, ...link]);
   }
   return target;
 }

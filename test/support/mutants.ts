@@ -184,7 +184,7 @@ const device: readonly Mutant[] = [
   {
     name: "reset-keeps",
     fault: "RESET_DEVICE keeps the contexts",
-    caughtBy: ["device/init/after-reset", "lifecycle/reset/writes-nothing"],
+    caughtBy: ["device/init/after-reset"],
     executor: "null",
     apply: () => replace(VgpuDevice, "reset", () => () => {}),
   },

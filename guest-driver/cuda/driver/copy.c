@@ -150,6 +150,10 @@ CUresult copy_run(struct CUstream_st *stream, const struct op_copy *given)
 
 		if (error != CUDA_SUCCESS)
 			return error;
+		if (copy.source_device)
+			copy.source = managed_device_address(copy.source);
+		if (copy.target_device)
+			copy.target = managed_device_address(copy.target);
 	}
 	flatten(&copy);
 	return can_pack(&copy) ? run_packed(stream, &copy) : run_rows(stream, &copy);

@@ -418,6 +418,9 @@ CUresult managed_to_device(struct CUstream_st *stream);
 CUresult managed_range_to_device(struct CUstream_st *stream, uint64_t address, uint64_t bytes,
 				 bool writes);
 void managed_forget(struct CUctx_st *context);
+/* Where on the device an address of managed memory is; others stay. */
+uint64_t managed_device_address(uint64_t address);
+void managed_translate(void *parameters, uint32_t bytes);
 
 /* ---- capture.c, graph.c ------------------------------------------------------------------------------------- */
 

@@ -8,26 +8,40 @@
 
 #include <string.h>
 
+static CUresult queue(struct CUstream_st *stream, const struct op_launch *launch,
+		      const void *parameters)
+{
+	vgpu_context *vgpu = stream->context->vgpu;
+
+	return result_of(vgpu_launch_raw(vgpu, launch->function->vgpu, launch->grid,
+					 launch->block, launch->shared_bytes, parameters,
+					 launch->parameter_bytes, stream->vgpu), vgpu);
+}
+
+/* With managed memory about: it goes to the device, and pointers to it are put right. */
+static CUresult queue_managed(struct CUstream_st *stream, const struct op_launch *launch)
+{
+	uint8_t parameters[PARAMETER_BYTES_MAX] __attribute__((aligned(16)));
+	CUresult error = managed_to_device(stream);
+
+	if (error != CUDA_SUCCESS)
+		return error;
+	memcpy(parameters, launch->parameters, launch->parameter_bytes);
+	managed_translate(parameters, launch->parameter_bytes);
+	return queue(stream, launch, parameters);
+}
+
 CUresult launch_run(struct CUstream_st *stream, const struct op_launch *launch)
 {
 	struct CUctx_st *context = stream->context;
-	struct CUmod_st *module;
 
 	if (unlikely(!object_is(launch->function, KIND_FUNCTION)))
 		return CUDA_ERROR_INVALID_HANDLE;
-	module = launch->function->module;
-	if (atomic_load_explicit(&context->managed_count, memory_order_relaxed)) {
-		CUresult error = managed_to_device(stream);
-
-		if (error != CUDA_SUCCESS)
-			return error;
-	}
-	if (module->printf_buffer)
+	if (launch->function->module->printf_buffer)
 		atomic_store_explicit(&context->printed, true, memory_order_relaxed);
-	return result_of(vgpu_launch_raw(context->vgpu, launch->function->vgpu, launch->grid,
-					 launch->block, launch->shared_bytes, launch->parameters,
-					 launch->parameter_bytes, stream->vgpu),
-			 context->vgpu);
+	if (atomic_load_explicit(&context->managed_count, memory_order_relaxed))
+		return queue_managed(stream, launch);
+	return queue(stream, launch, launch->parameters);
 }
 
 /* The buffer of "extra": a list of names and values. */

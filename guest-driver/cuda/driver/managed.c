@@ -3,9 +3,14 @@
  * Managed memory: one address for host and device, as on GPUs without
  * concurrent access.
  *
- * A device address is a small segment number and an offset, and no host memory
- * lies there: so the host's side is mapped at the device's address. The memory
- * is divided into blocks, each of which is the host's, the device's, or the same on
+ * A device address is a segment's number and an offset. Numbers are so high that
+ * no host memory can lie there; but the kernels of a context with one segment,
+ * which is the rule, look at the offset alone. So the host's side is mapped where
+ * the lower half of the address is the same, and that is the address which the
+ * program, and its kernels, have. Where the full address matters (copies, and
+ * kernels' parameters, for contexts with several segments) it is put in.
+ *
+ * The memory is divided into blocks, each of which is the host's, the device's, or the same on
  * both. A kernel takes all of the host's blocks to the device; the host takes
  * them back one by one, when a page that is not its own is touched: page
  * protection tells, and the handler of SIGSEGV copies. A second mapping of the
@@ -31,8 +36,9 @@ enum block_state { STATE_HOST = 0, STATE_DEVICE = 1, STATE_BOTH = 2 };
 struct managed {
 	struct managed *next;
 	struct CUctx_st *context;
+	/* As the program knows it; where it is on the device. */
 	uint64_t base, bytes;
-	vgpu_devptr allocation;
+	vgpu_devptr device, allocation;
 	/* Always readable and writable. */
 	uint8_t *shadow;
 	size_t block_count;
@@ -67,7 +73,7 @@ static bool block_to_host(struct managed *m, size_t block, bool writes)
 	if (m->states[block] == STATE_DEVICE) {
 		/* Work that may still change it comes first. */
 		if (vgpu_synchronize(m->context->vgpu) != VGPU_SUCCESS ||
-		    vgpu_memcpy_d2h(m->context->vgpu, m->shadow + offset, m->base + offset,
+		    vgpu_memcpy_d2h(m->context->vgpu, m->shadow + offset, m->device + offset,
 				    block_bytes(m, block)) != VGPU_SUCCESS)
 			return false;
 		m->states[block] = STATE_BOTH;
@@ -156,7 +162,7 @@ static CUresult block_to_device(struct managed *m, struct CUstream_st *stream, s
 	if (m->states[block] == STATE_HOST) {
 		/* First closed, then copied: what is written meanwhile must not be lost. */
 		protect(m, block, PROT_READ);
-		result = vgpu_memcpy_h2d_async(m->context->vgpu, m->base + offset,
+		result = vgpu_memcpy_h2d_async(m->context->vgpu, m->device + offset,
 					       m->shadow + offset, block_bytes(m, block),
 					       stream->vgpu);
 		if (result != VGPU_SUCCESS)
@@ -207,32 +213,78 @@ CUresult managed_range_to_device(struct CUstream_st *stream, uint64_t address, u
 	return error;
 }
 
+static uint64_t device_address(uint64_t address)
+{
+	const struct managed *m = managed_at(address);
+
+	return m ? m->device + (address - m->base) : address;
+}
+
+uint64_t managed_device_address(uint64_t address)
+{
+	uint64_t device;
+
+	pthread_mutex_lock(&managed_lock);
+	device = device_address(address);
+	pthread_mutex_unlock(&managed_lock);
+	return device;
+}
+
+/* Pointers among a kernel's parameters; what else looks like one is none of its addresses. */
+void managed_translate(void *parameters, uint32_t bytes)
+{
+	pthread_mutex_lock(&managed_lock);
+	for (uint32_t at = 0; at + 8 <= bytes; at += 8) {
+		uint64_t value;
+
+		memcpy(&value, (uint8_t *)parameters + at, 8);
+		value = device_address(value);
+		memcpy((uint8_t *)parameters + at, &value, 8);
+	}
+	pthread_mutex_unlock(&managed_lock);
+}
+
 /* ---- Allocating and freeing ------------------------------------------------------------------------ */
+
+/* Maps the file where the lower half of the address is the device's; 4 TiB is out of the way. */
+static bool map_alike(struct managed *m, size_t mapped, int file)
+{
+	for (uint64_t upper = 0x400; upper < 0x4000; upper++) {
+		void *wanted = (void *)(uintptr_t)(upper << 32 | (uint32_t)m->device);
+		void *got = mmap(wanted, mapped, PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_FIXED_NOREPLACE, file, 0);
+
+		if (got == wanted) {
+			m->base = (uintptr_t)got;
+			return true;
+		}
+		if (got != MAP_FAILED)
+			munmap(got, mapped);
+	}
+	return false;
+}
 
 static CUresult map_both(struct managed *m)
 {
 	size_t mapped = ALIGN_UP((size_t)m->bytes, (size_t)PAGE_BYTES);
 	int file = memfd_create("cuda-managed", MFD_CLOEXEC);
-	void *wanted = (void *)(uintptr_t)m->base, *got = MAP_FAILED;
+	bool alike = false;
 
 	if (file < 0)
 		return CUDA_ERROR_OPERATING_SYSTEM;
 	m->shadow = MAP_FAILED;
 	if (!ftruncate(file, (off_t)mapped)) {
 		m->shadow = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-		got = mmap(wanted, mapped, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_FIXED_NOREPLACE, file, 0);
+		alike = m->shadow != MAP_FAILED && map_alike(m, mapped, file);
 	}
 	close(file);
-	if (m->shadow != MAP_FAILED && got == wanted)
+	if (alike)
 		return CUDA_SUCCESS;
-	if (got != MAP_FAILED)
-		munmap(got, mapped);
 	if (m->shadow != MAP_FAILED)
 		munmap(m->shadow, mapped);
 	return report(CUDA_ERROR_OUT_OF_MEMORY,
-		      "managed memory: the host's address 0x%llx is not free (a second context?)",
-		      (unsigned long long)m->base);
+		      "managed memory: no address of the host fits the device's 0x%llx",
+		      (unsigned long long)m->device);
 }
 
 static void unmap_both(struct managed *m)
@@ -281,7 +333,7 @@ CUresult managed_alloc(struct CUctx_st *context, size_t bytes, unsigned int flag
 			     &m->allocation);
 	if (error != CUDA_SUCCESS)
 		goto failed;
-	m->base = ALIGN_UP(m->allocation, (uint64_t)PAGE_BYTES);
+	m->device = ALIGN_UP(m->allocation, (uint64_t)PAGE_BYTES);
 	error = map_both(m);
 	if (error != CUDA_SUCCESS)
 		goto failed;

@@ -13,6 +13,7 @@
 
 #define PRINTF_SYMBOL "__vgpu_printf"
 #define LOG_BYTES 16384u
+#define STRINGS_MAX 4096u
 
 /* ---- Loading ------------------------------------------------------------------------------- */
 
@@ -70,6 +71,24 @@ static double seconds_now(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/*
+ * libvgpu reads variables that were asked for by name. Strings that kernels print
+ * are variables that nvcc numbers.
+ */
+static void ask_for_strings(struct CUctx_st *context, const struct CUmod_st *module)
+{
+	vgpu_devptr pointer;
+	uint64_t bytes;
+	char name[24] = "$str";
+
+	for (unsigned int i = 1; i < STRINGS_MAX; i++) {
+		if (vgpu_module_symbol(context->vgpu, module->vgpu, name, &pointer, &bytes) !=
+		    VGPU_SUCCESS)
+			return;
+		snprintf(name, sizeof(name), "$str$%u", i);
+	}
+}
+
 CUresult module_load(struct CUctx_st *context, const struct image *image, struct jit *jit,
 		     struct CUmod_st **out)
 {
@@ -103,6 +122,8 @@ CUresult module_load(struct CUctx_st *context, const struct image *image, struct
 				    &module->printf_buffer, &bytes);
 	if (result != VGPU_SUCCESS)
 		module->printf_buffer = 0;
+	else
+		ask_for_strings(context, module);
 	module->name_count = image_names(image, &module->names);
 	pthread_mutex_lock(&context->lock);
 	module->next = context->modules;

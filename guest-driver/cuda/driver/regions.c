@@ -91,19 +91,16 @@ bool region_remove(struct CUctx_st *context, uint64_t base)
 	return found;
 }
 
-/*
- * Device addresses have a segment's number, which is small, in their upper
- * half; no host memory lies there but managed memory, on purpose. So wild
- * device pointers are told from host pointers too.
- */
+/* No address of the host is as high: so wild device pointers are told from those too. */
+#define DEVICE_ADDRESS_FIRST (1ull << 58)
+
 bool address_on_device(struct CUctx_st *context, uint64_t address)
 {
-	uint64_t upper = address >> 32;
 	struct region region;
 
 	if (region_find(context, address, &region))
 		return region_on_device(&region);
-	return upper > 0 && upper < 0x1000;
+	return address >= DEVICE_ADDRESS_FIRST;
 }
 
 CUresult device_alloc(struct CUctx_st *context, uint64_t bytes, vgpu_devptr *pointer)

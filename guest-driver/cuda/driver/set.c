@@ -21,18 +21,20 @@ static CUresult fill(struct CUstream_st *stream, uint64_t target, const struct o
 
 CUresult set_run(struct CUstream_st *stream, const struct op_set *set)
 {
-	uint64_t row = (uint64_t)set->width * set->element;
+	uint64_t row = (uint64_t)set->width * set->element, target = set->target;
 	CUresult error = CUDA_SUCCESS;
 
 	if (!set->width || !set->height)
 		return CUDA_SUCCESS;
-	if (atomic_load_explicit(&stream->context->managed_count, memory_order_relaxed))
-		error = managed_range_to_device(stream, set->target,
+	if (atomic_load_explicit(&stream->context->managed_count, memory_order_relaxed)) {
+		error = managed_range_to_device(stream, target,
 						set->pitch * (set->height - 1) + row, true);
+		target = managed_device_address(target);
+	}
 	if (error == CUDA_SUCCESS && (set->height == 1 || set->pitch == row))
-		return fill(stream, set->target, set, set->width * set->height);
+		return fill(stream, target, set, set->width * set->height);
 	for (size_t y = 0; y < set->height && error == CUDA_SUCCESS; y++)
-		error = fill(stream, set->target + y * set->pitch, set, set->width);
+		error = fill(stream, target + y * set->pitch, set, set->width);
 	return error;
 }
 

@@ -77,6 +77,11 @@
  * memory of their context. PTX and FATBIN only.
  */
 #define VGPU_MODULE_CHECKED 1
+/*
+ * MEMORY_ALLOC flag: the context is going to run kernels in PTX, which are
+ * fastest if its memory is in few segments. Holds from then on.
+ */
+#define VGPU_MEMORY_DENSE 1
 /* No time limit. */
 #define VGPU_WAIT_FOREVER 0xffffffffffffffffULL
 
@@ -582,7 +587,7 @@ VGPU_STATIC_ASSERT(offsetof(struct vgpu_hostmem_unregister_request, reserved) ==
 /**
  * struct vgpu_memory_alloc_request - MEMORY_ALLOC payload.
  * @bytes: Nonzero.
- * @flags: Zero.
+ * @flags: VGPU_MEMORY_DENSE, or zero.
  */
 struct vgpu_memory_alloc_request {
 	__le64 bytes;

@@ -3,7 +3,6 @@
 import { buildGraph, type Graph } from "./cfg.js";
 import { demandedHigh } from "./demand.js";
 import { atomicWide } from "./emit-atomic.js";
-import { emitInsts } from "./emit-block.js";
 import { Emit, type EmitOptions, type UniformPlan } from "./emit-context.js";
 import { compareDoubles, convertDouble } from "./emit-double.js";
 import { compareTexts } from "./emit-float.js";
@@ -14,10 +13,12 @@ import { PtxError, type PtxLimits } from "./error.js";
 import { DOUBLE_HELPERS } from "./helpers-double.js";
 import { FLOAT_HELPERS } from "./helpers-float.js";
 import { INT_HELPERS } from "./helpers-int.js";
-import type { Condition, FlatKernel, Inst, Value } from "./ir.js";
+import type { FlatKernel, Inst, Value } from "./ir.js";
 import { emitMachine, machineHelper } from "./machine.js";
+import { cutBlocks, MaskedEmitter, type MaskPlan, planMasks } from "./masked.js";
 import { MemoryHelpers } from "./memory.js";
 import { SHARED_LOCKS_TEXT } from "./memory-wide.js";
+import { NodeEmitter } from "./nodes.js";
 import { constants, protectedSums } from "./numerics.js";
 import { letRegisters, planMemory, planUniform, storageBarriers } from "./plan.js";
 import { printfHelpers } from "./printf.js";
@@ -47,6 +48,8 @@ export interface Analysis {
   readonly reps: readonly Representation[];
   /** The structured program, null if the kernel needs the state machine. */
   readonly nodes: readonly Node[] | null;
+  /** How threads that are apart meet; null if they never are when they need not. */
+  readonly meeting: MaskPlan | null;
   readonly hasSync: boolean;
 }
 
@@ -69,7 +72,7 @@ const hasWideAtomics = (kernel: FlatKernel): boolean =>
 
 export function analyseKernel(
   kernel: FlatKernel,
-  options: Pick<EmitOptions, "segments" | "checked">,
+  options: Pick<EmitOptions, "segments" | "checked" | "block">,
   limits: PtxLimits,
 ): Analysis {
   const graph = buildGraph(kernel);
@@ -84,98 +87,18 @@ export function analyseKernel(
   const high = demandedHigh(kernel, blocks, masks, { needsHigh });
   const reps = representations(kernel, blocks, (reg) => high[reg] === true);
   const hasSync = blocks.some((block) => block.insts.some(isSync));
+  let meeting: MaskPlan | null = null;
   let nodes = structure(graph, !hasSync, limits.nestingMax);
   if (nodes !== null && hasSync) {
     const check = new UniformityCheck(kernel.registers.length);
     check.run(nodes);
-    if (check.stray.size > 0) nodes = null;
-  }
-  return { graph, masks, reps, nodes, hasSync };
-}
-
-function conditionText(e: Emit, condition: Condition, isInverted: boolean): string {
-  if (condition.kind === "equals") {
-    return `${e.u(condition.value)} ${isInverted ? "!=" : "=="} ${condition.index}u`;
-  }
-  return e.p({ kind: "reg", reg: condition.reg, negated: condition.negated !== isInverted });
-}
-
-/** Whether a jump leaves the innermost loop from the list, as WGSL wants of every loop. */
-function leaves(nodes: readonly Node[]): boolean {
-  return nodes.some((node) => {
-    if (node.kind === "break" || node.kind === "return") return true;
-    if (node.kind === "if") return leaves(node.yes) || leaves(node.no);
-    if (node.kind === "ifset") return leaves(node.yes);
-    return node.kind === "scope" && returns(node.body);
-  });
-}
-
-function returns(nodes: readonly Node[]): boolean {
-  return nodes.some((node) => {
-    if (node.kind === "return") return true;
-    if (node.kind === "if") return returns(node.yes) || returns(node.no);
-    if (node.kind === "ifset") return returns(node.yes);
-    return (node.kind === "scope" || node.kind === "loop") && returns(node.body);
-  });
-}
-
-export class NodeEmitter {
-  usesFlag = false;
-  constructor(private readonly e: Emit) {}
-
-  list(nodes: readonly Node[]): void {
-    for (const node of nodes) this.node(node);
-  }
-
-  private inner(nodes: readonly Node[]): void {
-    const outer = this.e.indent;
-    this.e.indent = `${outer}  `;
-    this.list(nodes);
-    this.e.indent = outer;
-  }
-
-  private node(node: Node): void {
-    const { e } = this;
-    switch (node.kind) {
-      case "code":
-        emitInsts(e, node.insts);
-        return;
-      case "if": {
-        if (node.yes.length === 0 && node.no.length === 0) return;
-        const isInverted = node.yes.length === 0;
-        e.line(`if (${conditionText(e, node.condition, isInverted)}) {`);
-        this.inner(isInverted ? node.no : node.yes);
-        if (!isInverted && node.no.length > 0) {
-          e.line("} else {");
-          this.inner(node.no);
-        }
-        e.line("}");
-        return;
-      }
-      case "loop":
-        e.line("loop {");
-        this.inner(node.body);
-        if (!leaves(node.body)) e.line(`  if (${e.zero()} != 0u) { break; }`);
-        e.line("}");
-        return;
-      case "scope":
-        e.line("switch 0u { default: {");
-        this.inner(node.body);
-        e.line("} }");
-        return;
-      case "set":
-        this.usesFlag = true;
-        e.line(`jt = ${node.target}u;`);
-        return;
-      case "ifset":
-        e.line(`if (jt == ${node.target + 1}u) {`);
-        this.inner(node.yes);
-        e.line("}");
-        return;
-      default:
-        e.line(`${node.kind};`);
+    if (check.stray.size > 0) {
+      const [x, y, z] = options.block;
+      meeting = planMasks(nodes, blocks, check, x * y * z);
+      if (meeting === null) nodes = null;
     }
   }
+  return { graph, masks, reps, nodes, meeting, hasSync };
 }
 
 /** Follows moves of a register that is written once, to a global variable's initial bytes. */
@@ -232,6 +155,7 @@ const OTHER_HELPERS: Readonly<Record<string, string>> = {
   clock: "var<private> clk: u32;\nfn clock() -> u32 { clk += 1u; return clk; }",
   exchange: "",
   uniform: "",
+  any_thread: "var<workgroup> wa: array<atomic<u32>, 3>;",
   shared_locks: SHARED_LOCKS_TEXT,
 };
 
@@ -280,6 +204,7 @@ function mainHead(e: Emit, isLet: Uint8Array, used: Uint8Array, usesFlag: boolea
   if (e.helpers.has("zero")) lines.push("  let rz = sl.grid.x >> 31u;");
   if (e.helpers.has("carry")) lines.push("  var cc = 0u;");
   if (e.helpers.has("exchange") && !isShared) lines.push("  var ph = 0u;");
+  if (e.helpers.has("any_thread")) lines.push("  var wt = 0u;");
   if (usesFlag) lines.push("  var jt = 0u;");
   if (mayFault(e)) {
     lines.push("  who = vec2u((cta.z * sl.grid.y + cta.y) * sl.grid.x + cta.x, li);");
@@ -329,7 +254,7 @@ function createEmit(
 ): Emit {
   const { masks, graph, reps } = analysis;
   const memory = planMemory(graph.blocks, masks, options);
-  const e = new Emit(kernel, options, masks, reps, memory, uniform, limits.emittedLengthMax);
+  const e = new Emit(kernel, options, masks, reps, memory, uniform, limits);
   e.special = (name) => specialRegister(e, name);
   e.constantOf = constants(kernel, graph.blocks);
   const sums = protectedSums(graph.blocks, e.constantOf);
@@ -366,10 +291,14 @@ export function compileKernel(
   let isLet: Uint8Array;
   let usesFlag = false;
   if (nodes !== null) {
-    isLet = letRegisters(kernel, graph.blocks);
+    const { meeting } = analysis;
+    const blocks = meeting === null ? graph.blocks : cutBlocks(graph.blocks, meeting);
+    isLet = letRegisters(kernel, blocks);
     e.isLet = (reg) => isLet[reg] === 1;
     const emitter = new NodeEmitter(e);
-    emitter.list(nodes);
+    e.isUniform = meeting === null;
+    if (meeting === null) emitter.list(nodes);
+    else new MaskedEmitter(e, emitter, meeting).run(nodes);
     usesFlag = emitter.usesFlag;
   } else isLet = emitMachine(e, graph);
   const body = e.lines;

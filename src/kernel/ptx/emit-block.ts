@@ -46,6 +46,11 @@ export function emitInst(e: Emit, inst: Inst): void {
   const handler = handlerOf(inst);
   e.inst = inst;
   if (handler === undefined) throw e.fail();
+  const isArithmetic = inst.op !== "mov" && inst.op !== "st" && inst.src.length > 0;
+  e.isOpaque =
+    isArithmetic &&
+    (inst.src.every((value) => value.kind === "imm") ||
+      ((inst.op === "div" || inst.op === "rem") && inst.src[1]?.kind === "imm"));
   try {
     if (inst.guard === null) handler(e, inst);
     else {
@@ -60,6 +65,8 @@ export function emitInst(e: Emit, inst: Inst): void {
   } catch (error) {
     if (!(error instanceof PtxError) || error.instruction !== null) throw error;
     throw new PtxError(error.text, inst.line, error.kernel, fullName(inst));
+  } finally {
+    e.isOpaque = false;
   }
 }
 

@@ -6,7 +6,7 @@
  * Kinds of expression: `u` u32, `i` i32, `f` f32, `p` bool, `w` vec2u (low, high).
  */
 import type { Place } from "./emit-memory.js";
-import { PtxError } from "./error.js";
+import { PtxError, type PtxLimits } from "./error.js";
 import type { FlatKernel, Inst, Value } from "./ir.js";
 import { unsupported } from "./ir.js";
 import { f32Bits, f64Value, numberBits } from "./parse-variable.js";
@@ -71,14 +71,25 @@ export class Emit {
     readonly reps: readonly Representation[],
     readonly memory: MemoryPlan,
     readonly uniform: UniformPlan,
-    private readonly lengthMax: number,
+    private readonly limits: PtxLimits,
   ) {}
+
+  private doubles = 0;
+
+  /** Counts an operation of f64. */
+  countDouble(): void {
+    this.doubles += 1;
+    const { doublesMax } = this.limits;
+    if (this.doubles > doublesMax) throw this.fail(`exceeds ${doublesMax} operations of f64`);
+  }
 
   line(text: string): void {
     this.lines.push(this.indent + text);
     this.length += text.length + this.indent.length + 1;
-    if (this.length > this.lengthMax) {
-      throw new PtxError(`the translation exceeds ${this.lengthMax} characters`, this.kernel.line);
+    const { emittedLengthMax } = this.limits;
+    if (this.length > emittedLengthMax) {
+      const text = `the translation exceeds ${emittedLengthMax} characters`;
+      throw new PtxError(text, this.kernel.line);
     }
   }
 
@@ -88,6 +99,10 @@ export class Emit {
     return helper;
   }
 
+  /** Whether constants must not be seen as such: all operands of the instruction are. */
+  isOpaque = false;
+  /** In a masked meeting: the lanes of the warp that take part, as an expression. */
+  lanes: string | null = null;
   /** Whether the instruction's result must be kept from reassociation (numerics.ts). */
   isProtected: (inst: Inst) => boolean = () => false;
   /** Whether global memory that was written before the barrier may be read after it. */
@@ -117,7 +132,7 @@ export class Emit {
 
   /** A fresh name for the expression, so that it is evaluated once. */
   bind(expression: string): string {
-    if (/^(\w+|\d+u)$/.test(expression)) return expression;
+    if (/^[a-z]\w*$/.test(expression)) return expression;
     const name = this.temporary();
     this.line(`let ${name} = ${expression};`);
     return name;
@@ -143,8 +158,11 @@ export class Emit {
 
   u(value: Value): string {
     switch (value.kind) {
-      case "imm":
-        return num(Number(this.immediate(value.value, value.float, 32) & 0xffffffffn));
+      case "imm": {
+        const text = num(Number(this.immediate(value.value, value.float, 32) & 0xffffffffn));
+        // Constant expressions that overflow or divide by zero are errors in WGSL.
+        return this.isOpaque ? `(${text} | ${this.zero()})` : text;
+      }
       case "special":
         return this.special(value.name);
       case "addr":
@@ -166,7 +184,7 @@ export class Emit {
   }
 
   i(value: Value): string {
-    if (value.kind === "imm") {
+    if (value.kind === "imm" && !this.isOpaque) {
       const signed = Number(BigInt.asIntN(32, this.immediate(value.value, value.float, 32)));
       return signed === -2147483648
         ? "(-2147483647i - 1i)"
@@ -311,6 +329,14 @@ export class Emit {
     if (reg === null) return;
     if (this.rep(reg) === "wide") this.assign(reg, text);
     else this.setU(value, `${par(text)}.x`);
+  }
+
+  /** An i32 expression into a register of any width, its sign extended to that. */
+  setSigned(value: Value | undefined, text: string): void {
+    const width = value?.kind === "reg" ? this.width(value.reg) : 32;
+    if (width > 32 && !this.isNarrow(value)) this.setW(value, `${this.use("sx")}(${text})`);
+    else if (width >= 32) this.setU(value, `bitcast<u32>(${text})`);
+    else this.setU(value, `bitcast<u32>(${text}) & ${width === 8 ? "0xffu" : "0xffffu"}`);
   }
 
   /** Whether a 64-bit result is kept as its low word. */

@@ -80,23 +80,29 @@ function clamped(e: Emit, inst: Inst, to: Type, text: string, isSigned: boolean)
 /** A result narrower than its register keeps its sign there, cut to the register's width. */
 function extend(e: Emit, dst: Value | undefined, to: Type, text: string, mask: string): void {
   const width = dst?.kind === "reg" ? e.width(dst.reg) : to.bits;
-  if (width >= 32) e.setU(dst, text);
+  if (width >= 32) e.setSigned(dst, `bitcast<i32>(${text})`);
   else if (width > to.bits) e.setU(dst, `${par(text)} & 0xffffu`);
   else e.setU(dst, `${par(text)} & ${mask}`);
 }
 
 function intToFloat(e: Emit, inst: Inst, to: Type, from: Type): void {
   const value = arg(e, inst, 0);
-  if (from.bits === 64) {
-    const helper = e.use(from.kind === "s" ? "s64tof" : "u64tof");
-    setFloat(e, inst, inst.dst[0], to, `${helper}(${e.w(value)})`);
+  const isSigned = from.kind === "s";
+  const mode = ["rz", "rm", "rp"].find((mod) => hasMod(inst, mod));
+  if (mode !== undefined && from.bits >= 32 && to.bits === 32) {
+    let wide = e.w(value);
+    if (from.bits === 32)
+      wide = isSigned ? `${e.use("sx")}(${e.i(value)})` : `vec2u(${e.u(value)}, 0u)`;
+    const helper = e.use(isSigned ? "s64tof_mode" : "u64tof_mode");
+    setFloat(e, inst, inst.dst[0], to, `${helper}(${wide}, ${["rz", "rm", "rp"].indexOf(mode)}u)`);
     return;
   }
-  const text = from.kind === "s" ? e.signed(value, from) : e.unsigned(value, from);
-  if (hasMod(inst, "rz") && from.bits === 32) {
-    const helper = e.use(from.kind === "s" ? "s2f_rz" : "u2f_rz");
-    setFloat(e, inst, inst.dst[0], to, `${helper}(${text})`);
-  } else setFloat(e, inst, inst.dst[0], to, `f32(${text})`);
+  if (from.bits === 64) {
+    setFloat(e, inst, inst.dst[0], to, `${e.use(isSigned ? "s64tof" : "u64tof")}(${e.w(value)})`);
+    return;
+  }
+  const text = isSigned ? e.signed(value, from) : e.unsigned(value, from);
+  setFloat(e, inst, inst.dst[0], to, `f32(${text})`);
 }
 
 function intToInt(e: Emit, inst: Inst, to: Type, from: Type): void {
@@ -134,19 +140,18 @@ function intToInt(e: Emit, inst: Inst, to: Type, from: Type): void {
 
 /** Cuts to the type's width, then extends to the register's, by the type's sign. */
 function narrowTo(e: Emit, dst: Value | undefined, to: Type, text: string): void {
-  if (to.bits >= 32) {
-    e.setU(dst, text);
-    return;
-  }
   const width = dst?.kind === "reg" ? e.width(dst.reg) : to.bits;
-  const mask = to.bits === 8 ? "0xffu" : "0xffffu";
-  if (to.kind !== "s" || width <= to.bits) {
-    e.setU(dst, `${par(text)} & ${mask}`);
+  if (to.kind === "s" && width > to.bits) {
+    const shift = 32 - to.bits;
+    const moved = shift === 0 ? text : `${par(text)} << ${shift}u`;
+    e.setSigned(
+      dst,
+      shift === 0 ? `bitcast<i32>(${moved})` : `bitcast<i32>(${moved}) >> ${shift}u`,
+    );
     return;
   }
-  const shift = 32 - to.bits;
-  const full = `bitcast<u32>(bitcast<i32>(${par(text)} << ${shift}u) >> ${shift}u)`;
-  e.setU(dst, width >= 32 ? full : `${full} & 0xffffu`);
+  if (to.bits >= 32) e.setU(dst, text);
+  else e.setU(dst, `${par(text)} & ${to.bits === 8 ? "0xffu" : "0xffffu"}`);
 }
 
 const cvt: Handler = (e, inst) => {

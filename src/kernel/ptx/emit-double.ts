@@ -18,6 +18,7 @@ const source = (e: Emit, inst: Inst, index: number): string => e.double(arg(e, i
 function call(helper: string): Handler {
   return (e, inst) => {
     checkRounding(e, inst);
+    e.countDouble();
     const args = inst.src.map((_, i) => source(e, inst, i));
     e.setW(inst.dst[0], `${e.use(helper)}(${args.join(", ")})`);
   };
@@ -29,6 +30,7 @@ export const DOUBLE_HANDLERS: Readonly<Record<string, Handler>> = {
   add: call("dadd"),
   sub: (e, inst) => {
     checkRounding(e, inst);
+    e.countDouble();
     const b = negated(source(e, inst, 1));
     e.setW(inst.dst[0], `${e.use("dadd")}(${source(e, inst, 0)}, ${b})`);
   },
@@ -90,7 +92,8 @@ function modeOf(inst: Inst): number | null {
 
 function toInteger(e: Emit, inst: Inst, to: Type, text: string): void {
   const isSigned = to.kind === "s";
-  const whole = `${e.use(isSigned ? "d2s" : "d2u")}(${text}, ${modeOf(inst) ?? 1}u)`;
+  const source = e.bind(text);
+  const whole = `${e.use(isSigned ? "d2s" : "d2u")}(${source}, ${modeOf(inst) ?? 1}u)`;
   const dst = inst.dst[0];
   if (to.bits === 64) {
     e.setW(dst, whole);
@@ -99,7 +102,9 @@ function toInteger(e: Emit, inst: Inst, to: Type, text: string): void {
   const max = isSigned ? 2 ** (to.bits - 1) - 1 : 2 ** to.bits - 1;
   const min = isSigned ? `vec2u(${2 ** 32 - 2 ** (to.bits - 1)}u, 0xffffffffu)` : "vec2u()";
   const helper = e.use(isSigned ? "sat_s64" : "sat_u64");
-  e.setInt(dst, to, `${helper}(${whole}, vec2u(${max}u, 0u), ${min})`);
+  const number = `${helper}(${whole}, vec2u(${max}u, 0u), ${min})`;
+  const nan = `${2 ** (to.bits - 1)}u`;
+  e.setInt(dst, to, `select(${number}, ${nan}, ${e.use("d_isnan")}(${source}))`);
 }
 
 /** cvt from or to f64; false if neither type is. */

@@ -116,8 +116,9 @@ export function compareTexts(
   const anyNan = tests.length === 0 ? "false" : tests.join(" || ");
   if (op === "nan") return anyNan;
   if (op === "num") return `!(${anyNan})`;
-  if (op === "neu") return `${x} != ${y}`;
-  if (op === "ne") return tests.length === 0 ? `${x} != ${y}` : `(${x} != ${y}) && !(${anyNan})`;
+  // Compilers do not agree on what != says of a NaN.
+  if (op === "neu") return `!(${x} == ${y})`;
+  if (op === "ne") return `(${x} < ${y}) || (${x} > ${y})`;
   const ordered = ORDERED[op];
   if (ordered !== undefined) return `${x} ${ordered} ${y}`;
   const base = ORDERED[op.slice(0, -1)];

@@ -74,10 +74,16 @@ function product(e: Emit, inst: Inst): string {
 /** mul24 and mad24: the low 24 bits of each factor. */
 function factor24(e: Emit, inst: Inst, index: number): string {
   const type = typeOf(e, inst);
-  const text = source(e, inst, index, type);
+  const text = e.bind(source(e, inst, index, type));
   return isSigned(type)
-    ? `bitcast<u32>(bitcast<i32>(${text} << 8u) >> 8u)`
+    ? `bitcast<u32>(extractBits(bitcast<i32>(${text}), 0u, 24u))`
     : `(${text} & 0xffffffu)`;
+}
+
+function product24(e: Emit, inst: Inst): string {
+  const [a, b] = [factor24(e, inst, 0), factor24(e, inst, 1)];
+  if (!hasMod(inst, "hi")) return `${a} * ${b}`;
+  return `${e.use(isSigned(typeOf(e, inst)) ? "mulhi24_s" : "mulhi24_u")}(${a}, ${b})`;
 }
 
 const mul: Handler = (e, inst) => {
@@ -139,7 +145,7 @@ function divide(isRemainder: boolean): Handler {
       return;
     }
     const [a, b] = [source(e, inst, 0, type), source(e, inst, 1, type)];
-    e.setInt(inst.dst[0], type, `${par(a)} ${operator} ${par(b)}`);
+    e.setInt(inst.dst[0], type, `${par(a)} ${operator} ${par(e.bind(b))}`);
   };
 }
 
@@ -243,10 +249,16 @@ const bfe: Handler = (e, inst) => {
 const bfi: Handler = (e, inst) => {
   const type = typeOf(e, inst);
   const [a, b] = [source(e, inst, 0, type), source(e, inst, 1, type)];
-  e.setU(
-    inst.dst[0],
-    `insertBits(${b}, ${a}, ${e.u(arg(e, inst, 2))} & 255u, ${e.u(arg(e, inst, 3))} & 255u)`,
-  );
+  const [pos, len] = [constantOf(e, inst, 2), constantOf(e, inst, 3)];
+  if (pos !== null && len !== null) {
+    // Constants beyond the word are errors in WGSL; at run time they are cut.
+    const from = Math.min(pos & 255, 32);
+    const count = Math.min(len & 255, 32 - from);
+    e.setU(inst.dst[0], `insertBits(${b}, ${a}, ${from}u, ${count}u)`);
+    return;
+  }
+  const [p, l] = [e.bind(e.u(arg(e, inst, 2))), e.bind(e.u(arg(e, inst, 3)))];
+  e.setU(inst.dst[0], `${e.use("bfi")}(${a}, ${b}, ${p}, ${l})`);
 };
 
 /** lop3's table as a formula: the sum of its minterms, or a plain form for the usual ones. */
@@ -287,6 +299,12 @@ const lop3: Handler = (e, inst) => {
 const prmt: Handler = (e, inst) => {
   const [a, b] = [e.u(arg(e, inst, 0)), e.u(arg(e, inst, 1))];
   if (inst.mods[0] !== "b32") throw e.fail();
+  const mode = ["f4e", "b4e", "rc8", "ecl", "ecr", "rc16"].indexOf(inst.mods[1] ?? "");
+  if (mode >= 0) {
+    const selected = `${e.use("prmt_selector")}(${e.u(arg(e, inst, 2))}, ${mode}u)`;
+    e.setU(inst.dst[0], `${e.use("prmt")}(${a}, ${b}, ${selected})`);
+    return;
+  }
   const selector = constantOf(e, inst, 2);
   if (selector === null) {
     e.setU(inst.dst[0], `${e.use("prmt")}(${a}, ${b}, ${e.u(arg(e, inst, 2))})`);
@@ -361,14 +379,10 @@ export const INT_HANDLERS: Readonly<Record<string, Handler>> = {
   mul,
   mad,
   madc: mad,
-  mul24: (e, inst) => {
-    if (hasMod(inst, "hi")) throw e.fail();
-    e.setU(inst.dst[0], `${factor24(e, inst, 0)} * ${factor24(e, inst, 1)}`);
-  },
+  mul24: (e, inst) => e.setU(inst.dst[0], product24(e, inst)),
   mad24: (e, inst) => {
-    if (hasMod(inst, "hi")) throw e.fail();
-    const c = par(e.u(arg(e, inst, 2)));
-    e.setU(inst.dst[0], `${factor24(e, inst, 0)} * ${factor24(e, inst, 1)} + ${c}`);
+    if (hasMod(inst, "sat")) throw e.fail();
+    e.setU(inst.dst[0], `${product24(e, inst)} + ${par(e.u(arg(e, inst, 2)))}`);
   },
   div: divide(false),
   rem: divide(true),

@@ -99,7 +99,14 @@ export function addressAt(e: Emit, place: Place, extra: number): string {
 }
 
 function indexAt(place: Place, e: Emit, extra: number): string {
-  if (place.isConstant) return `${Math.max(0, (place.offset + extra) >> 2)}u`;
+  const offset = place.offset + extra;
+  if (place.isConstant) return `${Math.max(0, offset >> 2)}u`;
+  if (place.space !== "m0" && offset % 4 === 0) {
+    // Small memories: signed words are exact even where the base is below zero, and accesses
+    // from one base share the shift.
+    const word = `bitcast<i32>(${place.base}) >> 2u`;
+    return offset === 0 ? word : `(${word}) + ${offset / 4}i`.replace("+ -", "- ");
+  }
   return `${par(addressAt(e, place, extra))} >> 2u`;
 }
 
@@ -157,8 +164,7 @@ function loadPart(e: Emit, place: Place, extra: number, type: Type, dst: Value):
     e.setU(dst, `extractBits(${word}, ${shift}, ${bits}u)`);
     return;
   }
-  const full = `bitcast<u32>(extractBits(bitcast<i32>(${word}), ${shift}, ${bits}u))`;
-  e.setU(dst, width >= 32 ? full : `${full} & 0xffffu`);
+  e.setSigned(dst, `extractBits(bitcast<i32>(${word}), ${shift}, ${bits}u)`);
 }
 
 /** A part of a vector, which may begin in the middle of a word. */
@@ -197,7 +203,9 @@ const load: Handler = (e, inst) => {
   for (const [item, low, high] of words) {
     if (high !== "") e.setW(item, `vec2u(${low}, ${high})`);
     else if (each < 4) setPart(e, item, type, low);
-    else e.setU(item, low);
+    else if (each === 4 && type.kind === "s" && item.kind === "reg" && e.width(item.reg) > 32) {
+      e.setSigned(item, `bitcast<i32>(${low})`);
+    } else e.setU(item, low);
   }
 };
 
@@ -208,8 +216,7 @@ function setPart(e: Emit, item: Value, type: Type, text: string): void {
     e.setU(item, text);
     return;
   }
-  const full = `bitcast<u32>(bitcast<i32>(${text} << ${32 - bits}u) >> ${32 - bits}u)`;
-  e.setU(item, width >= 32 ? full : `${full} & 0xffffu`);
+  e.setSigned(item, `bitcast<i32>(${text} << ${32 - bits}u) >> ${32 - bits}u`);
 }
 
 const store: Handler = (e, inst) => {

@@ -14,15 +14,16 @@ export function threadsOf(e: Emit): number {
 }
 
 /** Starts an exchange: everybody's word is readable at `wx[ph + lane's index]` afterwards. */
-function exchange(e: Emit, text: string): void {
+export function exchange(e: Emit, text: string): void {
   e.use("exchange");
   e.line(`ph = ${threadsOf(e)}u - ph;`);
   e.line(`wx[ph + lix] = ${text};`);
   e.line("workgroupBarrier();");
 }
 
-/** Lanes of this thread's warp that exist. */
+/** Lanes of this thread's warp that exist, or that take part in a masked meeting. */
 export function existing(e: Emit): string {
+  if (e.lanes !== null) return e.lanes;
   const threads = threadsOf(e);
   if (threads % 32 === 0) return "0xffffffffu";
   const rest = `${num(2 ** (threads % 32) - 1)}`;

@@ -22,6 +22,8 @@ export interface PtxLimits {
   readonly nestingMax: number;
   /** Largest sum of the initial bytes of a module's variables. */
   readonly initialBytesMax: number;
+  /** Most f64 operations of one kernel: GPU compilers copy the software for each. */
+  readonly doublesMax: number;
   /** Longest emitted WGSL, UTF-16 code units. */
   readonly emittedLengthMax: number;
 }
@@ -35,6 +37,7 @@ export const PTX_LIMITS: PtxLimits = {
   scopeDepthMax: 64,
   nestingMax: 100,
   initialBytesMax: 256 * 1024 * 1024,
+  doublesMax: 256,
   emittedLengthMax: 32 * 1024 * 1024,
 };
 

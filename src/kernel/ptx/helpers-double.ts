@@ -325,7 +325,7 @@ export const DOUBLE_HELPERS: Readonly<Record<string, Helper>> = {
   },
   d2u: {
     text: `fn d2u(a: vec2u, mode: u32) -> vec2u {
-  if (d_isnan(a)) { return vec2u(); }
+  if (d_isnan(a)) { return vec2u(0u, 0x80000000u); }
   let r = d_round(a, mode);
   if (r.y > 0x7fffffffu || d_zero(r)) { return vec2u(); }
   let e = (r.y >> 20u) & 0x7ffu;
@@ -338,7 +338,7 @@ export const DOUBLE_HELPERS: Readonly<Record<string, Helper>> = {
   },
   d2s: {
     text: `fn d2s(a: vec2u, mode: u32) -> vec2u {
-  if (d_isnan(a)) { return vec2u(); }
+  if (d_isnan(a)) { return vec2u(0u, 0x80000000u); }
   let r = d_round(a, mode);
   let m = d2u(vec2u(r.x, r.y & 0x7fffffffu), 1u);
   if (r.y > 0x7fffffffu) {

@@ -65,28 +65,39 @@ export const FLOAT_HELPERS: Readonly<Record<string, Helper>> = {
 }`,
     needs: "isnan",
   },
-  u2f_rz: {
-    text: `fn u2f_rz(a: u32) -> f32 {
-  let n = countLeadingZeros(a);
-  return f32(select(a, a & ~(255u >> n), n < 8u));
+  // Mode 0: toward zero, 1: down, 2: up.
+  u64tof_mode: {
+    text: `fn u64tof_mode(a: vec2u, mode: u32) -> f32 {
+  let n = clz64(a);
+  if (n > 39u) { return f32(a.x); }
+  let keep = 40u - n;
+  let cut = shl64(shr_u64(a, keep), keep);
+  let f = u64tof(cut);
+  return select(f, bitcast<f32>(bitcast<u32>(f) + 1u), mode == 2u && any(cut != a));
 }`,
+    needs: "clz64 shl64 shr_u64 u64tof",
   },
-  s2f_rz: {
-    text: `fn s2f_rz(a: i32) -> f32 {
-  let f = u2f_rz(bitcast<u32>(abs(a)));
-  return select(f, -f, a < 0i);
+  s64tof_mode: {
+    text: `fn s64tof_mode(a: vec2u, mode: u32) -> f32 {
+  if (a.y > 0x7fffffffu) { return -u64tof_mode(abs64(a), select(mode, 3u - mode, mode != 0u)); }
+  return u64tof_mode(a, mode);
 }`,
-    needs: "u2f_rz",
+    needs: "u64tof_mode abs64",
   },
-  // Bits above the 24 that an f32 holds are folded into one, so that one rounding is enough.
+  // In integers: drivers do not agree on the rounding of conversions from large ones.
   u64tof: {
     text: `fn u64tof(a: vec2u) -> f32 {
-  if (a.y == 0u) { return f32(a.x); }
+  if (a.y == 0u) {
+    let even = f32(bitcast<i32>((a.x >> 1u) | (a.x & 1u))) * 2.0f;
+    return select(even, f32(bitcast<i32>(a.x)), a.x < 0x80000000u);
+  }
   let n = countLeadingZeros(a.y);
-  let m = select((a.y << n) | (a.x >> ((32u - n) & 31u)), a.y, n == 0u);
-  let rest = select(0u, 1u, (a.x << n) != 0u);
-  return f32(m | rest) * bitcast<f32>((159u - n) << 23u);
+  let m = shl64(a, n);
+  let q = m.y >> 8u; let cut = m.y & 255u;
+  let up = cut > 128u || (cut == 128u && (m.x != 0u || (q & 1u) == 1u));
+  return bitcast<f32>(((190u - n) << 23u) + (q & 0x7fffffu) + select(0u, 1u, up));
 }`,
+    needs: "shl64",
   },
   s64tof: {
     text: `fn s64tof(a: vec2u) -> f32 {
@@ -97,7 +108,8 @@ export const FLOAT_HELPERS: Readonly<Record<string, Helper>> = {
   },
   f2u64: {
     text: `fn f2u64(x: f32) -> vec2u {
-  if (isnan(x) || x < 1.0f) { return vec2u(); }
+  if (isnan(x)) { return vec2u(0u, 0x80000000u); }
+  if (x < 1.0f) { return vec2u(); }
   if (x >= 18446744073709551616.0f) { return vec2u(0xffffffffu); }
   let b = bitcast<u32>(x); let e = (b >> 23u) - 127u; let m = (b & 0x7fffffu) | 0x800000u;
   if (e < 24u) { return vec2u(m >> (23u - e), 0u); }
@@ -107,12 +119,13 @@ export const FLOAT_HELPERS: Readonly<Record<string, Helper>> = {
   },
   f2s64: {
     text: `fn f2s64(x: f32) -> vec2u {
+  if (isnan(x)) { return vec2u(0u, 0x80000000u); }
   if (x >= 9223372036854775808.0f) { return vec2u(0xffffffffu, 0x7fffffffu); }
   if (x <= -9223372036854775808.0f) { return vec2u(0u, 0x80000000u); }
   let r = f2u64(abs(x));
   return select(r, sub64(vec2u(), r), x < 0.0f);
 }`,
-    needs: "f2u64 sub64",
+    needs: "isnan f2u64 sub64",
   },
   f2h: {
     text: toHalf(

@@ -150,6 +150,12 @@ export const INT_HELPERS: Readonly<Record<string, Helper>> = {
   return bitcast<u32>(extractBits(bitcast<i32>(a), pos, min(len, 32u - pos)));
 }`,
   },
+  bfi: {
+    text: `fn bfi(a: u32, b: u32, p: u32, l: u32) -> u32 {
+  let pos = min(p & 255u, 32u);
+  return insertBits(b, a, pos, min(l & 255u, 32u - pos));
+}`,
+  },
   bmsk_c: {
     text: `fn bmsk_c(p: u32, l: u32) -> u32 {
   if (p > 31u || l == 0u) { return 0u; }
@@ -173,6 +179,34 @@ export const INT_HELPERS: Readonly<Record<string, Helper>> = {
   }
   return r;
 }`,
+  },
+  // The other modes of prmt, as a selector for it: 0 f4e, 1 b4e, 2 rc8, 3 ecl, 4 ecr, 5 rc16.
+  prmt_selector: {
+    text: `fn prmt_selector(s0: u32, mode: u32) -> u32 {
+  let s = s0 & 3u;
+  var r = 0u;
+  for (var i = 0u; i < 4u; i++) {
+    var n = s;
+    switch mode {
+      case 0u: { n = s + i; }
+      case 1u: { n = (s - i) & 7u; }
+      case 3u: { n = max(i, s); }
+      case 4u: { n = min(i, s); }
+      case 5u: { n = (s & 1u) * 2u + (i & 1u); }
+      default: {}
+    }
+    r |= n << (4u * i);
+  }
+  return r;
+}`,
+  },
+  mulhi24_u: {
+    text: "fn mulhi24_u(a: u32, b: u32) -> u32 { return (mulhi_u(a, b) << 16u) | ((a * b) >> 16u); }",
+    needs: "mulhi_u",
+  },
+  mulhi24_s: {
+    text: "fn mulhi24_s(a: u32, b: u32) -> u32 { return (mulhi_s(a, b) << 16u) | ((a * b) >> 16u); }",
+    needs: "mulhi_s",
   },
   fns: {
     text: `fn fns(mask: u32, base: u32, offset: u32) -> u32 {
@@ -334,7 +368,7 @@ export const INT_HELPERS: Readonly<Record<string, Helper>> = {
   let len = l & 255u;
   let s = shr_u64(a, p & 255u);
   if (len > 63u) { return s; }
-  return s & vec2u(shl64(vec2u(1u, 0u), len) - vec2u(1u, select(0u, 1u, len < 32u)));
+  return s & vec2u(shl64(vec2u(1u, 0u), len) - vec2u(1u, select(1u, 0u, len < 32u)));
 }`,
     needs: "shr_u64 shl64",
   },

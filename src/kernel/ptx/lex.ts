@@ -20,6 +20,8 @@ const NUMBER = new RegExp(
 );
 const SPACE = /[ \t\r\n\f\v\0]+/y;
 
+/** Longest number; reading one takes time in proportion to the square of its length. */
+const NUMBER_LENGTH_MAX = 128;
 /** Longest word that is taken for a name. */
 const WORD_LENGTH_MAX = 16 * 1024;
 
@@ -88,6 +90,9 @@ export class Lexer {
     }
     NUMBER.lastIndex = this.from;
     if (NUMBER.test(this.source)) {
+      if (NUMBER.lastIndex - this.from > NUMBER_LENGTH_MAX) {
+        throw new PtxError(`a number is longer than ${NUMBER_LENGTH_MAX} characters`, this.line);
+      }
       this.take("number", NUMBER.lastIndex);
       return;
     }

@@ -165,16 +165,19 @@ const F64ish = typeNamed("f64") ?? B64;
 /** `.align N`, vector and type words, in any order; stops at the name. */
 export function parseDeclared(lexer: Lexer): Declared {
   const declared: Declared = { align: 0, type: B64, vector: 1 };
+  let isPointer = false;
   while (lexer.kind === "word" && lexer.text.startsWith(".")) {
     const word = lexer.word("a type");
     const type = typeNamed(word.slice(1));
+    if (word === ".ptr") isPointer = true;
     if (word === ".align") {
       const align = Number(parseInteger(lexer.text, lexer.line));
       lexer.next();
       if (align < 1 || align > 65536 || (align & (align - 1)) !== 0) {
         throw new PtxError(`alignment ${align} is not a power of two up to 65536`, lexer.line);
       }
-      declared.align = Math.max(declared.align, align);
+      // Behind `.ptr` it is said of what the parameter points to.
+      if (!isPointer) declared.align = Math.max(declared.align, align);
     } else if (word === ".attribute") {
       while (!lexer.accept(")")) {
         if (lexer.at("end")) throw lexer.unexpected("')'");

@@ -13,6 +13,9 @@ interface Family {
   readonly count: number;
 }
 
+/** Longest number of a register. */
+const DIGITS_MAX = 9;
+
 export class Scope {
   private readonly registers = new Map<string, number>();
   private readonly families = new Map<string, Family>();
@@ -39,10 +42,11 @@ export class Scope {
   private own(name: string): number | null {
     const known = this.registers.get(name);
     if (known !== undefined) return known;
-    const digits = /[0-9]+$/.exec(name);
-    if (digits === null) return null;
-    const index = Number(digits[0]);
-    const family = this.families.get(name.slice(0, digits.index));
+    let at = name.length;
+    while (at > 0 && name.charCodeAt(at - 1) >= 48 && name.charCodeAt(at - 1) <= 57) at -= 1;
+    if (at === name.length || name.length - at > DIGITS_MAX) return null;
+    const index = Number(name.slice(at));
+    const family = this.families.get(name.slice(0, at));
     if (family === undefined || index >= family.count) return null;
     return this.declareRegister(name, family.type);
   }

@@ -25,6 +25,9 @@ const DIVERGENT_OPS = new Set([
   "elect",
 ]);
 
+/** Rounds over the program; real ones need a handful. */
+const ROUNDS_MAX = 40;
+
 function isDivergentSource(value: Value): boolean {
   if (value.kind === "special") return DIVERGENT_SPECIALS.test(value.name);
   if (value.kind === "vec") return value.items.some(isDivergentSource);
@@ -46,6 +49,8 @@ export class UniformityCheck {
   private changed = false;
   /** Instructions that threads must execute together but do not. */
   readonly stray = new Set<Inst>();
+  /** Nodes that threads enter or leave apart. */
+  readonly split = new Set<Node>();
   private isFinal = false;
 
   constructor(registers: number) {
@@ -53,10 +58,15 @@ export class UniformityCheck {
   }
 
   run(nodes: readonly Node[]): void {
-    do {
+    for (let round = 0; round === 0 || this.changed; round += 1) {
+      if (round === ROUNDS_MAX) {
+        // Never less strict: everything may differ.
+        this.divergent.fill(1);
+        this.flagDivergent = true;
+      }
       this.changed = false;
       this.list(nodes, false);
-    } while (this.changed);
+    }
     this.isFinal = true;
     this.list(nodes, false);
   }
@@ -111,6 +121,7 @@ export class UniformityCheck {
     switch (node.kind) {
       case "code":
         for (const inst of node.insts) this.inst(inst, control);
+        this.note(node, control);
         return plain;
       case "set":
         if (control && !this.flagDivergent) {
@@ -125,12 +136,15 @@ export class UniformityCheck {
       case "return":
         return { ...plain, next: false, returns: true };
       case "if":
+        this.note(node, control || this.conditionOf(node.condition));
         return this.branch(control, this.conditionOf(node.condition), node.yes, node.no);
       case "ifset":
+        this.note(node, control || this.flagDivergent);
         return this.branch(control, this.flagDivergent, node.yes, []);
       case "scope": {
         const body = this.list(node.body, control);
         const escapes = body.continues || body.returns;
+        this.note(node, control || body.end);
         return {
           end: escapes ? body.end : control,
           next: body.next || body.breaks,
@@ -140,8 +154,12 @@ export class UniformityCheck {
         };
       }
       default:
-        return this.loop(node.body, control);
+        return this.loop(node, node.body, control);
     }
+  }
+
+  private note(node: Node, isSplit: boolean): void {
+    if (this.isFinal && isSplit) this.split.add(node);
   }
 
   private branch(control: boolean, test: boolean, yes: readonly Node[], no: readonly Node[]): Flow {
@@ -155,7 +173,7 @@ export class UniformityCheck {
     return { end, next: a.next || b.next, breaks, continues, returns };
   }
 
-  private loop(body: readonly Node[], control: boolean): Flow {
+  private loop(node: Node, body: readonly Node[], control: boolean): Flow {
     let start = control;
     let flow = this.list(body, start);
     if (flow.end && !start) {
@@ -163,6 +181,7 @@ export class UniformityCheck {
       start = true;
       flow = this.list(body, start);
     }
+    this.note(node, start);
     return {
       end: flow.returns ? flow.end : control,
       next: true,

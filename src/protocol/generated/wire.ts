@@ -92,6 +92,8 @@ export const VGPU = {
   ERROR_TEXT_BYTES: 224,
   /** MODULE_LOAD flag: kernels of this module detect accesses outside of the memory of their context. PTX and FATBIN only. */
   MODULE_CHECKED: 1,
+  /** MEMORY_ALLOC flag: the context is going to run kernels in PTX, which are fastest if its memory is in few segments. Holds from then on. */
+  MEMORY_DENSE: 1,
   /** No time limit. */
   WAIT_FOREVER: 0xffffffffffffffffn,
 } as const;
@@ -857,7 +859,7 @@ export const HostmemUnregisterRequest = {
 export interface MemoryAllocRequest {
   /** Nonzero. */
   readonly bytes: bigint;
-  /** Zero. */
+  /** VGPU_MEMORY_DENSE, or zero. */
   readonly flags: bigint;
 }
 export const MemoryAllocRequest = {

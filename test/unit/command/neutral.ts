@@ -142,7 +142,7 @@ export function neutralControl(request: ControlRequest): object {
     case "hostmemUnregister":
       return { request: "HOSTMEM_UNREGISTER", context, fields: { hostmem: request.hostmem } };
     case "memoryAlloc": {
-      const fields = { bytes: wide(request.bytes), flags: "0x0" };
+      const fields = { bytes: wide(request.bytes), flags: request.dense ? "0x1" : "0x0" };
       return { request: "MEMORY_ALLOC", context, fields };
     }
     case "memoryFree":

@@ -310,7 +310,12 @@ describe("control requests", () => {
         const payload = structBytes(MemoryAllocRequest, { bytes, flags: 0n });
         const result = decodeControl(requestBytes(Request.MEMORY_ALLOC, 1, payload));
         if (bytes < 2n ** 53n) {
-          expect(result).toEqual({ kind: "memoryAlloc", context: 1, bytes: Number(bytes) });
+          expect(result).toEqual({
+            kind: "memoryAlloc",
+            context: 1,
+            bytes: Number(bytes),
+            dense: false,
+          });
         } else {
           expect(result).toMatchObject({ status: Status.ALLOCATION_TOO_LARGE, value: bytes });
         }

@@ -5,7 +5,7 @@
  *
  * Work is kept in queues and done as late as the rules allow, the streams with
  * the highest numbers first, so that an order that was not asked for is not kept
- * by chance. Device memory begins at 0x1000000000.
+ * by chance. Device memory begins at 0x0400000000000000.
  *
  * Kernels, by name, for any module whose text has them as ".entry NAME(":
  *   add(u64 a, u64 b, u64 out, u32 n), scale(u64 data, f32 factor, u32 n),
@@ -19,7 +19,7 @@
 #include "fake-vgpu.h"
 #include "libvgpu.h"
 
-#define BASE 0x1000000000ull
+#define BASE 0x0400000000000000ull
 #define MEMORY_BYTES (64u << 20)
 #define STREAMS 8
 #define OBJECTS 512
@@ -83,7 +83,8 @@ static enum vgpu_result fail(enum vgpu_result result, const char *why)
 
 static uint8_t *at(struct vgpu *c, uint64_t pointer)
 {
-	return c->memory + (pointer - BASE);
+	/* As kernels do where there is one segment: the lower half counts. */
+	return c->memory + (uint32_t)pointer;
 }
 
 static const char *const kernels[] = { "add", "scale", "trap", "print" };
@@ -323,6 +324,11 @@ enum vgpu_result vgpu_mem_alloc(vgpu_context *c, uint64_t bytes, vgpu_devptr *po
 		return VGPU_SUCCESS;
 	}
 	return fail(VGPU_ERROR_OUT_OF_MEMORY, "too many blocks");
+}
+
+enum vgpu_result vgpu_set_dense(vgpu_context *c)
+{
+	return c->failure;
 }
 
 enum vgpu_result vgpu_mem_free(vgpu_context *c, vgpu_devptr pointer)

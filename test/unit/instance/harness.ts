@@ -327,8 +327,8 @@ export class Harness {
     return pointerFromBigInt(MemoryAllocResponse.decode(view(response.payload), 0).pointer);
   }
 
-  tryAlloc(context: number, bytes: number): Response {
-    const payload = structBytes(MemoryAllocRequest, { bytes: BigInt(bytes), flags: 0n });
+  tryAlloc(context: number, bytes: number, flags = 0n): Response {
+    const payload = structBytes(MemoryAllocRequest, { bytes: BigInt(bytes), flags });
     return this.control(requestBytes(Request.MEMORY_ALLOC, context, payload));
   }
 

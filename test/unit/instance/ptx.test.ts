@@ -544,6 +544,15 @@ describe("memory of contexts that run PTX", () => {
     expect(harness.device.status().memory.reserved_bytes).toBe(harness.gpu.liveBytes);
   });
 
+  it("VGPU-DEV-140: stays so from the first allocation that says it, by a known flag", async () => {
+    const harness = new PtxHarness();
+    expect(harness.tryAlloc(0, 256, 2n).status).toBe("RESERVED_NONZERO");
+    ok(harness.tryAlloc(0, 256, BigInt(VGPU.MEMORY_DENSE)));
+    const all = [20 * MIB, 256, 20 * MIB].map((bytes) => harness.alloc(0, bytes));
+    expect(new Set(all.map((each) => each.segment)).size).toBe(1);
+    expect(all.every((each) => each.offset >= 512)).toBe(true);
+  });
+
   it("goes on in a second segment when one can't be larger, and kernels see both", async () => {
     const harness = new PtxHarness({ gpu: { info: { segmentBytesMax: 16 * MIB } } }).registered();
     await harness.load(0, 0, { kernels: [STORE] });

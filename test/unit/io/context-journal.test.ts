@@ -21,6 +21,10 @@ it("shows another mapping what is set and not cleared, address 0 included", () =
     { timelineAddress: 0, armAddress: 4096 },
     { timelineAddress: 2 ** 40, armAddress: 2 ** 41 },
   ]);
+  writer.freeze();
+  writer.clear(0);
+  writer.set(1, { timelineAddress: 8192, armAddress: 12288 });
+  expect(reader.entries()).toHaveLength(2);
   reader.clearAll();
   expect(writer.entries()).toEqual([]);
   writer.unmap();

@@ -250,7 +250,8 @@ describe("f64 by software", () => {
     const whole = new BigInt64Array(bytes.buffer, pw, 2 * n);
     const wrong: string[] = [];
     const clampTo = (v: number, bits: number): bigint => {
-      if (Number.isNaN(v)) return 0n;
+      // PTX gives the smallest number for an f64 that is none.
+      if (Number.isNaN(v)) return -(2n ** BigInt(bits - 1));
       const limit = 2 ** (bits - 1);
       if (v >= limit) return 2n ** BigInt(bits - 1) - 1n;
       return v <= -limit ? -(2n ** BigInt(bits - 1)) : BigInt(Math.trunc(v));

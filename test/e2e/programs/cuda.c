@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * CUDA on a real device, one case a run: `cuda CASE PTX-FILE`. Prints "ok", or what is wrong. Built
+ * on both of CUDA's interfaces; the kernels are those of cuda-kernels.cu.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda.h"
+#include "cuda_runtime_api.h"
+
+#define COUNT 1000
+
+static cudaLibrary_t library;
+static const dim3 one = { 1, 1, 1 }, many = { 128, 1, 1 };
+
+static void wrong(const char *what, int line)
+{
+	printf("line %d: %s\n", line, what);
+	exit(1);
+}
+#define CHECK(condition) do { if (!(condition)) wrong(#condition, __LINE__); } while (0)
+#define GIVES(error, call) do { \
+	int got_ = (int)(call); \
+	if (got_ != (int)(error)) { \
+		printf("line %d: %s gives %d (%s)\n", __LINE__, #call, got_, \
+		       cudaGetErrorName((cudaError_t)got_)); \
+		exit(1); \
+	} } while (0)
+#define OK(call) GIVES(0, call)
+
+static cudaKernel_t kernel(const char *name)
+{
+	cudaKernel_t found;
+
+	OK(cudaLibraryGetKernel(&found, library, name));
+	return found;
+}
+
+static float *numbers(void)
+{
+	float values[COUNT], *device;
+
+	for (int i = 0; i < COUNT; i++)
+		values[i] = (float)i;
+	OK(cudaMalloc((void **)&device, sizeof(values)));
+	OK(cudaMemcpy(device, values, sizeof(values), cudaMemcpyHostToDevice));
+	return device;
+}
+
+static void reduce(void)
+{
+	float *values = numbers(), *total, result = 0, ms = -1;
+	int count = COUNT;
+	void *parameters[] = { &values, &total, &count };
+	cudaEvent_t start, end;
+
+	OK(cudaMalloc((void **)&total, 4));
+	OK(cudaEventCreate(&start));
+	OK(cudaEventCreate(&end));
+	OK(cudaEventRecord(start, NULL));
+	OK(cudaLaunchKernel(kernel("sum"), one, many, parameters, 128 * 4, NULL));
+	OK(cudaEventRecord(end, NULL));
+	OK(cudaMemcpy(&result, total, 4, cudaMemcpyDeviceToHost));
+	CHECK(result == 499500);
+	OK(cudaEventElapsedTime(&ms, start, end));
+	CHECK(ms > 0 && ms < 100000);
+}
+
+static void default_streams(void)
+{
+	float *values = numbers(), result[2], factor = 3;
+	int count = COUNT;
+	void *parameters[] = { &values, &factor, &count };
+	dim3 grid = { 8, 1, 1 };
+	cudaStream_t stream;
+
+	OK(cudaStreamCreate(&stream));
+	for (int i = 0; i < 10; i++) {
+		OK(cudaLaunchKernel(kernel("scale"), grid, many, parameters, 0, stream));
+		factor = 1 / factor;
+		OK(cudaLaunchKernel(kernel("scale"), grid, many, parameters, 0, NULL));
+		factor = 1 / factor;
+	}
+	OK(cudaMemsetAsync(values, 0, 4, stream));
+	OK(cudaMemcpy(result, values, 8, cudaMemcpyDefault));
+	CHECK(result[0] == 0 && fabsf(result[1] - 1) < 1e-5f);
+}
+
+static void symbols(void)
+{
+	int *out, result[4], change = 30;
+	void *parameters[] = { &out }, *table;
+	dim3 four = { 4, 1, 1 };
+	size_t bytes;
+
+	OK(cudaMalloc((void **)&out, sizeof(result)));
+	OK(cudaLibraryGetGlobal(&table, &bytes, library, "table"));
+	CHECK(bytes == 16);
+	OK(cudaMemcpy((char *)table + 8, &change, 4, cudaMemcpyHostToDevice));
+	OK(cudaLaunchKernel(kernel("look_up"), one, four, parameters, 0, NULL));
+	OK(cudaMemcpy(result, out, sizeof(result), cudaMemcpyDeviceToHost));
+	CHECK(result[0] == 1 && result[1] == 2 && result[2] == 30 && result[3] == 4);
+}
+
+struct node {
+	int value;
+	struct node *next;
+};
+
+static void managed(void)
+{
+	struct node *list, *node;
+	int *total;
+	void *parameters[] = { &list, &total };
+
+	OK(cudaMallocManaged((void **)&total, 4, cudaMemAttachGlobal));
+	OK(cudaMallocManaged((void **)&node, 600000, cudaMemAttachGlobal));
+	list = &node[30000];
+	for (int i = 0; i < 3; i++) {
+		/* Scattered, so that several of the library's blocks are touched. */
+		node[30000 - i * 10000].value = i + 1;
+		node[30000 - i * 10000].next = i < 2 ? &node[30000 - (i + 1) * 10000] : NULL;
+	}
+	for (int round = 0; round < 2; round++) {
+		OK(cudaLaunchKernel(kernel("walk"), one, one, parameters, 0, NULL));
+		OK(cudaDeviceSynchronize());
+		CHECK(*total == (round ? -16 : 6));
+		CHECK(list->next->value == (round ? 2 : -2));
+		list->value = -11;
+		CHECK(list->next->next->next == NULL);
+	}
+}
+
+static void graphs(void)
+{
+	float *values = numbers(), result, factor = 2;
+	int count = COUNT;
+	void *parameters[] = { &values, &factor, &count };
+	dim3 grid = { 8, 1, 1 };
+	cudaStream_t stream;
+	cudaGraph_t graph;
+	cudaGraphExec_t exec;
+
+	OK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+	kernel("scale");
+	OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+	OK(cudaLaunchKernel(kernel("scale"), grid, many, parameters, 0, stream));
+	factor = 5;
+	OK(cudaLaunchKernel(kernel("scale"), grid, many, parameters, 0, stream));
+	OK(cudaStreamEndCapture(stream, &graph));
+	OK(cudaGraphInstantiate(&exec, graph, 0));
+	for (int i = 0; i < 3; i++)
+		OK(cudaGraphLaunch(exec, stream));
+	OK(cudaStreamSynchronize(stream));
+	OK(cudaMemcpy(&result, values + 2, 4, cudaMemcpyDeviceToHost));
+	CHECK(result == 2000);
+}
+
+static void output(void)
+{
+	int number = 42;
+	void *parameters[] = { &number };
+	dim3 two = { 2, 1, 1 };
+
+	OK(cudaLaunchKernel(kernel("speak"), one, two, parameters, 0, NULL));
+	OK(cudaDeviceSynchronize());
+}
+
+/* A kernel's failure stays until the reset, after which there is a new context. */
+static void fails(cudaError_t error, const char *name, void **parameters)
+{
+	float *values;
+
+	OK(cudaLaunchKernel(kernel(name), one, one, parameters, 0, NULL));
+	GIVES(error, cudaDeviceSynchronize());
+	GIVES(error, cudaGetLastError());
+	GIVES(error, cudaMalloc((void **)&values, 4));
+	OK(cudaDeviceReset());
+	reduce();
+}
+
+static void wild(void)
+{
+	float *values = numbers();
+	long long index = 1ll << 28;
+	void *parameters[] = { &values, &index };
+
+	fails(cudaErrorIllegalAddress, "wild", parameters);
+}
+
+static void trap(void)
+{
+	fails(cudaErrorLaunchFailure, "stop", NULL);
+}
+
+static void assertion(void)
+{
+	int value = 2;
+	void *parameters[] = { &value };
+
+	fails(cudaErrorAssert, "claim", parameters);
+}
+
+/* Mistakes are told at once, and nothing is lost by them. */
+static void mistakes(void)
+{
+	float *values = numbers(), *total = values;
+	int count = 1;
+	void *parameters[] = { &values, &total, &count };
+	dim3 huge = { 100000, 1, 1 };
+	cudaKernel_t none = NULL;
+	CUmodule module;
+	CUdeviceptr pointer;
+
+	GIVES(cudaErrorInvalidConfiguration,
+	      cudaLaunchKernel(kernel("sum"), one, huge, parameters, 0, NULL));
+	GIVES(cudaErrorInvalidConfiguration,
+	      cudaLaunchKernel(kernel("sum"), one, one, parameters, 1 << 24, NULL));
+	GIVES(cudaErrorSymbolNotFound, cudaLibraryGetKernel(&none, library, "nothing"));
+	GIVES(cudaErrorInvalidValue, cudaMemcpy(values, values + 990, 100, cudaMemcpyDefault));
+	GIVES(CUDA_ERROR_INVALID_PTX, cuModuleLoadData(&module, ".version 8.0\n.target sm_75\n!"));
+	GIVES(CUDA_ERROR_NOT_SUPPORTED, cuMemHostGetDevicePointer(&pointer, NULL, 0) ==
+		      CUDA_ERROR_INVALID_VALUE ? CUDA_ERROR_NOT_SUPPORTED : 0);
+	OK(cudaFree(values));
+	GIVES(cudaErrorInvalidValue, cudaFree(values));
+	GIVES(cudaErrorInvalidValue, cudaGetLastError());
+	reduce();
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} cases[] = {
+	{ "reduce", reduce },	      { "default-streams", default_streams },
+	{ "symbols", symbols },	      { "managed", managed },
+	{ "graphs", graphs },	      { "output", output },
+	{ "wild", wild },	      { "trap", trap },
+	{ "assertion", assertion },   { "mistakes", mistakes },
+};
+
+int main(int argc, char **argv)
+{
+	if (argc != 3)
+		return 2;
+	OK(cudaLibraryLoadFromFile(&library, argv[2], NULL, NULL, 0, NULL, NULL, 0));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (!strcmp(cases[i].name, argv[1])) {
+			cases[i].run();
+			puts("ok");
+			return 0;
+		}
+	}
+	return 2;
+}
