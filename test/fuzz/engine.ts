@@ -137,6 +137,7 @@ export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<Fu
     random: new SeededRandom(seed),
     bytesMax: target.bytesMax,
     dictionary: target.dictionary?.() ?? [],
+    pieces: target.pieces,
   });
   if (options.watch) mkdirSync(OUT_FOLDER, { recursive: true });
   const watch = options.watch ? new HangWatch(target, seed) : null;

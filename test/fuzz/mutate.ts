@@ -55,25 +55,68 @@ export interface MutatorOptions {
   readonly random: SeededRandom;
   readonly bytesMax: number;
   readonly dictionary: readonly Uint8Array[];
+  /** Where inputs have seams; see FuzzTarget. */
+  readonly pieces?: ((bytes: Uint8Array) => Uint8Array[]) | undefined;
 }
 
 export class Mutator {
   readonly #random: SeededRandom;
   readonly #bytesMax: number;
   readonly #dictionary: readonly Uint8Array[];
+  readonly #pieces: ((bytes: Uint8Array) => Uint8Array[]) | null;
 
   constructor(options: MutatorOptions) {
     this.#random = options.random;
     this.#bytesMax = options.bytesMax;
     this.#dictionary = options.dictionary;
+    this.#pieces = options.pieces ?? null;
   }
 
   /** A changed copy of an input of the corpus; the others lend pieces. */
   mutate(corpus: readonly Uint8Array[]): Uint8Array {
     let bytes: Uint8Array = this.#pick(corpus).slice();
     const rounds = 1 + this.#random.below(ROUNDS_MAX);
+    if (this.#pieces !== null && this.#random.below(4) > 0)
+      return this.#rearrange(this.#pieces(bytes), this.#pieces(this.#pick(corpus)), rounds);
     for (let round = 0; round < rounds; round++) bytes = this.#change(bytes, corpus);
     return bytes.length > this.#bytesMax ? bytes.slice(0, this.#bytesMax) : bytes;
+  }
+
+  /** Changes whole pieces, or bytes within one, whose length stays. */
+  #rearrange(pieces: Uint8Array[], others: Uint8Array[], rounds: number): Uint8Array {
+    const random = this.#random;
+    // Few changes of a long input: each may be the one that spoils it.
+    for (let round = 0; round < Math.min(rounds, 3); round++) {
+      const at = random.below(pieces.length + 1);
+      const old = pieces[at] ?? new Uint8Array(0);
+      const other = this.#pick(random.below(2) === 0 ? pieces : others);
+      switch (random.below(8)) {
+        case 0:
+          pieces.splice(at, 1);
+          break;
+        case 1:
+          pieces.splice(at, 0, old);
+          break;
+        case 2:
+          pieces.splice(at, 0, other);
+          break;
+        case 3:
+          if (this.#dictionary.length > 0) pieces[at] = this.#pick(this.#dictionary);
+          break;
+        case 4:
+          pieces.splice(at, 1 + random.below(8));
+          break;
+        case 5:
+          pieces[at] = random.below(2) === 0 ? this.#flip(old.slice()) : this.#byte(old.slice());
+          break;
+        case 6:
+          pieces[at] = this.#number(old.slice());
+          break;
+        default:
+          pieces[at] = other;
+      }
+    }
+    return join(...pieces).slice(0, this.#bytesMax);
   }
 
   #pick(corpus: readonly Uint8Array[]): Uint8Array {

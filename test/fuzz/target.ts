@@ -13,6 +13,8 @@ export interface FuzzTarget {
   seeds(): Uint8Array[] | Promise<Uint8Array[]>;
   /** Pieces that a mutation may put in: tokens, ids, addresses. */
   dictionary?(): Uint8Array[];
+  /** Cuts an input where it has a seam (lines, steps): mutations then keep its form more often. */
+  pieces?(bytes: Uint8Array): Uint8Array[];
   /** Longest input, bytes. */
   readonly bytesMax: number;
   /** CPU time after which an input counts as a hang, ms. */
@@ -43,6 +45,22 @@ export function kindOf(text: string): string {
     .replace(/0x[\da-f]+|\d+/gu, "0");
 }
 
+/** Cuts at the ends of lines and statements, and between words: what text is made of. */
+export function textPieces(bytes: Uint8Array): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  let start = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0;
+    // A line feed, a space, and ( ) , ; { }.
+    const seam = byte === 10 || byte === 32 || byte === 40 || byte === 41 || byte === 44;
+    if (!seam && byte !== 59 && byte !== 123 && byte !== 125) continue;
+    pieces.push(bytes.subarray(start, at + 1));
+    start = at + 1;
+  }
+  if (start < bytes.length) pieces.push(bytes.subarray(start));
+  return pieces;
+}
+
 export const textBytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** Reads an input from its start; behind its end there are zeros. */
@@ -56,6 +74,10 @@ export class InputReader {
 
   get done(): boolean {
     return this.#at >= this.bytes.length;
+  }
+
+  get at(): number {
+    return Math.min(this.#at, this.bytes.length);
   }
 
   u8(): number {
@@ -81,4 +103,22 @@ export class InputReader {
     this.#at += count;
     return this.bytes.subarray(start, start + count);
   }
+}
+
+/** Cuts an input into the steps that `skip` reads over one by one. */
+export function stepPieces(
+  bytes: Uint8Array,
+  head: number,
+  skip: (reader: InputReader) => void,
+): Uint8Array[] {
+  const reader = new InputReader(bytes);
+  const pieces: Uint8Array[] = [];
+  reader.take(head);
+  if (head > 0) pieces.push(bytes.subarray(0, head));
+  while (!reader.done) {
+    const start = reader.at;
+    skip(reader);
+    pieces.push(bytes.subarray(start, reader.at));
+  }
+  return pieces;
 }

@@ -25,7 +25,7 @@ import {
   WgslError,
   whyUnsliceable,
 } from "../../../src/kernel/wgsl/index.js";
-import { expectThat, type FuzzTarget, kindOf, textBytes } from "../target.js";
+import { expectThat, type FuzzTarget, kindOf, textBytes, textPieces } from "../target.js";
 
 const root = new URL("../../../", import.meta.url);
 
@@ -125,6 +125,7 @@ export const wgslTarget: FuzzTarget = {
     ...filesIn("guest-driver/examples/", ".wgsl"),
   ],
   dictionary: () => WGSL_WORDS.split(" ").map((word) => textBytes(` ${word} `)),
+  pieces: textPieces,
   run: (bytes) => {
     const source = utf8.decode(bytes);
     const module = ends([WgslError], () => reflectModule(source));
@@ -184,6 +185,7 @@ export const ptxTarget: FuzzTarget = {
   cpuLimitMs: 5000,
   seeds: ptxPieces,
   dictionary: () => PTX_WORDS.split(" ").map((word) => textBytes(`${word} `)),
+  pieces: textPieces,
   run: (bytes) => {
     const text = utf8.decode(bytes);
     // Too deep for the stack is an error that the translator turns into its own.

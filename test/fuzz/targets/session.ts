@@ -19,7 +19,7 @@ import { Connection } from "../../../src/vhost-user/connection.js";
 import { EchoDevice } from "../../support/echo-device.js";
 import { encodeRaw, MockFrontend } from "../../support/mock-frontend.js";
 import { openDescriptors } from "../descriptors.js";
-import { expectThat, type FuzzTarget, InputReader, kindOf } from "../target.js";
+import { expectThat, type FuzzTarget, InputReader, kindOf, stepPieces } from "../target.js";
 import {
   FD_KINDS,
   FdKind,
@@ -167,6 +167,14 @@ function dictionary(): Uint8Array[] {
   );
 }
 
+function skip(reader: InputReader): void {
+  const kind = reader.u8() % STEP_KINDS;
+  if (kind === StepKind.send) reader.take(reader.u8() % FDS_MAX);
+  else if (kind === StepKind.poke) reader.take(4);
+  else reader.u8();
+  if (kind !== StepKind.kick) reader.take(reader.u16());
+}
+
 export const sessionTarget: FuzzTarget = {
   name: "vhost-session",
   parses: "whole vhost-user sessions with descriptors, memory and rings",
@@ -174,5 +182,6 @@ export const sessionTarget: FuzzTarget = {
   cpuLimitMs: 5000,
   seeds: recordSessions,
   dictionary,
+  pieces: (bytes) => stepPieces(bytes, 0, skip),
   run,
 };
