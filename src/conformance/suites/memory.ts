@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Device memory: allocation, pointers, limits, and that contexts do not see each other's. */
 import {
+  MemoryAllocRequest,
   MemoryAllocResponse,
   MemoryFreeRequest,
   MemoryInfoResponse,
@@ -116,17 +117,18 @@ alloc
 
 alloc
   .test("flags")
-  .desc("Flags of MEMORY_ALLOC must be zero.")
+  .desc("Unknown flags of MEMORY_ALLOC are refused; MEMORY_DENSE is known.")
   .dev(14)
   .fn(async (t) => {
     const context = await (await t.device()).createContext();
-    for (const byte of [8, 15]) {
-      const payload = new Uint8Array(16);
-      payload[0] = 1;
-      payload[byte] = 1;
-      const { status } = await context.call(Request.MEMORY_ALLOC, payload);
-      equal(status, "RESERVED_NONZERO", "the status");
-    }
+    const withFlags = async (flags: bigint): Promise<string> => {
+      const payload = struct(MemoryAllocRequest, { bytes: 4096n, flags });
+      return (await context.call(Request.MEMORY_ALLOC, payload)).status;
+    };
+    const dense = BigInt(VGPU.MEMORY_DENSE);
+    equal(await withFlags(dense), "OK", "the status with MEMORY_DENSE");
+    for (const flags of [dense << 1n, dense | (dense << 1n), 1n << 63n])
+      equal(await withFlags(flags), "RESERVED_NONZERO", `the status with flags ${flags}`);
   });
 
 alloc
