@@ -29,6 +29,8 @@ export interface ExecutorInfo {
   readonly uniformOffsetAlign: number;
   readonly uniformBytesMax: number;
   readonly subgroupSize: number;
+  /** Workgroups that run at the same time, where that is known: a slice of fewer leaves it idle. */
+  readonly groupsAtOnce?: number;
   readonly f16: boolean;
   readonly subgroups: boolean;
   readonly timestamps: boolean;

@@ -141,8 +141,14 @@ function sliceGroups(
   const known = cursor.nsPerGroup > 0 ? cost.nsPerGroup / GROWTH : cost.nsPerGroup;
   const fitting = (host.budgetNs - host.estimateNs) / Math.max(known, cursor.nsPerGroup);
   const trusted = cursor.groupsMax > 0 ? cursor.groupsMax * GROWTH : cost.groupsMax * TRUST;
-  const groups = Math.max(1, Math.floor(Math.min(fitting, trusted)));
+  const groups = wholeWaves(host, Math.floor(Math.min(fitting, trusted)));
   return left <= groups * REST ? left : groups;
+}
+
+/** As many as run at once, or a multiple of it: what is left over would idle the rest of the GPU. */
+function wholeWaves(host: ExecuteHost, groups: number): number {
+  const wave = host.executor?.info.groupsAtOnce ?? 1;
+  return Math.max(wave, groups - (groups % wave));
 }
 
 /** Lets the stream go on when its newest batch is done; false if it is already. */

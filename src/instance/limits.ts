@@ -119,7 +119,7 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
   batchOperationsMax: 512,
   batchBytesMax: 32 * MIB,
   stagingBytesMax: 96 * MIB,
-  batchNsMax: 10e6,
+  batchNsMax: 40e6,
   slicesMin: 0,
   watchdogNs: 2e9,
   encodeAhead: true,
@@ -129,13 +129,15 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
 
 /** The shortest batch: below, what a batch costs beside its work counts. */
 const BATCH_NS_MIN = 1e6;
+/** Longest batch of a guest that shares the GPU; one that has it for itself may take longer. */
+const BATCH_SHARED_NS_MAX = 10e6;
 
 /**
  * Expected GPU time of a batch of one that takes turns of `sliceNs`. Two are in flight, one of them
  * running: so an entry that had no end is over within a slice when another guest wants the GPU.
  */
 export function batchNsOf(sliceNs: number, batchNsMax: number): number {
-  return Math.min(batchNsMax, Math.max(BATCH_NS_MIN, sliceNs / 2));
+  return Math.min(batchNsMax, BATCH_SHARED_NS_MAX, Math.max(BATCH_NS_MIN, sliceNs / 2));
 }
 
 /** Largest grid dimension: CUDA's for x. Larger than the GPU's own, for launches can be sliced. */

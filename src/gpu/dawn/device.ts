@@ -5,6 +5,7 @@
  * The object that `create()` returns must stay reachable for the life of the process: Dawn's
  * binding aborts some thousand launches after it was collected. Hence the module-level variable.
  */
+import { availableParallelism } from "node:os";
 import { create } from "webgpu";
 import { ExecutorError, type ExecutorInfo } from "../executor.js";
 
@@ -78,7 +79,13 @@ export async function openDevice(gpu: GPU, adapterName: string | undefined): Pro
   const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
   const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
   const hostMemory = adapter.info.isFallbackAdapter || /llvmpipe|swiftshader/i.test(name);
-  return { device, info: describe(adapter, device, name), hostMemory };
+  const info = describe(adapter, device, name);
+  // A software GPU runs a workgroup on each core; others do not say how many they run.
+  return {
+    device,
+    info: hostMemory ? { ...info, groupsAtOnce: availableParallelism() } : info,
+    hostMemory,
+  };
 }
 
 function adapterText(info: GPUAdapterInfo): string {
