@@ -89,7 +89,8 @@ const slices = (gpu: MemoryExecutor): number[] =>
 
 describe("a launch of unknown cost", () => {
   it("begins with a probe, waits for it, and grows", async () => {
-    const made = await rig(65536, { gpu: { groupNs: () => 1000 } });
+    const scheduling = { batchNsMax: 10 * MS };
+    const made = await rig(65536, { gpu: { groupNs: () => 1000 }, scheduling });
     const { harness, gpu } = made;
     const other = harness.alloc(0, 256);
     visit(made, [65536, 1, 1]);
@@ -137,8 +138,23 @@ describe("a launch of unknown cost", () => {
     expect([...words(made, 4096)].map(Number).reduce((sum, each) => sum + each, 0)).toBe(5184);
   });
 
+  it("is cut into multiples of what the GPU runs at once, and never into less", async () => {
+    for (const groupNs of [1 * MS, 20 * MS]) {
+      const scheduling = { batchNsMax: 10 * MS };
+      const gpu = { groupNs: () => groupNs, info: { groupsAtOnce: 8 } };
+      const made = await rig(512, { gpu, scheduling });
+      visit(made, [512, 1, 1]);
+      await run(made);
+      const cut = slices(made.gpu);
+      expect(Math.min(...cut)).toBeGreaterThanOrEqual(8);
+      expect(cut.slice(0, -1).filter((groups) => groups % 8 !== 0)).toEqual([]);
+      expect(cut.reduce((sum, each) => sum + each, 0)).toBe(512);
+    }
+  });
+
   it("does not trust what few workgroups have told about very many", async () => {
-    const made = await rig(65536, { gpu: { groupNs: (group) => (group < 64 ? 1 : 5000) } });
+    const groupNs = (group: number): number => (group < 64 ? 1 : 5000);
+    const made = await rig(65536, { gpu: { groupNs }, scheduling: { batchNsMax: 10 * MS } });
     visit(made, [4, 1, 1]);
     await run(made);
     visit(made, [65536, 1, 1]);
