@@ -31,6 +31,8 @@ const READ_PART_BYTES_SOFTWARE = STAGING_BYTES_MAX;
 
 /** A batch of so few operations may be done in some microseconds, and somebody waits for it. */
 const SHORT_OPERATIONS = 2;
+/** A batch of so many operations, which is bounded in time, is one of short ones. */
+const MANY_OPERATIONS = 64;
 /** Arena space of one support kernel's parameters, alignment included. */
 const PARAMETER_SPACE_BYTES = 1024;
 
@@ -343,7 +345,8 @@ export class DawnBatch implements Batch {
       this.#outstanding++;
       const settled = (): void => this.#settle();
       // Said before the call, which asks for the first tick.
-      core.ticker.activity(this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1);
+      if (core.uploads !== null && this.operations >= MANY_OPERATIONS) core.ticker.manyShort();
+      else core.ticker.activity(this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1);
       core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
       return;
     }

@@ -31,6 +31,8 @@ export interface TickerOptions {
 const SPIN_NS = 300_000;
 /** How long a short piece of work is awaited without a turn of the event loop. */
 const SHORT_SPIN_NS = 60_000;
+/** How long a thread stays awake for many short pieces of work. */
+const AWAKE_NS = 20_000_000;
 const SLEEP_NS_MIN = 30_000;
 const SLEEP_NS_MAX = 1_000_000;
 /** A wait is lengthened by at most a sixteenth by sleeping. */
@@ -48,6 +50,8 @@ export class Ticker {
   #activeNs = 0;
   /** Until then ticks follow one another in the microtask queue. */
   #shortUntilNs = 0;
+  /** Until then every turn of the loop ticks. */
+  #awakeUntilNs = 0;
   #expectedNs = 0;
   #wakeNs = 0;
   /** Ticks so far, for tests and benchmarks. */
@@ -108,6 +112,16 @@ export class Ticker {
   }
 
   /**
+   * Many short pieces of work were submitted to a GPU that is threads of this machine. They wake
+   * each other for every piece, which costs several times more on cores that sleep; as long as this
+   * thread keeps one awake, they share the other and the work ends in half the time.
+   */
+  manyShort(): void {
+    this.#awakeUntilNs = this.#nowNs() + AWAKE_NS;
+    this.activity();
+  }
+
+  /**
    * The oldest work is expected to end then: a sleep ends there, and what follows is as after an
    * activity, for the GPU may be idle from then on. A new time replaces the last one.
    */
@@ -145,7 +159,7 @@ export class Ticker {
     const aheadNs = this.#expectedNs - now;
     const sinceNs = aheadNs > 0 ? this.#activeNs : Math.max(this.#activeNs, this.#expectedNs);
     const waitedNs = now - sinceNs;
-    if (waitedNs < this.#spinNs) {
+    if (waitedNs < this.#spinNs || now < this.#awakeUntilNs) {
       this.#scheduled = "turn";
       this.#originalSetImmediate(this.#run);
       return;

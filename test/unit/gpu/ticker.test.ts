@@ -79,3 +79,17 @@ it("is not kept awake by an expectation that was wrong", () => {
   pending();
   expect(sleep()).toBe(0.3 * MS);
 });
+
+it("stays awake for many short pieces of work", () => {
+  ticker.manyShort();
+  now += 19 * MS;
+  pending();
+  expect(armed).toBeNull();
+});
+
+it("sleeps again once the time for many short pieces is over", () => {
+  ticker.manyShort();
+  now += 21 * MS;
+  pending();
+  expect(sleep()).toBe(1 * MS);
+});
