@@ -24,7 +24,8 @@ pass.dispatchWorkgroups(1);
 pass.end();
 device.queue.submit([encoder.finish()]);
 await device.queue.onSubmittedWorkDone();
-process.stdout.write(`${JSON.stringify({ ready: true })}\n`);
+const { description, device: name } = adapter.info;
+process.stdout.write(`${JSON.stringify({ ready: true, adapter: description || name })}\n`);
 process.stdin.on("data", () => {});
 process.stdin.on("end", () => process.exit(0));
 // The object that create() returns must not be collected.

@@ -70,6 +70,11 @@ interface Start {
   readonly pssMb: number;
 }
 
+/** The adapter that Dawn has chosen, too. */
+interface BareStart extends Start {
+  readonly adapter: string;
+}
+
 async function startOurs(folder: string, executor: string): Promise<Start> {
   const begin = nowMs();
   const ours = await Ours.start(folder, executor);
@@ -83,15 +88,16 @@ async function startOurs(folder: string, executor: string): Promise<Start> {
   }
 }
 
-async function startBare(): Promise<Start> {
+async function startBare(): Promise<BareStart> {
   const begin = nowMs();
   const script = join(root, "bench/bare-dawn.mjs");
   const bare = new LineProcess("bare Dawn", process.execPath, [script], process.env);
   try {
-    await bare.next();
+    const { adapter } = await bare.next();
     const ms = nowMs() - begin;
     await pause(IDLE_SETTLE_MS);
-    return { ms, pssMb: bare.pid === undefined ? 0 : pssMb(bare.pid) };
+    if (bare.pid === undefined) throw new Error("bare Dawn has no process id");
+    return { ms, pssMb: pssMb(bare.pid), adapter: String(adapter) };
   } finally {
     bare.stop();
   }
@@ -136,7 +142,7 @@ export const footprint: SharingSuite = async ({ quick, executor }): Promise<Shar
   try {
     const rounds = quick ? 1 : 7;
     const ours: Start[] = [];
-    const bare: Start[] = [];
+    const bare: BareStart[] = [];
     for (let i = 0; i < rounds; i++) {
       ours.push(await startOurs(folder, executor));
       bare.push(await startBare());
@@ -162,7 +168,7 @@ export const footprint: SharingSuite = async ({ quick, executor }): Promise<Shar
       },
       ...(await load(folder, executor)),
     ];
-    return { adapter: "see the records of latency", results };
+    return { adapter: bare[0]?.adapter ?? "none", results };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

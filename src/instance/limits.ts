@@ -129,7 +129,7 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
 
 /** The shortest batch: below, what a batch costs beside its work counts. */
 const BATCH_NS_MIN = 1e6;
-/** Longest batch of a guest that shares the GPU; one that has it for itself may take longer. */
+/** Longest batch under a broker; an instance without one shares the GPU with no other guest. */
 const BATCH_SHARED_NS_MAX = 10e6;
 
 /**
