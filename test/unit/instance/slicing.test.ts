@@ -149,7 +149,10 @@ describe("a launch of unknown cost", () => {
     await run(small);
     expect(slices(small.gpu)).toEqual([]);
     const whole = "launch visit 32768x1x1";
-    expect(small.gpu.history.flat().filter((line) => line.includes("visit"))).toEqual([whole, whole]);
+    expect(small.gpu.history.flat().filter((line) => line.includes("visit"))).toEqual([
+      whole,
+      whole,
+    ]);
   });
 
   it("is cut into multiples of what the GPU runs at once, and never into less", async () => {
