@@ -207,6 +207,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     try {
       while (!this.publisher.suspended && this.#executor !== null) {
         if (!this.waiting || !this.#inFlight.hasRoom(this.scheduling)) break;
+        if (this.#executor.exclusive === true) break;
         if (!this.#turns.held() || !this.#timeLeft()) break;
         this.#turn(this.#executor);
       }
