@@ -14,6 +14,7 @@
 import type { Batch, BatchOutcome, LaunchOperation, Segment, UniformSource } from "../executor.js";
 import { ExecutorError } from "../executor.js";
 import { ARENA_BYTES } from "./arena.js";
+import { alignDown, repeat } from "./bytes.js";
 import { type DawnCore, DawnPipeline, type DawnSegment, type InFlight } from "./core.js";
 import {
   cutRead,
@@ -24,6 +25,7 @@ import {
   type ReadPart,
 } from "./read-chain.js";
 import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js";
+import type { TimingSlot } from "./timing.js";
 
 /** Writes up to this size are gathered in the arena. */
 const SMALL_WRITE_BYTES = 16 * 1024;
@@ -61,6 +63,11 @@ export class DawnBatch implements Batch {
   #closed = false;
   /** Nothing but writes so far, all of which are in place when `writeBuffer` has returned. */
   #written = true;
+  /** Its timestamps, from the first pass on, if it is timed. */
+  #timing: TimingSlot | null = null;
+  #passes = 0;
+  /** Something large is copied, before or after the passes, which timestamps would leave out. */
+  #copies = false;
   operations = 0;
 
   constructor(core: DawnCore, label: string) {
@@ -100,6 +107,7 @@ export class DawnBatch implements Batch {
   /** Straight from the sources; nothing that was encoded is still unsubmitted. */
   #writeDirect(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
     const { queue, uploads } = this.#core;
+    this.#copies = true;
     segment.used = true;
     let at = offset;
     for (const source of sources) {
@@ -142,6 +150,7 @@ export class DawnBatch implements Batch {
   /** Gathers parts in host memory, because `writeBuffer` takes whole words only. */
   #writeUnaligned(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
     const partMax = this.#core.scratchBytesMax;
+    this.#copies = true;
     let part = new Uint8Array(0);
     let used = 0;
     let at = offset;
@@ -183,6 +192,7 @@ export class DawnBatch implements Batch {
   ): void {
     this.operations++;
     const segment = source as DawnSegment;
+    this.#copies = true;
     segment.gpuReads();
     const read: ReadPart = { segment, offset, bytes, partOffset: 0, targets };
     if (this.#core.uploads === null) this.#encodeRead(read);
@@ -218,6 +228,7 @@ export class DawnBatch implements Batch {
       return;
     }
     this.#encodeReads();
+    this.#copies = true;
     from.gpuReads();
     to.gpuWrites();
     const aligned = (targetOffset | sourceOffset | bytes) % 4 === 0;
@@ -323,6 +334,7 @@ export class DawnBatch implements Batch {
     this.#pass?.end();
     this.#pass = null;
     this.#encoder = null;
+    this.#untimed();
     this.#core.arena.clear();
     this.#core.batchClosed();
   }
@@ -333,6 +345,7 @@ export class DawnBatch implements Batch {
     }
     this.#closed = true;
     const core = this.#core;
+    if (core.lost !== null || this.#copies) this.#untimed();
     if (core.lost !== null) {
       const message = core.lost;
       core.batchClosed();
@@ -342,6 +355,8 @@ export class DawnBatch implements Batch {
     const entry = core.track(done);
     this.#entry = entry;
     const chain = this.#chain();
+    const timing = this.#timing;
+    if (timing !== null) core.timing?.resolve(timing, this.#endPass());
     this.#flush();
     core.batchClosed();
     if (chain !== null) {
@@ -359,7 +374,12 @@ export class DawnBatch implements Batch {
       // Said before the call, which asks for the first tick.
       if (core.uploads !== null && this.operations >= MANY_OPERATIONS) core.ticker.manyShort();
       else core.ticker.activity(this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1);
-      core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
+      if (timing === null) {
+        core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
+        return;
+      }
+      const mapped = core.ticker.call(() => timing.staging.mapAsync(GPUMapMode.READ));
+      mapped.then(() => this.#timed(entry, timing), settled);
       return;
     }
     core.ticker.activity();
@@ -379,6 +399,22 @@ export class DawnBatch implements Batch {
       core.chainEnds();
       this.#settle();
     });
+  }
+
+  /** It is done, and its timestamps are there. */
+  #timed(entry: InFlight, slot: TimingSlot): void {
+    const { timing, closed } = this.#core;
+    if (timing !== null && !closed) {
+      entry.timedNs = timing.read(slot);
+      timing.give(slot);
+    }
+    this.#settle();
+  }
+
+  /** The host's clock has to do for this one. */
+  #untimed(): void {
+    if (this.#timing !== null) this.#core.timing?.give(this.#timing);
+    this.#timing = null;
   }
 
   #settle(): void {
@@ -422,7 +458,10 @@ export class DawnBatch implements Batch {
   #beginPass(): GPUComputePassEncoder {
     if (this.#pass === null) {
       this.#encoder ??= this.#core.device.createCommandEncoder();
-      this.#pass = this.#encoder.beginComputePass();
+      if (this.#passes++ === 0) this.#timing = this.#core.timing?.take() ?? null;
+      this.#pass = this.#encoder.beginComputePass(
+        this.#timing === null ? {} : { timestampWrites: this.#timing.writes() },
+      );
     }
     return this.#pass;
   }
@@ -553,17 +592,4 @@ export class DawnBatch implements Batch {
     const words = Math.ceil(bytes / 4) + 1;
     pass.dispatchWorkgroups(Math.min(4096, Math.ceil(words / SUPPORT_WORKGROUP)));
   }
-}
-
-function alignDown(value: number, align: number): number {
-  return Math.floor(value / align) * align;
-}
-
-function repeat(pattern: number, width: 1 | 2 | 4): number {
-  if (width === 4) {
-    return pattern >>> 0;
-  }
-  return width === 2
-    ? (((pattern & 0xffff) << 16) | (pattern & 0xffff)) >>> 0
-    : ((pattern & 0xff) * 0x01010101) >>> 0;
 }

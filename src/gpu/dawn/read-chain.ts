@@ -11,6 +11,7 @@
  *
  * Parts are submitted after the batch was, so nothing may come between: see Executor.exclusive.
  */
+import { scatter } from "./bytes.js";
 import type { DawnCore, DawnSegment } from "./core.js";
 
 /** As much as stays in a core's caches while the other core copies it out. */
@@ -110,24 +111,5 @@ export class ReadChain {
     if (!last) this.start();
     for (const map of maps) deliverRead(this.#core, map);
     if (last || this.#core.lost !== null) this.#done();
-  }
-}
-
-/** Copies `data` to byte `offset` of the concatenation of `views`. */
-export function scatter(data: Uint8Array, views: readonly Uint8Array[], offset: number): void {
-  let skip = offset;
-  let taken = 0;
-  for (const view of views) {
-    if (skip >= view.length) {
-      skip -= view.length;
-      continue;
-    }
-    const count = Math.min(view.length - skip, data.length - taken);
-    view.set(data.subarray(taken, taken + count), skip);
-    taken += count;
-    skip = 0;
-    if (taken === data.length) {
-      return;
-    }
   }
 }
