@@ -18,6 +18,7 @@ import type { Logger } from "../telemetry/log.js";
 import { type Confinement, removePrivateFolders } from "./confinement.js";
 import { FrontEnds } from "./front-ends.js";
 import { HEALTH_TURN_MS, Health } from "./health.js";
+import { type FromInstance, fromInstance } from "./instance-messages.js";
 import { InstanceProcess } from "./instance-process.js";
 import { readLines, writeLine } from "./lines.js";
 import {
@@ -25,8 +26,6 @@ import {
   type ControlRequest,
   controlRequest,
   deviceMemory,
-  type FromInstance,
-  fromInstance,
   type VgpuStatus,
 } from "./messages.js";
 import { type Peer, PrivateSocket } from "./private-socket.js";

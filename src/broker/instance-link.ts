@@ -4,8 +4,8 @@
  * two doorbells; over this socket only go the greeting and the answers to status questions.
  */
 import { connect } from "node:net";
+import { toInstance } from "./instance-messages.js";
 import { readLines, writeLine } from "./lines.js";
-import { toInstance } from "./messages.js";
 
 export interface InstanceLinkOptions {
   readonly path: string;

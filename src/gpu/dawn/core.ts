@@ -95,8 +95,8 @@ export class DawnCore {
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   #scratch: GPUBuffer | null = null;
   #doomed: DawnSegment[] = [];
-  readonly fill: SupportPipeline;
-  readonly copy: SupportPipeline;
+  #fill: SupportPipeline | null = null;
+  #copy: SupportPipeline | null = null;
 
   constructor(
     readonly device: GPUDevice,
@@ -109,8 +109,17 @@ export class DawnCore {
     this.arena = new Arena(device);
     this.staging = new StagingPool(device);
     this.uploads = hostMemory ? new UploadRing(device, ticker) : null;
-    this.fill = supportPipeline(device, "fill", FILL_KERNEL, false);
-    this.copy = supportPipeline(device, "copy", COPY_KERNEL, true);
+  }
+
+  /** Made when they are first needed: compiling them would hold up every start. */
+  get fill(): SupportPipeline {
+    this.#fill ??= supportPipeline(this.device, "fill", FILL_KERNEL, false);
+    return this.#fill;
+  }
+
+  get copy(): SupportPipeline {
+    this.#copy ??= supportPipeline(this.device, "copy", COPY_KERNEL, true);
+    return this.#copy;
   }
 
   nextId(): number {
