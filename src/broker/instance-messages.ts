@@ -5,6 +5,9 @@
  */
 import * as z from "zod";
 
+/** The longest time for which an instance may say that it is busy; it may say so again. */
+export const BUSY_MS_MAX = 60_000;
+
 const count = z.number().nonnegative();
 
 export const fromInstance = z.discriminatedUnion("type", [
@@ -17,6 +20,8 @@ export const fromInstance = z.discriminatedUnion("type", [
     executor: z.string().max(16),
   }),
   z.object({ type: z.literal("pong") }),
+  /** It will not look at its socket for so long. */
+  z.object({ type: z.literal("busy"), ms: z.number().int().positive().max(BUSY_MS_MAX) }),
   z.object({
     type: z.literal("status"),
     sequence: count,

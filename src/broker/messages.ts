@@ -7,6 +7,7 @@ export const controlRequest = z.discriminatedUnion("command", [
   z.object({ command: z.literal("status") }),
   z.object({ command: z.literal("gvmcs"), id: z.string().max(64) }),
   z.object({ command: z.literal("reset"), id: z.string().max(64) }),
+  z.object({ command: z.literal("restart"), id: z.string().max(64) }),
   z.object({
     command: z.literal("set"),
     id: z.string().max(64),
@@ -28,6 +29,8 @@ export const scheduleStatus = z.object({
   entries: z.number(),
   held_ms: z.number(),
   wait_ms: z.number(),
+  /** Of what was held: GPU time, as exits claim it. */
+  gpu_ms: z.number(),
   exits: z.record(z.string(), z.number()),
   last_abort: z.string().nullable(),
 });
@@ -53,6 +56,8 @@ export const vgpuStatus = z.object({
   /** Null while there is no process, and where instances are not confined. */
   confinement: confinementReport.nullable(),
   schedule: scheduleStatus,
+  /** GPU time of the process by its kernel driver's count; null where that does not tell. */
+  meteredMs: z.number().nullable(),
   device: z.record(z.string(), z.unknown()).nullable(),
 });
 export type VgpuStatus = z.infer<typeof vgpuStatus>;
