@@ -169,6 +169,8 @@ export interface Executor {
   begin(label: string): Batch;
   /** Batches submitted and not done. */
   readonly inFlight: number;
+  /** A batch in flight has parts that are submitted later: none may be begun until it is done. */
+  readonly exclusive?: boolean;
   /** A hint: the oldest batch in flight should be done then, on the device's clock. */
   expectDone?(timeNs: number): void;
   /** Called once when the device is lost; every batch in flight is then done with reason "lost". */

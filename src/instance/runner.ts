@@ -206,7 +206,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.#pumping = true;
     try {
       while (!this.publisher.suspended && this.#executor !== null) {
-        if (!this.waiting || !this.#inFlight.hasRoom(this.scheduling)) break;
+        if (!this.waiting || !this.#inFlight.hasRoom(this.scheduling, this.#executor)) break;
         if (!this.#turns.held() || !this.#timeLeft()) break;
         this.#turn(this.#executor);
       }

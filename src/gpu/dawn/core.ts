@@ -92,6 +92,8 @@ export class DawnCore {
   readonly timing: BatchTiming | null;
   readonly inFlight: InFlight[] = [];
   batchOpen = false;
+  /** A batch in flight is still submitting its reads: see read-chain.ts. */
+  chained = false;
   lost: string | null = null;
   /** Nobody wants results any more. */
   closed = false;
@@ -139,9 +141,9 @@ export class DawnCore {
     return new DawnSegment(this, this.nextId(), buffer, bytes);
   }
 
-  /** An open batch may name the segment: then it goes when that batch has been submitted. */
+  /** An open batch may name the segment: then it goes when all of that batch was submitted. */
   destroySegment(segment: DawnSegment): void {
-    if (this.batchOpen) {
+    if (this.batchOpen || this.chained) {
       this.#doomed.push(segment);
       return;
     }
@@ -152,13 +154,23 @@ export class DawnCore {
   /** Called after a batch's last submit. */
   batchClosed(): void {
     this.batchOpen = false;
-    if (this.#doomed.length > 0) {
-      const doomed = this.#doomed;
-      this.#doomed = [];
-      for (const segment of doomed) {
-        this.destroySegment(segment);
-      }
-    }
+    this.#dropDoomed();
+  }
+
+  chainBegins(): void {
+    this.chained = true;
+  }
+
+  chainEnds(): void {
+    this.chained = false;
+    this.#dropDoomed();
+  }
+
+  #dropDoomed(): void {
+    if (this.batchOpen || this.chained) return;
+    const doomed = this.#doomed;
+    this.#doomed = [];
+    for (const segment of doomed) this.destroySegment(segment);
   }
 
   /** Scratch for copies that can't be done directly; at most 16 MiB, reused in queue order. */

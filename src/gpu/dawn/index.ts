@@ -91,6 +91,10 @@ export class DawnExecutor implements Executor {
     return this.#core.ticker;
   }
 
+  get exclusive(): boolean {
+    return this.#core.chained;
+  }
+
   get inFlight(): number {
     return this.#core.inFlight.length;
   }

@@ -45,6 +45,10 @@ export class FaultyExecutor implements Executor {
     return this.#inner.info;
   }
 
+  get exclusive(): boolean {
+    return this.#inner.exclusive === true;
+  }
+
   get inFlight(): number {
     return this.#pending.length;
   }

@@ -110,10 +110,12 @@ export const linesTarget: FuzzTarget = {
   run: runLines,
 };
 
+const pages = new Uint8Array(2 * GVMCS.PAGE_BYTES);
+const view = new DataView(pages.buffer);
+
 /** The two pages, sparse: an offset u16 and 8 bytes for each change of a page of zeros. */
 function runGvmcs(bytes: Uint8Array): string {
-  const pages = new Uint8Array(2 * GVMCS.PAGE_BYTES);
-  const view = new DataView(pages.buffer);
+  pages.fill(0);
   const reader = new InputReader(bytes);
   while (!reader.done) view.setBigUint64(reader.u16() % (pages.length - 7), reader.u64(), true);
   const controls = pages.subarray(0, GVMCS.PAGE_BYTES);
