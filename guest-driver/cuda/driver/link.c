@@ -309,7 +309,7 @@ static void put_renamed(struct output *out, const struct CUlinkState_st *link, s
 {
 	const struct input *input = &link->inputs[own];
 	const char *at = s->text, *end = s->text + s->bytes;
-	char suffix[24];
+	char suffix[32];
 
 	snprintf(suffix, sizeof(suffix), "$link%zu", own);
 	while (at < end) {
