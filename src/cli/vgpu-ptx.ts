@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 /** `vgpu-ptx`: shows what the PTX compiler makes of a file, a fat binary or PTX text. */
 import { readFileSync } from "node:fs";
@@ -130,4 +129,4 @@ program.action(async (path: string, options: Options) => {
   }
 });
 
-await program.parseAsync();
+void program.parseAsync();

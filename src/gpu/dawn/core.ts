@@ -104,8 +104,8 @@ export class DawnCore {
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   #scratch: GPUBuffer | null = null;
   #doomed: DawnSegment[] = [];
-  readonly fill: SupportPipeline;
-  readonly copy: SupportPipeline;
+  #fill: SupportPipeline | null = null;
+  #copy: SupportPipeline | null = null;
 
   constructor(
     readonly device: GPUDevice,
@@ -119,8 +119,17 @@ export class DawnCore {
     this.staging = new StagingPool(device);
     this.uploads = hostMemory ? new UploadRing(device, ticker) : null;
     this.timing = info.timestamps ? new BatchTiming(device, hostMemory) : null;
-    this.fill = supportPipeline(device, "fill", FILL_KERNEL, false);
-    this.copy = supportPipeline(device, "copy", COPY_KERNEL, true);
+  }
+
+  /** Made when they are first needed: compiling them would hold up every start. */
+  get fill(): SupportPipeline {
+    this.#fill ??= supportPipeline(this.device, "fill", FILL_KERNEL, false);
+    return this.#fill;
+  }
+
+  get copy(): SupportPipeline {
+    this.#copy ??= supportPipeline(this.device, "copy", COPY_KERNEL, true);
+    return this.#copy;
   }
 
   nextId(): number {
