@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * How cost grows with size: launches of a train, bytes of a copy, streams. Each point beside native
- * Dawn where there is such a thing; a plot of each (SVG) goes to out/growth-*.svg.
+ * How cost grows with size: launches of a train, bytes of a copy, streams, guests, guest memory and
+ * the ranges that a copy is scattered over. Each point beside native Dawn where there is such a
+ * thing; a plot of each (SVG) goes to out/growth-*.svg.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { median } from "simple-statistics";
 import { Ours, startNative } from "./beside.js";
+import { growthGuests } from "./growth-guests.js";
+import { growthMemory, type MemoryPoint } from "./growth-memory.js";
 import type { LineProcess } from "./line-process.js";
 import { type Plot, plotSvg } from "./plot.js";
 import type { SharingReport, SharingResult, SharingSuite } from "./sharing.js";
@@ -135,6 +138,73 @@ async function measureCurve(
   return { plot: { title: curve.title, x: curve.x, y: "microseconds", lines }, results };
 }
 
+/** A plot whose lines have nothing of native Dawn's beside them, and the results in it. */
+function beside(
+  name: string,
+  plot: Pick<Plot, "title" | "x">,
+  lines: readonly {
+    readonly label: string;
+    readonly key: string;
+    readonly points: readonly (readonly [number, number])[];
+  }[],
+): { name: string; plot: Plot; results: SharingResult[] } {
+  const results = lines.flatMap(({ key, points }) =>
+    points.map(([at, us]): SharingResult => {
+      const median = Number(us.toPrecision(4));
+      return { name: `growth_${name}_${key}_${at}`, unit: "us", median };
+    }),
+  );
+  return { name, plot: { ...plot, y: "microseconds", lines }, results };
+}
+
+type Measured = ReturnType<typeof beside>;
+
+async function guestCurve(executor: string, quick: boolean): Promise<Measured> {
+  const points = await growthGuests(executor, quick);
+  const title = "A launch and a wait, by interrupt, under vgpud";
+  return beside("guests", { title, x: "guests" }, [
+    {
+      label: "others idle",
+      key: "alone",
+      points: points.map((each) => [each.guests, each.aloneUs] as const),
+    },
+    {
+      label: "all launch",
+      key: "together",
+      points: points.map((each) => [each.guests, each.togetherUs] as const),
+    },
+  ]);
+}
+
+async function memoryCurves(socket: string, quick: boolean): Promise<Measured[]> {
+  const { memory, ranges } = await growthMemory(socket, quick);
+  const lines = (points: readonly MemoryPoint[], at: (point: MemoryPoint) => number) => [
+    {
+      label: "to the device",
+      key: "h2d",
+      points: points.map((each) => [at(each), each.h2dUs] as const),
+    },
+    {
+      label: "from the device",
+      key: "d2h",
+      points: points.map((each) => [at(each), each.d2hUs] as const),
+    },
+  ];
+  const scattered = "Copy of 16 MiB in pages of 4 KiB all over the guest's memory";
+  return [
+    beside(
+      "memory",
+      { title: scattered, x: "bytes of guest memory" },
+      lines(memory, (each) => each.memoryBytes),
+    ),
+    beside(
+      "ranges",
+      { title: "Copy of 16 MiB in ranges over 4 GiB of guest memory", x: "ranges" },
+      lines(ranges, (each) => each.ranges),
+    ),
+  ];
+}
+
 export const growth: SharingSuite = async ({ quick, executor }): Promise<SharingReport> => {
   const folder = mkdtempSync(join(tmpdir(), "vgpu-bench-"));
   const ours = await Ours.start(folder, executor);
@@ -143,13 +213,21 @@ export const growth: SharingSuite = async ({ quick, executor }): Promise<Sharing
     const { adapter } = await native.next();
     const results: SharingResult[] = [];
     mkdirSync(join(root, "out"), { recursive: true });
-    for (const curve of curves(quick ? 16 << 20 : 128 << 20)) {
-      const measured = await measureCurve(curve, quick ? 1 : 5, ours.client, native);
-      results.push(...measured.results);
-      const file = join(root, "out", `growth-${curve.name}.svg`);
-      writeFileSync(file, plotSvg({ ...measured.plot, note: String(adapter) }));
+    const draw = ({ name, plot, results: own }: Measured): void => {
+      results.push(...own);
+      const file = join(root, "out", `growth-${name}.svg`);
+      writeFileSync(file, plotSvg({ ...plot, note: String(adapter) }));
       process.stderr.write(`${file}\n`);
-    }
+    };
+    for (const curve of curves(quick ? 16 << 20 : 128 << 20))
+      draw({
+        name: curve.name,
+        ...(await measureCurve(curve, quick ? 1 : 5, ours.client, native)),
+      });
+    // A second front end has to wait until the first is gone.
+    ours.client.stop();
+    for (const each of await memoryCurves(join(folder, `${executor}.sock`), quick)) draw(each);
+    draw(await guestCurve(executor, quick));
     return { adapter: String(adapter), results };
   } finally {
     native.stop();
