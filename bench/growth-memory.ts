@@ -90,7 +90,7 @@ export async function growthMemory(
   socket: string,
   quick: boolean,
 ): Promise<{ memory: MemoryPoint[]; ranges: MemoryPoint[] }> {
-  const n = quick ? 5 : 40;
+  const n = quick ? 5 : 20;
   const memory: MemoryPoint[] = [];
   for (const bytes of MEMORIES) {
     memory.push(await measure(socket, bytes, COPY_BYTES / PAGE, n));

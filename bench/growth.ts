@@ -36,6 +36,7 @@ interface Curve {
   readonly name: string;
   readonly title: string;
   readonly x: string;
+  readonly ticks?: Plot["ticks"];
   readonly points: readonly Point[];
 }
 
@@ -44,6 +45,7 @@ function curves(largest: number): Curve[] {
     name,
     title: name === "h2d" ? "Copy to the device, pinned" : "Copy from the device, pinned",
     x: "bytes",
+    ticks: "bytes" as const,
     points: SIZES.filter((bytes) => bytes <= largest).map((bytes) => ({
       at: bytes,
       ours: `${name} bytes=${bytes} memory=pinned`,
@@ -68,6 +70,7 @@ function curves(largest: number): Curve[] {
       name: "streams",
       title: "1000 empty launches over several streams",
       x: "streams",
+      ticks: "counts",
       points: STREAMS.map((streams) => ({
         at: streams,
         ours: `launch_async streams=${streams}`,
@@ -91,7 +94,7 @@ async function measurePoint(
   ours: LineProcess,
   native: LineProcess,
 ): Promise<readonly [number, number | null]> {
-  const n = Math.max(2, Math.min(500, Math.round(POINT_NS / point.guessNs)));
+  const n = Math.max(1, Math.min(500, Math.round(POINT_NS / point.guessNs)));
   const mine = median(await samples(ours, `run ${point.ours} n=${n}`)) * scale;
   if (point.native === null) return [mine, null];
   const [work, given] = point.native;
@@ -135,13 +138,14 @@ async function measureCurve(
     { label: "para-vgpu", points: line((result) => result.median) },
     { label: "native Dawn", points: line((result) => result.native_median) },
   ].filter(({ points }) => points.length > 0);
-  return { plot: { title: curve.title, x: curve.x, y: "microseconds", lines }, results };
+  const { title, x, ticks = "decades" } = curve;
+  return { plot: { title, x, ticks, lines }, results };
 }
 
 /** A plot whose lines have nothing of native Dawn's beside them, and the results in it. */
 function beside(
   name: string,
-  plot: Pick<Plot, "title" | "x">,
+  plot: Omit<Plot, "lines">,
   lines: readonly {
     readonly label: string;
     readonly key: string;
@@ -154,7 +158,7 @@ function beside(
       return { name: `growth_${name}_${key}_${at}`, unit: "us", median };
     }),
   );
-  return { name, plot: { ...plot, y: "microseconds", lines }, results };
+  return { name, plot: { ...plot, lines }, results };
 }
 
 type Measured = ReturnType<typeof beside>;
@@ -162,7 +166,7 @@ type Measured = ReturnType<typeof beside>;
 async function guestCurve(executor: string, quick: boolean): Promise<Measured> {
   const points = await growthGuests(executor, quick);
   const title = "A launch and a wait, by interrupt, under vgpud";
-  return beside("guests", { title, x: "guests" }, [
+  return beside("guests", { title, x: "guests", ticks: "counts" }, [
     {
       label: "others idle",
       key: "alone",
@@ -194,12 +198,16 @@ async function memoryCurves(socket: string, quick: boolean): Promise<Measured[]>
   return [
     beside(
       "memory",
-      { title: scattered, x: "bytes of guest memory" },
+      { title: scattered, x: "guest memory", ticks: "bytes" },
       lines(memory, (each) => each.memoryBytes),
     ),
     beside(
       "ranges",
-      { title: "Copy of 16 MiB in ranges over 4 GiB of guest memory", x: "ranges" },
+      {
+        title: "Copy of 16 MiB in ranges over 4 GiB of guest memory",
+        x: "ranges",
+        ticks: "counts",
+      },
       lines(ranges, (each) => each.ranges),
     ),
   ];
@@ -222,7 +230,7 @@ export const growth: SharingSuite = async ({ quick, executor }): Promise<Sharing
     for (const curve of curves(quick ? 16 << 20 : 128 << 20))
       draw({
         name: curve.name,
-        ...(await measureCurve(curve, quick ? 1 : 5, ours.client, native)),
+        ...(await measureCurve(curve, quick ? 1 : 3, ours.client, native)),
       });
     // A second front end has to wait until the first is gone.
     ours.client.stop();
