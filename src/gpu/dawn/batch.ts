@@ -53,6 +53,7 @@ interface ImmediatePass {
 export class DawnBatch implements Batch {
   readonly #core: DawnCore;
   readonly #label: string;
+  readonly #mayTime: boolean;
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
   #maps: PendingMap[] = [];
@@ -70,13 +71,14 @@ export class DawnBatch implements Batch {
   #copies = false;
   operations = 0;
 
-  constructor(core: DawnCore, label: string) {
+  constructor(core: DawnCore, label: string, timed: boolean) {
     if (core.batchOpen) {
       throw new Error("a batch is open already: one is built at a time");
     }
     core.batchOpen = true;
     this.#core = core;
     this.#label = label;
+    this.#mayTime = timed;
   }
 
   write(target: Segment, offset: number, sources: readonly Uint8Array[]): void {
@@ -458,7 +460,7 @@ export class DawnBatch implements Batch {
   #beginPass(): GPUComputePassEncoder {
     if (this.#pass === null) {
       this.#encoder ??= this.#core.device.createCommandEncoder();
-      if (this.#passes++ === 0) this.#timing = this.#core.timing?.take() ?? null;
+      if (this.#passes++ === 0 && this.#mayTime) this.#timing = this.#core.timing?.take() ?? null;
       this.#pass = this.#encoder.beginComputePass(
         this.#timing === null ? {} : { timestampWrites: this.#timing.writes() },
       );

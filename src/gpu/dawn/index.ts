@@ -171,8 +171,8 @@ export class DawnExecutor implements Executor {
     }
   }
 
-  begin(label: string): Batch {
-    return new DawnBatch(this.#core, label);
+  begin(label: string, timed = true): Batch {
+    return new DawnBatch(this.#core, label, timed);
   }
 
   async close(): Promise<void> {
