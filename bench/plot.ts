@@ -17,10 +17,10 @@ export interface Plot {
   readonly note?: string;
 }
 
-const WIDTH = 720;
+const WIDTH = 740;
 const HEIGHT = 420;
 const LEFT = 80;
-const RIGHT = 24;
+const RIGHT = 44;
 const TOP = 44;
 const BOTTOM = 92;
 /** Labels of x that are nearer than this would touch. */
