@@ -82,6 +82,7 @@ export function plotSvg({ title, x, ticks = "decades", lines, note }: Plot): str
   const atY = (value: number): string => place(value, ys, HEIGHT - BOTTOM, TOP).toFixed(1);
   const out = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
+    `<title>${xml(title)}</title>`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="white"/>`,
     `<text x="${LEFT}" y="24" font-size="15" font-weight="bold">${xml(title)}</text>`,
   ];
