@@ -103,6 +103,8 @@ export class Emit {
   isOpaque = false;
   /** In a masked meeting: the lanes of the warp that take part, as an expression. */
   lanes: string | null = null;
+  /** In the state machine: whether the thread of an index is at the same meeting. */
+  meets: ((index: string) => string) | null = null;
   /** Whether the instruction's result must be kept from reassociation (numerics.ts). */
   isProtected: (inst: Inst) => boolean = () => false;
   /** Whether global memory that was written before the barrier may be read after it. */
