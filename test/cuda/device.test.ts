@@ -31,6 +31,7 @@ const PARTS: readonly Part[] = [
     module,
     file: `ptx/${module}.121.ptx`,
   })),
+  ...["75", "121"].map((target) => ({ module: "text", file: `ptx/text.${target}.ptx` })),
   { module: "nn", file: "ptx/nn.75.ptx", only: ["softmax", "attention", "adamw"] },
   ...["reduce", "warp"].flatMap((module) =>
     ["default", "none"].map((mode) => ({

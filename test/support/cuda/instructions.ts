@@ -224,7 +224,13 @@ export function operandsFor(kind: keyof typeof KINDS, count: number, seed: numbe
     random.below(3) === 0 ? random.u32() : (NASTY32[random.below(NASTY32.length)] ?? 0);
   for (let i = 0; i < count * 3; i++) {
     const at = i * bytes;
-    if (kind === "f") {
+    if (i < 12 && (kind === "f" || kind === "fd")) {
+      // All pairs of zeros.
+      const sign = Math.floor(i / 3) & ([2, 1, 0][i % 3] ?? 0);
+      const zero = sign === 0 ? 0 : -0;
+      if (kind === "f") data.setFloat32(at, zero, true);
+      else data.setFloat64(at, zero, true);
+    } else if (kind === "f") {
       const nasty = NASTY_FLOATS[random.below(NASTY_FLOATS.length)] ?? 0;
       data.setFloat32(at, random.below(3) === 0 ? random.between(-100, 100) : nasty, true);
     } else if (kind === "fd") {
