@@ -38,6 +38,10 @@ export interface MemoryPlan {
 export interface UniformPlan {
   readonly globalsAt: number;
   readonly segmentsAt: number;
+  /** In checked kernels: of each segment the first range of memory in use, and their number. */
+  readonly partsAt: number;
+  /** Ranges of memory in use: start and end, by segment and start. */
+  readonly rangesAt: number;
   readonly words: number;
 }
 

@@ -37,11 +37,22 @@ export function planMemory(
   return { atomicHeap: heap, atomicShared: shared };
 }
 
-export function planUniform(paramBytes: number, globals: number, segments: number): UniformPlan {
+/** Most ranges of memory in use that a checked kernel is told; they fill most of a uniform. */
+const RANGES_MAX = 3072;
+
+export function planUniform(
+  paramBytes: number,
+  globals: number,
+  segments: number,
+  checked: boolean,
+): UniformPlan {
   const words = (bytes: number): number => Math.ceil(bytes / 16) * 4;
   const globalsAt = words(paramBytes);
   const segmentsAt = globalsAt + words(globals * 8);
-  return { globalsAt, segmentsAt, words: segmentsAt + words(segments * 8) };
+  const partsAt = segmentsAt + words(segments * 8);
+  const rangesAt = partsAt + words(segments * 8);
+  const end = checked ? rangesAt + RANGES_MAX * 2 : partsAt;
+  return { globalsAt, segmentsAt, partsAt, rangesAt, words: end };
 }
 
 /** Registers that can be `let`: written once, without a guard, and read later in that block only. */
