@@ -9,6 +9,9 @@ import { confinementReport } from "./confinement.js";
 /** Longest line that is read; a longer one closes the connection. */
 export const LINE_BYTES_MAX = 1024 * 1024;
 
+/** The longest time for which an instance may say that it is busy; it may say so again. */
+export const BUSY_MS_MAX = 60_000;
+
 const count = z.number().nonnegative();
 
 export const fromInstance = z.discriminatedUnion("type", [
@@ -21,6 +24,8 @@ export const fromInstance = z.discriminatedUnion("type", [
     executor: z.string().max(16),
   }),
   z.object({ type: z.literal("pong") }),
+  /** It will not look at its socket for so long. */
+  z.object({ type: z.literal("busy"), ms: z.number().int().positive().max(BUSY_MS_MAX) }),
   z.object({
     type: z.literal("status"),
     sequence: count,
@@ -40,6 +45,7 @@ export const controlRequest = z.discriminatedUnion("command", [
   z.object({ command: z.literal("status") }),
   z.object({ command: z.literal("gvmcs"), id: z.string().max(64) }),
   z.object({ command: z.literal("reset"), id: z.string().max(64) }),
+  z.object({ command: z.literal("restart"), id: z.string().max(64) }),
   z.object({
     command: z.literal("set"),
     id: z.string().max(64),
@@ -61,6 +67,8 @@ export const scheduleStatus = z.object({
   entries: z.number(),
   held_ms: z.number(),
   wait_ms: z.number(),
+  /** Of what was held: GPU time, as exits claim it. */
+  gpu_ms: z.number(),
   exits: z.record(z.string(), z.number()),
   last_abort: z.string().nullable(),
 });
@@ -86,6 +94,8 @@ export const vgpuStatus = z.object({
   /** Null while there is no process, and where instances are not confined. */
   confinement: confinementReport.nullable(),
   schedule: scheduleStatus,
+  /** GPU time of the process by its kernel driver's count; null where that does not tell. */
+  meteredMs: z.number().nullable(),
   device: z.record(z.string(), z.unknown()).nullable(),
 });
 export type VgpuStatus = z.infer<typeof vgpuStatus>;

@@ -60,6 +60,10 @@ async function reset(id: string, options: Options): Promise<void> {
   showStatus(await ask(options.control, { command: "reset", id }), options);
 }
 
+async function restart(id: string, options: Options): Promise<void> {
+  showStatus(await ask(options.control, { command: "restart", id }), options);
+}
+
 async function gvmcs(id: string, options: Options): Promise<void> {
   const reply = await ask(options.control, { command: "gvmcs", id });
   if (!reply.ok) {
@@ -130,6 +134,14 @@ async function main(): Promise<void> {
     .option("--control <path>", "vgpud's control socket", controlPathIn(runtimeDir))
     .allowExcessArguments(false)
     .action(reset);
+  program
+    .command("restart")
+    .description("replaces a vGPU's process, by a newer build perhaps; its VM stays connected")
+    .argument("<id>", "name of the vGPU")
+    .option("--json", "the new status, as JSON")
+    .option("--control <path>", "vgpud's control socket", controlPathIn(runtimeDir))
+    .allowExcessArguments(false)
+    .action(restart);
   program
     .command("gvmcs")
     .description("prints a vGPU's control structure, field by field")

@@ -6,8 +6,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import type { VgpuConfig } from "../broker/broker.js";
 import { parseBytes, parseSettings } from "../broker/settings-text.js";
+import type { VgpuConfig } from "../broker/vgpu.js";
 import { defaultMemoryBytes, SettingsError } from "../scheduler/index.js";
 import { UsageError } from "./common.js";
 

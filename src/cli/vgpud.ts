@@ -159,6 +159,7 @@ async function main(): Promise<void> {
     crashAt: options.crashAt?.split(",") ?? [],
     restartLimits: { ...DEFAULT_RESTARTS, max: options.restarts },
     answerMs: options.answer * 1000,
+    meterProc: existsSync("/dev/dri") ? "/proc" : null,
     confinement: confinementOf(options, log),
     timer: realTimers.create(),
     trace: trace === null ? null : (event) => trace.event(event),

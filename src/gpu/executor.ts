@@ -106,7 +106,13 @@ export interface LaunchOperation {
 }
 
 export type BatchOutcome =
-  | { readonly ok: true; readonly gpuTimeNs: number; readonly doneNs: number }
+  | {
+      readonly ok: true;
+      readonly gpuTimeNs: number;
+      /** Whether that is by the GPU's own clock; else it is from submission to completion. */
+      readonly timed?: boolean;
+      readonly doneNs: number;
+    }
   | {
       readonly ok: false;
       readonly reason: "lost" | "out-of-memory" | "failed" | "timeout";

@@ -61,6 +61,8 @@ export interface DeviceParts {
   readonly log: DeviceLog;
   /** Ends this process for another one; null where nobody would start it. */
   readonly abandon: ((message: string) => void) | null;
+  /** Is told that this thread will be busy for so long. */
+  readonly busy: (ms: number) => void;
 }
 
 /** Execution controls that concern the device. */
@@ -106,7 +108,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#limited = new LogLimiter(parts.log, parts.nowNs);
     this.limits = parts.limits;
     this.budget = new MemoryBudget(parts.limits.memoryBytesMax);
-    this.#store = new KernelStore(parts.limits, parts.translator, parts.nowNs);
+    this.#store = new KernelStore(parts.limits, parts.translator, parts.nowNs, parts.busy);
     this.#epoch = this.#randomEpoch();
     this.#events = new EventQueue(() => this.#epoch);
     this.runner = new Runner({

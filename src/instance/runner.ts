@@ -434,7 +434,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.#finish(record);
     if (outcome.ok) {
       for (const usage of [context.usage, this.usage]) record.charge(usage, outcome.gpuTimeNs);
-      record.cost.learn(outcome.gpuTimeNs, record.bytes);
+      record.cost.learn(outcome.gpuTimeNs, record.bytes, outcome.timed);
     }
     if (!context.dead) {
       const now = this.nowNs();

@@ -61,6 +61,7 @@ export class StubTranslator implements Translator {
         bytes: each.init?.length ?? 4,
         align: 4,
         relocations: [],
+        managed: false,
         ...each,
         init: each.init === undefined ? null : Uint8Array.from(each.init),
       })),

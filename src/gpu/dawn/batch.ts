@@ -14,9 +14,11 @@
 import type { Batch, BatchOutcome, LaunchOperation, Segment, UniformSource } from "../executor.js";
 import { ExecutorError } from "../executor.js";
 import { ARENA_BYTES } from "./arena.js";
+import { alignDown, repeat, scatter } from "./bytes.js";
 import { type DawnCore, DawnPipeline, type DawnSegment, type InFlight } from "./core.js";
 import { STAGING_BYTES_MAX } from "./staging.js";
 import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js";
+import type { TimingSlot } from "./timing.js";
 
 /** Writes up to this size are gathered in the arena. */
 const SMALL_WRITE_BYTES = 16 * 1024;
@@ -62,6 +64,11 @@ export class DawnBatch implements Batch {
   #closed = false;
   /** Nothing but writes so far, all of which are in place when `writeBuffer` has returned. */
   #written = true;
+  /** Its timestamps, from the first pass on, if it is timed. */
+  #timing: TimingSlot | null = null;
+  #passes = 0;
+  /** Something large is copied, before or after the passes, which timestamps would leave out. */
+  #copies = false;
   operations = 0;
 
   constructor(core: DawnCore, label: string) {
@@ -100,6 +107,7 @@ export class DawnBatch implements Batch {
   /** Straight from the sources; nothing that was encoded is still unsubmitted. */
   #writeDirect(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
     const { queue, uploads } = this.#core;
+    this.#copies = true;
     segment.used = true;
     let at = offset;
     for (const source of sources) {
@@ -142,6 +150,7 @@ export class DawnBatch implements Batch {
   /** Gathers parts in host memory, because `writeBuffer` takes whole words only. */
   #writeUnaligned(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
     const partMax = this.#core.scratchBytesMax;
+    this.#copies = true;
     let part = new Uint8Array(0);
     let used = 0;
     let at = offset;
@@ -183,6 +192,7 @@ export class DawnBatch implements Batch {
   ): void {
     this.operations++;
     const segment = source as DawnSegment;
+    this.#copies = true;
     segment.gpuReads();
     const partMax = this.#core.uploads === null ? READ_PART_BYTES : READ_PART_BYTES_SOFTWARE;
     for (let done = 0; done < bytes; ) {
@@ -213,6 +223,7 @@ export class DawnBatch implements Batch {
     if (bytes === 0 || (to === from && targetOffset === sourceOffset)) {
       return;
     }
+    this.#copies = true;
     from.gpuReads();
     to.gpuWrites();
     const aligned = (targetOffset | sourceOffset | bytes) % 4 === 0;
@@ -316,6 +327,7 @@ export class DawnBatch implements Batch {
     this.#pass?.end();
     this.#pass = null;
     this.#encoder = null;
+    this.#untimed();
     this.#core.arena.clear();
     this.#core.batchClosed();
   }
@@ -326,6 +338,7 @@ export class DawnBatch implements Batch {
     }
     this.#closed = true;
     const core = this.#core;
+    if (core.lost !== null || this.#copies) this.#untimed();
     if (core.lost !== null) {
       const message = core.lost;
       core.batchClosed();
@@ -334,6 +347,8 @@ export class DawnBatch implements Batch {
     }
     const entry = core.track(done);
     this.#entry = entry;
+    const timing = this.#timing;
+    if (timing !== null) core.timing?.resolve(timing, this.#endPass());
     this.#flush();
     core.batchClosed();
     if (this.#written) {
@@ -347,10 +362,31 @@ export class DawnBatch implements Batch {
       // Said before the call, which asks for the first tick.
       if (core.uploads !== null && this.operations >= MANY_OPERATIONS) core.ticker.manyShort();
       else core.ticker.activity(this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1);
-      core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
+      if (timing === null) {
+        core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
+        return;
+      }
+      const mapped = core.ticker.call(() => timing.staging.mapAsync(GPUMapMode.READ));
+      mapped.then(() => this.#timed(entry, timing), settled);
       return;
     }
     core.ticker.activity();
+  }
+
+  /** It is done, and its timestamps are there. */
+  #timed(entry: InFlight, slot: TimingSlot): void {
+    const { timing, closed } = this.#core;
+    if (timing !== null && !closed) {
+      entry.timedNs = timing.read(slot);
+      timing.give(slot);
+    }
+    this.#settle();
+  }
+
+  /** The host's clock has to do for this one. */
+  #untimed(): void {
+    if (this.#timing !== null) this.#core.timing?.give(this.#timing);
+    this.#timing = null;
   }
 
   #settle(): void {
@@ -402,7 +438,10 @@ export class DawnBatch implements Batch {
   #beginPass(): GPUComputePassEncoder {
     if (this.#pass === null) {
       this.#encoder ??= this.#core.device.createCommandEncoder();
-      this.#pass = this.#encoder.beginComputePass();
+      if (this.#passes++ === 0) this.#timing = this.#core.timing?.take() ?? null;
+      this.#pass = this.#encoder.beginComputePass(
+        this.#timing === null ? {} : { timestampWrites: this.#timing.writes() },
+      );
     }
     return this.#pass;
   }
@@ -532,37 +571,5 @@ export class DawnBatch implements Batch {
     pass.setBindGroup(0, group, [parametersAt]);
     const words = Math.ceil(bytes / 4) + 1;
     pass.dispatchWorkgroups(Math.min(4096, Math.ceil(words / SUPPORT_WORKGROUP)));
-  }
-}
-
-function alignDown(value: number, align: number): number {
-  return Math.floor(value / align) * align;
-}
-
-function repeat(pattern: number, width: 1 | 2 | 4): number {
-  if (width === 4) {
-    return pattern >>> 0;
-  }
-  return width === 2
-    ? (((pattern & 0xffff) << 16) | (pattern & 0xffff)) >>> 0
-    : ((pattern & 0xff) * 0x01010101) >>> 0;
-}
-
-/** Copies `data` to byte `offset` of the concatenation of `views`. */
-export function scatter(data: Uint8Array, views: readonly Uint8Array[], offset: number): void {
-  let skip = offset;
-  let taken = 0;
-  for (const view of views) {
-    if (skip >= view.length) {
-      skip -= view.length;
-      continue;
-    }
-    const count = Math.min(view.length - skip, data.length - taken);
-    view.set(data.subarray(taken, taken + count), skip);
-    taken += count;
-    skip = 0;
-    if (taken === data.length) {
-      return;
-    }
   }
 }

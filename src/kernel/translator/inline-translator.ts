@@ -42,12 +42,13 @@ export class InlineTranslator implements Translator {
         target: module.target,
         textLength: text.length,
         kernels: module.kernels.map((each) => each.name),
-        variables: module.globals.map(({ name, bytes, align, init, relocations }) => ({
+        variables: module.globals.map(({ name, bytes, align, init, relocations, managed }) => ({
           name,
           bytes,
           align,
           init,
           relocations: relocations.map((each) => ({ ...each })),
+          managed,
         })),
       };
     });

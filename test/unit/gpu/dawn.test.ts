@@ -324,6 +324,53 @@ describe("dawn executor", () => {
   });
 });
 
+describe("GPU time", () => {
+  const LOOP = `@group(0) @binding(0) var<storage, read_write> d: array<atomic<u32>>;
+    @group(0) @binding(1) var<uniform> n: u32;
+    @compute @workgroup_size(1) fn loop_() {
+      for (var i = 0u; i < n; i++) { atomicAdd(&d[0], i); }
+    }`;
+
+  it("is the GPU's own for long batches that follow one, and grows with their work", async () => {
+    if (!executor.info.timestamps) throw new Error("this driver has no timestamps: CI's have");
+    const [segment] = segments;
+    if (segment === undefined) throw new Error("no segment");
+    const pipeline = await executor.createPipeline({
+      label: "loop",
+      wgsl: LOOP,
+      entryPoint: "loop_",
+      bindings: [
+        { binding: 0, kind: "storage", bytes: 0 },
+        { binding: 1, kind: "uniform", bytes: 4 },
+      ],
+      constants: {},
+    });
+    const run = async (count: number, launches = 1, copies = false) => {
+      const batch = executor.begin("loop");
+      const uniforms = [new Uint8Array(new Uint32Array([count]).buffer)];
+      const storage = [{ segment, offset: 0, bytes: 4096 }];
+      for (let i = 0; i < launches; i++)
+        batch.launch({ pipeline, storage, uniforms, grid: [1, 1, 1] });
+      if (copies) batch.read(segment, 0, 4, () => null);
+      const outcome = await submitted(batch);
+      if (!outcome.ok) throw new Error(outcome.message);
+      return outcome;
+    };
+    let count = 1000;
+    while ((await run(count)).gpuTimeNs < 20e6) count *= 2;
+    const once = await run(count);
+    const often = await run(count, 8);
+    expect([once.timed, often.timed]).toEqual([true, true]);
+    expect(once.gpuTimeNs).toBeGreaterThan(0);
+    expect(often.gpuTimeNs).toBeGreaterThan(2 * once.gpuTimeNs);
+    // One with copies before or after its kernels is timed by the host, which sees all of it.
+    expect((await run(count, 1, true)).timed).toBe(false);
+    // The first short one is still timed, the next one not.
+    await run(1);
+    expect((await run(1)).timed).toBe(false);
+  });
+});
+
 describe("closing while the GPU is at work", () => {
   it("destroys the device when the work is done, and delivers nothing", async () => {
     const own = await createDawnExecutor({ nowNs, timer: new CoarseTimer() });
