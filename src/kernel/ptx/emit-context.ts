@@ -80,11 +80,11 @@ export class Emit {
 
   private doubles = 0;
 
-  /** Counts an operation of f64. */
+  /** Counts a call of an f64 function. */
   countDouble(): void {
     this.doubles += 1;
     const { doublesMax } = this.limits;
-    if (this.doubles > doublesMax) throw this.fail(`exceeds ${doublesMax} operations of f64`);
+    if (this.doubles > doublesMax) throw this.fail(`exceeds ${doublesMax} copies of f64 functions`);
   }
 
   line(text: string): void {

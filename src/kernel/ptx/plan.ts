@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What is decided about a whole kernel before a line of it is written. */
 import type { EmitOptions, MemoryPlan, UniformPlan } from "./emit-context.js";
+import { keptOverTurns } from "./emit-turns.js";
 import type { Block, FlatKernel, Inst } from "./ir.js";
 import { eachDef, eachUse, hasMod, successors } from "./ir.js";
 import { accessMask, GLOBAL, LOCAL, SHARED, type SpaceMasks } from "./spaces.js";
@@ -73,6 +74,9 @@ export function letRegisters(kernel: FlatKernel, blocks: readonly Block[]): Uint
         isDone[reg] = 1;
       });
     }
+    keptOverTurns(block, (reg) => {
+      isLet[reg] = 2;
+    });
     const { term } = block;
     if (term.kind !== "branch") continue;
     const { condition } = term;
