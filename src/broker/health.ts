@@ -8,7 +8,7 @@
  * threads tells them apart:
  *
  *   it is stopped, or all its threads sleep           ended after half a second of evidence (asleep:
-                                                     unless it said before that it would be busy)
+ *                                                     unless it said before that it would be busy)
  *   its first thread computes without an end          ended after 0.75 s on a core, and what it said
  *                                                     that it would need (a large module)
  *   it waits for a core, a disk, or for other         ended after `answerMs`

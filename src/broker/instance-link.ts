@@ -4,8 +4,8 @@
  * two doorbells; over this socket only go the greeting and the answers to status questions.
  */
 import { connect } from "node:net";
+import { BUSY_MS_MAX, toInstance } from "./instance-messages.js";
 import { readLines, writeLine } from "./lines.js";
-import { BUSY_MS_MAX, toInstance } from "./messages.js";
 
 export interface InstanceLink {
   /** Says that this thread will not look at the link for so long. Call it right before. */

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 /** `vgpuctl`: asks a running `vgpud`. */
 import { connect } from "node:net";

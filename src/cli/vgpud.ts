@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 /** `vgpud`: the broker. Arguments and environment only; the work is in src/broker. */
 import { existsSync } from "node:fs";

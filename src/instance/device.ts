@@ -35,7 +35,7 @@ import { type GuestViews, HostmemTotals } from "./hostmem.js";
 import { KernelStore } from "./kernel-store.js";
 import { KernelTable } from "./kernels.js";
 import type { Lease } from "./lease.js";
-import type { InstanceLimits, SchedulingLimits } from "./limits.js";
+import type { InstanceLimits, SchedulingControls, SchedulingLimits } from "./limits.js";
 import { ContextMemory } from "./memory.js";
 import { Runner } from "./runner.js";
 import { contextStatus, type DeviceStatus, type UnsliceableStatus, usageStatus } from "./status.js";
@@ -66,11 +66,9 @@ export interface DeviceParts {
 }
 
 /** Execution controls that concern the device. */
-export interface OperatorControls {
+export interface OperatorControls extends SchedulingControls {
   /** 0: not limited. */
   readonly memory_bytes_max: number;
-  readonly slice_ns: number;
-  readonly watchdog_ns: number;
 }
 
 export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
@@ -496,9 +494,9 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
    * given until enough came back.
    */
   applyControls(controls: OperatorControls): void {
-    const { memory_bytes_max: bytes, slice_ns: sliceNs, watchdog_ns: watchdogNs } = controls;
+    const { memory_bytes_max: bytes } = controls;
     this.budget.limitBytes = bytes === 0 ? this.limits.memoryBytesMax : bytes;
-    this.runner.setControls({ sliceNs, watchdogNs });
+    this.runner.setControls(controls);
   }
 
   /** All contexts fail, as after a lost GPU, and another one is opened. */

@@ -44,9 +44,9 @@ function chosen(name: string | undefined): readonly FuzzTarget[] {
 }
 
 function line(result: FuzzResult): string {
-  const { inputs, seconds, outcomes, heapGrowth, descriptorsBefore, descriptorsAfter } = result;
+  const { inputs, cpuSeconds, outcomes, heapGrowth, descriptorsBefore, descriptorsAfter } = result;
   return (
-    `${result.target.padEnd(18)} ${inputs} inputs, ${Math.round(inputs / seconds)}/s, ` +
+    `${result.target.padEnd(18)} ${inputs} inputs, ${Math.round(inputs / cpuSeconds)} per second of CPU, ` +
     `${outcomes} outcomes, heap ${(heapGrowth / MIB).toFixed(1)} MiB, ` +
     `descriptors ${descriptorsBefore} -> ${descriptorsAfter}, ` +
     `${result.crash === null ? 0 : 1} crashes (seed ${result.seed})`

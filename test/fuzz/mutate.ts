@@ -63,27 +63,34 @@ export class Mutator {
   readonly #random: SeededRandom;
   readonly #bytesMax: number;
   readonly #dictionary: readonly Uint8Array[];
-  readonly #pieces: ((bytes: Uint8Array) => Uint8Array[]) | null;
+  readonly #cut: ((bytes: Uint8Array) => Uint8Array[]) | null;
+  /** Inputs of the corpus are cut once. */
+  readonly #pieces = new WeakMap<Uint8Array, readonly Uint8Array[]>();
 
   constructor(options: MutatorOptions) {
     this.#random = options.random;
     this.#bytesMax = options.bytesMax;
     this.#dictionary = options.dictionary;
-    this.#pieces = options.pieces ?? null;
+    this.#cut = options.pieces ?? null;
   }
 
   /** A changed copy of an input of the corpus; the others lend pieces. */
   mutate(corpus: readonly Uint8Array[]): Uint8Array {
-    let bytes: Uint8Array = this.#pick(corpus).slice();
+    const parent = this.#pickShort(corpus);
     const rounds = 1 + this.#random.below(ROUNDS_MAX);
-    if (this.#pieces !== null && this.#random.below(4) > 0)
-      return this.#rearrange(this.#pieces(bytes), this.#pieces(this.#pick(corpus)), rounds);
+    if (this.#cut !== null && this.#random.below(4) > 0)
+      return this.#rearrange(
+        [...this.#piecesOf(parent, this.#cut)],
+        this.#piecesOf(this.#pick(corpus), this.#cut),
+        rounds,
+      );
+    let bytes: Uint8Array = parent.slice();
     for (let round = 0; round < rounds; round++) bytes = this.#change(bytes, corpus);
     return bytes.length > this.#bytesMax ? bytes.slice(0, this.#bytesMax) : bytes;
   }
 
   /** Changes whole pieces, or bytes within one, whose length stays. */
-  #rearrange(pieces: Uint8Array[], others: Uint8Array[], rounds: number): Uint8Array {
+  #rearrange(pieces: Uint8Array[], others: readonly Uint8Array[], rounds: number): Uint8Array {
     const random = this.#random;
     // Few changes of a long input: each may be the one that spoils it.
     for (let round = 0; round < Math.min(rounds, 3); round++) {
@@ -117,6 +124,22 @@ export class Mutator {
       }
     }
     return join(...pieces).slice(0, this.#bytesMax);
+  }
+
+  #piecesOf(bytes: Uint8Array, cut: (bytes: Uint8Array) => Uint8Array[]): readonly Uint8Array[] {
+    let pieces = this.#pieces.get(bytes);
+    if (pieces === undefined) {
+      pieces = cut(bytes);
+      this.#pieces.set(bytes, pieces);
+    }
+    return pieces;
+  }
+
+  /** The shorter of two mostly: it takes less time, and a change of it is more likely to matter. */
+  #pickShort(corpus: readonly Uint8Array[]): Uint8Array {
+    const [one, other] = [this.#pick(corpus), this.#pick(corpus)];
+    if (this.#random.below(4) === 0) return one;
+    return one.length <= other.length ? one : other;
   }
 
   #pick(corpus: readonly Uint8Array[]): Uint8Array {

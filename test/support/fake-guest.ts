@@ -16,10 +16,11 @@ export class FakeMemory {
   windowBytes: number;
   log = null;
 
-  constructor(bytes = MEMORY_BYTES) {
-    this.bytes = new Uint8Array(bytes);
-    this.regions = [{ address: 0, bytes }];
-    this.windowBytes = bytes;
+  /** `bytes`: its size, or the array itself. */
+  constructor(bytes: number | Uint8Array = MEMORY_BYTES) {
+    this.bytes = typeof bytes === "number" ? new Uint8Array(bytes) : bytes;
+    this.regions = [{ address: 0, bytes: this.bytes.length }];
+    this.windowBytes = this.bytes.length;
   }
 
   translate(address: number, bytes: number): Uint8Array[] | null {

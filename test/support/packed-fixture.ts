@@ -35,12 +35,14 @@ export interface PackedFixtureOptions {
   /** Position at which everything starts, 0 to 2 * size - 1. */
   readonly position?: number;
   readonly inflight?: PackedInflight;
+  /** Memory of a fixture that is gone, zeroed; default: new. */
+  readonly at?: FixtureMemory;
 }
 
 export class PackedFixture {
-  readonly #at = new FixtureMemory();
-  readonly memory = this.#at.memory;
-  readonly view = this.#at.view;
+  readonly #at: FixtureMemory;
+  readonly memory: Uint8Array;
+  readonly view: DataView;
   readonly size: number;
   readonly ring: PackedRing;
   readonly parts: PackedRingParts;
@@ -55,6 +57,9 @@ export class PackedFixture {
 
   constructor(options: PackedFixtureOptions = {}) {
     const size = options.size ?? 8;
+    this.#at = options.at ?? new FixtureMemory();
+    this.memory = this.#at.memory;
+    this.view = this.#at.view;
     this.size = size;
     this.next = this.usedNext = options.position ?? 0;
     this.#driverAt = packedRingBytes.descriptors(size);

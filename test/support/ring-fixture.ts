@@ -41,12 +41,20 @@ export interface FixtureOptions {
   readonly inOrder?: boolean;
   readonly inflight?: SplitInflight;
   readonly base?: number;
+  /** Memory of a fixture that is gone, zeroed; default: new. */
+  readonly at?: FixtureMemory;
 }
 
 /** The map of memory above. */
 export class FixtureMemory implements ChainMemory {
   readonly memory = new Uint8Array(END);
   readonly view = new DataView(this.memory.buffer);
+
+  /** As new. */
+  clear(): this {
+    this.memory.fill(0);
+    return this;
+  }
 
   translateInto(address: number, bytes: number, pieces: Uint8Array[]): boolean {
     const before = pieces.length;
@@ -65,9 +73,9 @@ export class FixtureMemory implements ChainMemory {
 }
 
 export class RingFixture {
-  readonly #at = new FixtureMemory();
-  readonly memory = this.#at.memory;
-  readonly view = this.#at.view;
+  readonly #at: FixtureMemory;
+  readonly memory: Uint8Array;
+  readonly view: DataView;
   log: RingLog | null = null;
   readonly size: number;
   readonly ring: SplitRing;
@@ -81,6 +89,9 @@ export class RingFixture {
   constructor(options: FixtureOptions = {}) {
     const size = options.size ?? 8;
     const eventIndex = options.eventIndex ?? false;
+    this.#at = options.at ?? new FixtureMemory();
+    this.memory = this.#at.memory;
+    this.view = this.#at.view;
     this.size = size;
     this.available = options.base ?? 0;
     this.#availableAt = splitRingBytes.descriptors(size);

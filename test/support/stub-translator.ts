@@ -4,7 +4,7 @@
  * is emitted as its name, which MemoryExecutor knows how to execute. Answers come when the test lets
  * them.
  */
-import { choosePtx, FatbinError } from "../../src/kernel/fatbin/index.js";
+import { choosePtx, FatbinError, loadZstd } from "../../src/kernel/fatbin/index.js";
 import {
   type EmitRequest,
   type EmittedText,
@@ -128,6 +128,8 @@ export class StubTranslator implements Translator {
     if (this.hold) await new Promise<void>((go) => this.#waiting.push(go));
   }
 }
+
+await loadZstd();
 
 function parse(source: string | Uint8Array): StubModule {
   try {

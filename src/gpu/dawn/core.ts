@@ -92,6 +92,8 @@ export class DawnCore {
   readonly timing: BatchTiming | null;
   readonly inFlight: InFlight[] = [];
   batchOpen = false;
+  /** A batch in flight is still submitting its reads: see read-chain.ts. */
+  chained = false;
   lost: string | null = null;
   /** Nobody wants results any more. */
   closed = false;
@@ -102,8 +104,8 @@ export class DawnCore {
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   #scratch: GPUBuffer | null = null;
   #doomed: DawnSegment[] = [];
-  readonly fill: SupportPipeline;
-  readonly copy: SupportPipeline;
+  #fill: SupportPipeline | null = null;
+  #copy: SupportPipeline | null = null;
 
   constructor(
     readonly device: GPUDevice,
@@ -117,8 +119,17 @@ export class DawnCore {
     this.staging = new StagingPool(device);
     this.uploads = hostMemory ? new UploadRing(device, ticker) : null;
     this.timing = info.timestamps ? new BatchTiming(device, hostMemory) : null;
-    this.fill = supportPipeline(device, "fill", FILL_KERNEL, false);
-    this.copy = supportPipeline(device, "copy", COPY_KERNEL, true);
+  }
+
+  /** Made when they are first needed: compiling them would hold up every start. */
+  get fill(): SupportPipeline {
+    this.#fill ??= supportPipeline(this.device, "fill", FILL_KERNEL, false);
+    return this.#fill;
+  }
+
+  get copy(): SupportPipeline {
+    this.#copy ??= supportPipeline(this.device, "copy", COPY_KERNEL, true);
+    return this.#copy;
   }
 
   nextId(): number {
@@ -139,9 +150,9 @@ export class DawnCore {
     return new DawnSegment(this, this.nextId(), buffer, bytes);
   }
 
-  /** An open batch may name the segment: then it goes when that batch has been submitted. */
+  /** An open batch may name the segment: then it goes when all of that batch was submitted. */
   destroySegment(segment: DawnSegment): void {
-    if (this.batchOpen) {
+    if (this.batchOpen || this.chained) {
       this.#doomed.push(segment);
       return;
     }
@@ -152,13 +163,23 @@ export class DawnCore {
   /** Called after a batch's last submit. */
   batchClosed(): void {
     this.batchOpen = false;
-    if (this.#doomed.length > 0) {
-      const doomed = this.#doomed;
-      this.#doomed = [];
-      for (const segment of doomed) {
-        this.destroySegment(segment);
-      }
-    }
+    this.#dropDoomed();
+  }
+
+  chainBegins(): void {
+    this.chained = true;
+  }
+
+  chainEnds(): void {
+    this.chained = false;
+    this.#dropDoomed();
+  }
+
+  #dropDoomed(): void {
+    if (this.batchOpen || this.chained) return;
+    const doomed = this.#doomed;
+    this.#doomed = [];
+    for (const segment of doomed) this.destroySegment(segment);
   }
 
   /** Scratch for copies that can't be done directly; at most 16 MiB, reused in queue order. */

@@ -91,6 +91,10 @@ export class DawnExecutor implements Executor {
     return this.#core.ticker;
   }
 
+  get exclusive(): boolean {
+    return this.#core.chained;
+  }
+
   get inFlight(): number {
     return this.#core.inFlight.length;
   }
@@ -167,8 +171,8 @@ export class DawnExecutor implements Executor {
     }
   }
 
-  begin(label: string): Batch {
-    return new DawnBatch(this.#core, label);
+  begin(label: string, timed = true): Batch {
+    return new DawnBatch(this.#core, label, timed);
   }
 
   async close(): Promise<void> {

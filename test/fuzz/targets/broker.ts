@@ -5,8 +5,9 @@
  */
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
+import { fromInstance } from "../../../src/broker/instance-messages.js";
 import { readLines } from "../../../src/broker/lines.js";
-import { controlRequest, fromInstance } from "../../../src/broker/messages.js";
+import { controlRequest } from "../../../src/broker/messages.js";
 import { parseSettings } from "../../../src/broker/settings-text.js";
 import { decodeGvmcs, formatGvmcs, GVMCS, gvmcsToJson } from "../../../src/gvmcs/index.js";
 import { SettingsError } from "../../../src/scheduler/settings.js";
@@ -110,10 +111,12 @@ export const linesTarget: FuzzTarget = {
   run: runLines,
 };
 
+const pages = new Uint8Array(2 * GVMCS.PAGE_BYTES);
+const view = new DataView(pages.buffer);
+
 /** The two pages, sparse: an offset u16 and 8 bytes for each change of a page of zeros. */
 function runGvmcs(bytes: Uint8Array): string {
-  const pages = new Uint8Array(2 * GVMCS.PAGE_BYTES);
-  const view = new DataView(pages.buffer);
+  pages.fill(0);
   const reader = new InputReader(bytes);
   while (!reader.done) view.setBigUint64(reader.u16() % (pages.length - 7), reader.u64(), true);
   const controls = pages.subarray(0, GVMCS.PAGE_BYTES);

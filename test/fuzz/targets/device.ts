@@ -41,6 +41,9 @@ const MEMORY_BYTES = 0x4_0000;
 /** Small, so that limits are met and an input takes little memory. */
 const LIMITS = { ...DEFAULT_LIMITS, memoryBytesMax: 4 << 20, segmentBytesFirst: 1 << 16 };
 
+/** One for all inputs. */
+const guestBytes = new Uint8Array(MEMORY_BYTES);
+
 class Guest {
   readonly gpu = new MemoryExecutor({ memoryBytes: 8 << 20 });
   readonly device: VgpuDevice;
@@ -49,7 +52,7 @@ class Guest {
   #timeNs = 1000;
 
   constructor() {
-    const memory = new FakeMemory(MEMORY_BYTES);
+    const memory = new FakeMemory(guestBytes.fill(0));
     const quiet = (): void => {};
     const never = { arm: quiet, disarm: quiet };
     this.device = new VgpuDevice({

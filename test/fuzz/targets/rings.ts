@@ -5,7 +5,7 @@
  */
 import type { Chain } from "../../../src/virtqueue/types.js";
 import { PackedFixture } from "../../support/packed-fixture.js";
-import { DATA, HOLE, PAGES, RingFixture } from "../../support/ring-fixture.js";
+import { DATA, FixtureMemory, HOLE, PAGES, RingFixture } from "../../support/ring-fixture.js";
 import { expectThat, type FuzzTarget, InputReader, kindOf } from "../target.js";
 
 const END = 0x30000;
@@ -13,6 +13,9 @@ const SIZES = [1, 2, 4, 8, 16, 32] as const;
 const STEPS_MAX = 300;
 const Step = { descriptor: 0, offer: 1, poke: 2, index: 3, drain: 4, hold: 5 } as const;
 const STEP_COUNT = 6;
+
+/** One for all inputs: allocating it takes longer than most inputs. */
+const at = new FixtureMemory();
 
 function checkChain(chain: Chain, memory: Uint8Array, size: number): void {
   const views = [...chain.readable, ...chain.writable];
@@ -102,19 +105,21 @@ function readDescriptor(reader: InputReader) {
 function runSplit(bytes: Uint8Array): string {
   const reader = new InputReader(bytes);
   const start = readStart(reader);
-  const fixture = new RingFixture(start);
+  const fixture = new RingFixture({ ...start, at: at.clear() });
   const drainer = new Drainer(fixture.ring, fixture.memory, start.size, start.inOrder);
   for (let steps = 0; steps < STEPS_MAX && !reader.done; steps++) {
     const step = reader.u8() % STEP_COUNT;
-    const at = reader.u8();
+    const where = reader.u8();
     if (step === Step.descriptor) {
       const flags = reader.u16();
       const next = reader.u16();
-      const table = at >= 128;
-      const index = table ? at - 128 : at % start.size;
+      const table = where >= 128;
+      const index = table ? where - 128 : where % start.size;
       fixture.descriptor(index, { ...readDescriptor(reader), flags, next }, table ? DATA : 0);
-    } else if (step === Step.offer) fixture.offerHead(at < 240 ? at % start.size : reader.u16());
-    else if (step === Step.poke) fixture.view.setUint16(2 * reader.u16() + at, reader.u16(), true);
+    } else if (step === Step.offer)
+      fixture.offerHead(where < 240 ? where % start.size : reader.u16());
+    else if (step === Step.poke)
+      fixture.view.setUint16(2 * reader.u16() + where, reader.u16(), true);
     else if (step === Step.index) fixture.setAvailable(reader.u16());
     else drainer.drain(step === Step.hold);
   }
@@ -126,21 +131,21 @@ function runPacked(bytes: Uint8Array): string {
   const reader = new InputReader(bytes);
   const start = readStart(reader);
   const position = reader.u8() % (2 * start.size);
-  const fixture = new PackedFixture({ ...start, position });
+  const fixture = new PackedFixture({ ...start, position, at: at.clear() });
   const drainer = new Drainer(fixture.ring, fixture.memory, start.size, start.inOrder);
   for (let steps = 0; steps < STEPS_MAX && !reader.done; steps++) {
     const step = reader.u8() % STEP_COUNT;
-    const at = reader.u8();
+    const where = reader.u8();
     if (step === Step.descriptor) {
       const flags = reader.u16();
       const id = reader.u16();
-      fixture.raw(at % 32, { ...readDescriptor(reader), flags }, id, DATA);
+      fixture.raw(where % 32, { ...readDescriptor(reader), flags }, id, DATA);
     } else if (step === Step.offer) {
       const flags = reader.u8() & 7;
-      const id = at < 240 ? at % start.size : reader.u16();
+      const id = where < 240 ? where % start.size : reader.u16();
       fixture.offer(id, { ...readDescriptor(reader), flags });
     } else if (step === Step.poke)
-      fixture.view.setUint16(2 * reader.u16() + at, reader.u16(), true);
+      fixture.view.setUint16(2 * reader.u16() + where, reader.u16(), true);
     else if (step === Step.index) fixture.driverEvent(reader.u16(), reader.u16());
     else drainer.drain(step === Step.hold);
   }

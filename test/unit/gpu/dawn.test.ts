@@ -169,6 +169,53 @@ describe("dawn executor", () => {
     big.destroy();
   });
 
+  it("reads much at the end of a batch, of any alignment, and what follows other reads", async () => {
+    const bytes = 7 * 1024 * 1024;
+    const big = executor.createSegment(bytes + 1024, "big");
+    const data = pseudoRandom(bytes, 11);
+    const batch = executor.begin("many reads");
+    batch.write(big, 0, [data]);
+    const targets: { readonly offset: number; readonly into: Uint8Array[] }[] = [];
+    const read = (offset: number, ...lengths: number[]): void => {
+      const into = lengths.map((length) => new Uint8Array(length));
+      const sum = lengths.reduce((a, b) => a + b, 0);
+      batch.read(big, offset, sum, () => into);
+      targets.push({ offset, into });
+    };
+    read(3, 1000);
+    read(0, 5, 4 * 1024 * 1024, 2);
+    // What was read before is as it was before.
+    batch.copy(big, 100, big, 1100, 64);
+    read(1, 3 * 1024 * 1024, 1024 * 1024 + 1);
+    for (let i = 0; i < 9; i++) read(1 + i * 1001, 512 * 1024 + i);
+    const outcome = submitted(batch);
+    // Only a software GPU gets its reads one by one.
+    expect(executor.exclusive).toBe(/llvmpipe|SwiftShader/.test(executor.info.adapter));
+    expect(await outcome).toMatchObject({ ok: true });
+    expect(executor.exclusive).toBe(false);
+    const after = data.slice();
+    after.copyWithin(100, 1100, 1164);
+    for (const [index, { offset, into }] of targets.entries()) {
+      const got = Buffer.concat(into);
+      const model = index < 2 ? data : after;
+      expect(got.equals(model.subarray(offset, offset + got.length)), `read ${index}`).toBe(true);
+    }
+    big.destroy();
+  });
+
+  it("keeps a segment as long as reads of it are still to be submitted", async () => {
+    const bytes = 6 * 1024 * 1024;
+    const segment = executor.createSegment(bytes, "short-lived");
+    const batch = executor.begin("last reads");
+    batch.fill(segment, 0, bytes, 0x5a, 1);
+    const into = new Uint8Array(bytes);
+    batch.read(segment, 0, bytes, () => [into]);
+    const outcome = submitted(batch);
+    segment.destroy();
+    expect(await outcome).toMatchObject({ ok: true });
+    expect(into.every((byte) => byte === 0x5a)).toBe(true);
+  });
+
   it("runs a kernel with uniforms by value and from device memory, in order with writes", async () => {
     const segment = executor.createSegment(4096, "kernel");
     const pipeline = await executor.createPipeline({
@@ -365,9 +412,10 @@ describe("GPU time", () => {
     expect(often.gpuTimeNs).toBeGreaterThan(2 * once.gpuTimeNs);
     // One with copies before or after its kernels is timed by the host, which sees all of it.
     expect((await run(count, 1, true)).timed).toBe(false);
-    // The first short one is still timed, the next one not.
-    await run(1);
-    expect((await run(1)).timed).toBe(false);
+    // Short ones are not timed, once one was short by the host's clock: a busy machine takes longer.
+    const short: (boolean | undefined)[] = [];
+    for (let i = 0; i < 50; i++) short.push((await run(1)).timed);
+    expect(short).toContain(false);
   });
 });
 

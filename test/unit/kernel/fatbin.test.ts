@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Fat binaries: those that nvcc makes, and those that only an attacker does. */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -12,10 +13,14 @@ import {
   readFatbin,
 } from "../../../src/kernel/fatbin/index.js";
 import { decompressLz4 } from "../../../src/kernel/fatbin/lz4.js";
-import { decompressZstd } from "../../../src/kernel/fatbin/zstd.js";
+import { decompressZstd, loadZstd } from "../../../src/kernel/fatbin/zstd.js";
 
 const file = (name: string): Uint8Array =>
   new Uint8Array(readFileSync(new URL(`./fatbin/${name}.fatbin`, import.meta.url)));
+/** Frames of zstd 1.5.4, each with what it makes of: by its size and hash. */
+const FRAMES: { name: string; bytes: number; sha256: string; frame: string }[] = JSON.parse(
+  readFileSync(new URL("./fatbin/zstd-frames.json", import.meta.url), "utf8"),
+);
 const names = ["none", "lz4", "zstd"] as const;
 
 interface EntryOptions {
@@ -193,6 +198,8 @@ describe("LZ4", () => {
   });
 });
 
+await loadZstd();
+
 describe("Zstandard", () => {
   // "hello " and an RLE block of 12 times '!', in a frame of 18 bytes.
   const frame = (size: number): Uint8Array =>
@@ -215,6 +222,29 @@ describe("Zstandard", () => {
 
   it("takes raw and repeated blocks", () => {
     expect(Buffer.from(decompressZstd(frame(18), 18)).toString()).toBe(`hello ${"!".repeat(12)}`);
+  });
+
+  it.each(FRAMES)("takes what its reference compressor makes: $name", (each) => {
+    const source = new Uint8Array(Buffer.from(each.frame, "base64"));
+    const bytes = decompressZstd(source, each.bytes);
+    expect(createHash("sha256").update(bytes).digest("hex")).toBe(each.sha256);
+    // Cut anywhere, it is refused.
+    for (let cut = 0; cut < Math.min(source.length, 200); cut++)
+      expect(() => decompressZstd(source.subarray(0, cut), each.bytes)).toThrow(FatbinError);
+  });
+
+  it("takes no longer than its output: a block that copies its whole size again and again", () => {
+    // Each of 65,535 sequences copies 65,538 bytes; a decoder that follows them past the output takes minutes.
+    const single = Uint8Array.of(0xff, 0xff, 0x80, 0x54, 0, 0, 52, ...Array(1000).fill(0xff));
+    const literals = Uint8Array.of(8, 65);
+    const size = literals.length + single.length;
+    const block = Uint8Array.of(((size << 3) & 0xff) | 5, (size >> 5) & 0xff, size >> 13);
+    const head = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 1, 0);
+    const bomb = Uint8Array.of(...head, ...block, ...literals, ...single);
+    const start = process.cpuUsage();
+    expect(() => decompressZstd(bomb, 65536)).toThrow(FatbinError);
+    const { user, system } = process.cpuUsage(start);
+    expect((user + system) / 1000).toBeLessThan(500);
   });
 
   it.each([
