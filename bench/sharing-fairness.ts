@@ -29,7 +29,7 @@ interface Times {
   readonly aloneMs: number;
 }
 
-const FULL: Times = { warmMs: 5_000, windowMs: 60_000, rounds: 6, roundMs: 10_000, aloneMs: 2_000 };
+const FULL: Times = { warmMs: 5_000, windowMs: 60_000, rounds: 4, roundMs: 10_000, aloneMs: 2_000 };
 const QUICK: Times = { warmMs: 1_000, windowMs: 8_000, rounds: 2, roundMs: 4_000, aloneMs: 600 };
 
 export async function fairness(options: SharingOptions): Promise<SharingReport> {

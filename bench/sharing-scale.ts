@@ -54,7 +54,7 @@ async function together(rig: Rig, quick: boolean): Promise<number> {
       await guest.time(kind, 1);
     }
   }
-  const windowMs = quick ? 2_000 : 20_000;
+  const windowMs = quick ? 2_000 : 10_000;
   const rate = async (guests: readonly Guest[]): Promise<number> => {
     const load = (seed: number): Load => ({ mix: [0, 1, 2, 3], seed, depth: 16 });
     await Promise.all(guests.map((guest, index) => guest.go(load(index + 1))));
@@ -63,7 +63,7 @@ async function together(rig: Rig, quick: boolean): Promise<number> {
     return works.reduce((sum, { counts }) => sum + worth(counts, MIX_MS), 0) / windowMs;
   };
   const ratios: number[] = [];
-  for (let round = 0; round < (quick ? 1 : 3); round++) {
+  for (let round = 0; round < (quick ? 1 : 2); round++) {
     const before = await rate([rig.guest(0)]);
     const all = await rate(rig.guests);
     const after = await rate([rig.guest(0)]);

@@ -87,9 +87,9 @@ async function switchCosts(
   quick: boolean,
 ): Promise<SharingResult[]> {
   const rounds = rigs.map((): SwitchRound[] => []);
-  for (let round = 0; round < (quick ? 3 : 8); round++) {
+  for (let round = 0; round < (quick ? 3 : 5); round++) {
     for (const [index, { rig }] of rigs.entries()) {
-      rounds[index]?.push(await switchRound(rig, quick ? 2_000 : 6_000));
+      rounds[index]?.push(await switchRound(rig, quick ? 2_000 : 4_000));
     }
   }
   return rigs.flatMap(({ suffix }, index) => {

@@ -39,7 +39,7 @@ export async function utilisation(options: SharingOptions): Promise<SharingRepor
   }));
   const times = options.quick
     ? { rounds: 2, aloneMs: 2_000, togetherMs: 4_000 }
-    : { rounds: 6, aloneMs: 10_000, togetherMs: 20_000 };
+    : { rounds: 5, aloneMs: 8_000, togetherMs: 12_000 };
   const rig = await Rig.start({ vgpus, executor: options.executor });
   try {
     return { adapter: await adapterOf(rig), results: await measure(rig, times) };
