@@ -14,7 +14,7 @@
 import type { Batch, BatchOutcome, LaunchOperation, Segment, UniformSource } from "../executor.js";
 import { ExecutorError } from "../executor.js";
 import { ARENA_BYTES } from "./arena.js";
-import { alignDown, repeat } from "./bytes.js";
+import { alignDown, gather, repeat } from "./bytes.js";
 import { type DawnCore, DawnPipeline, type DawnSegment, type InFlight } from "./core.js";
 import {
   cutRead,
@@ -106,25 +106,22 @@ export class DawnBatch implements Batch {
     }
   }
 
-  /** Straight from the sources; nothing that was encoded is still unsubmitted. */
+  /** Straight from the sources, small ones gathered; all that was encoded is submitted. */
   #writeDirect(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
-    const { queue, uploads } = this.#core;
+    const { queue, uploads, gathered } = this.#core;
     this.#copies = true;
     segment.used = true;
-    let at = offset;
-    for (const source of sources) {
-      if (uploads !== null && segment.gpuWritten && source.length > LARGE_WRITE_BYTES) {
-        uploads.write(segment.buffer, at, source);
+    gather(sources, gathered, (data, at) => {
+      if (uploads !== null && segment.gpuWritten && data.length > LARGE_WRITE_BYTES) {
+        uploads.write(segment.buffer, offset + at, data);
         this.#written = false;
-      } else if (source.length > 0) {
-        queue.writeBuffer(segment.buffer, at, source);
-        // Larger ones may wait in Dawn's staging memory, which a flood of writes would fill.
-        if (source.length > SMALL_WRITE_BYTES && (uploads === null || segment.gpuWritten)) {
-          this.#written = false;
-        }
+        return;
       }
-      at += source.length;
-    }
+      queue.writeBuffer(segment.buffer, offset + at, data);
+      // Larger ones may wait in Dawn's staging memory, which a flood of writes would fill.
+      if (data.length > SMALL_WRITE_BYTES && (uploads === null || segment.gpuWritten))
+        this.#written = false;
+    });
   }
 
   #writeSmall(

@@ -20,6 +20,7 @@ import { BatchTiming } from "./timing.js";
 import { UploadRing } from "./upload.js";
 
 const BIND_GROUPS_MAX = 4096;
+const GATHERED_BYTES = 2 * 1024 * 1024;
 const SCRATCH_BYTES_MAX = 16 * 1024 * 1024;
 
 export class DawnSegment implements Segment {
@@ -103,6 +104,7 @@ export class DawnCore {
   #slackNs = 0;
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   #scratch: GPUBuffer | null = null;
+  #gathered: Uint8Array | null = null;
   #doomed: DawnSegment[] = [];
   #fill: SupportPipeline | null = null;
   #copy: SupportPipeline | null = null;
@@ -130,6 +132,12 @@ export class DawnCore {
   get copy(): SupportPipeline {
     this.#copy ??= supportPipeline(this.device, "copy", COPY_KERNEL, true);
     return this.#copy;
+  }
+
+  /** Where short parts of a write are gathered; as large as a part of an upload. */
+  get gathered(): Uint8Array {
+    this.#gathered ??= new Uint8Array(GATHERED_BYTES);
+    return this.#gathered;
   }
 
   nextId(): number {

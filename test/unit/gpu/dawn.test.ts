@@ -169,6 +169,32 @@ describe("dawn executor", () => {
     big.destroy();
   });
 
+  it("writes from many short parts and long ones between them", async () => {
+    const lengths = Array.from({ length: 1500 }, (_, i) =>
+      i % 100 === 7 ? 200_000 : 4096 - 4 * (i % 3),
+    );
+    const bytes = lengths.reduce((a, b) => a + b, 0);
+    const big = executor.createSegment(bytes, "scattered");
+    const data = pseudoRandom(bytes, 13);
+    for (const round of [1, 2]) {
+      // The second time the GPU has written the segment.
+      let at = 0;
+      const sources = lengths.map((length) => {
+        at += length;
+        return data.subarray(at - length, at);
+      });
+      const batch = executor.begin("scattered");
+      batch.write(big, 0, sources);
+      expect(await submitted(batch)).toMatchObject({ ok: true });
+      const result = await readBack(executor, big, 0, bytes);
+      expect(Buffer.from(result).equals(data), `round ${round}`).toBe(true);
+      const erase = executor.begin("erase");
+      erase.fill(big, 0, bytes, 0, 4);
+      expect(await submitted(erase)).toMatchObject({ ok: true });
+    }
+    big.destroy();
+  });
+
   it("reads much at the end of a batch, of any alignment, and what follows other reads", async () => {
     const bytes = 7 * 1024 * 1024;
     const big = executor.createSegment(bytes + 1024, "big");
