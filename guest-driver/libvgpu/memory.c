@@ -97,8 +97,10 @@ enum vgpu_result allocation_lend(struct vgpu *context, vgpu_devptr pointer, uint
 				 const struct module *module)
 {
 	size_t above = allocation_above(context, pointer);
+	const struct allocation *known = above ? &context->allocations[above - 1] : NULL;
 
-	if (above && context->allocations[above - 1].pointer == pointer)
+	/* Known already, or a part of what is: a variable among the managed ones. */
+	if (known && pointer - known->pointer < known->bytes)
 		return VGPU_SUCCESS;
 	return allocation_insert(context, pointer, bytes, module);
 }

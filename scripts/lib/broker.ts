@@ -42,6 +42,8 @@ export interface Broker {
   readonly socketOf: (vgpu: string) => string;
   readonly status: () => Promise<BrokerStatus>;
   readonly statusOf: (vgpu: string) => Promise<VgpuStatus>;
+  /** Runs vgpuctl; rejects, with what it said, where that fails. */
+  readonly control: (...args: readonly string[]) => Promise<{ stdout: string; stderr: string }>;
   readonly stop: () => Promise<void>;
 }
 
@@ -99,10 +101,12 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     await stop();
     throw new Error(`${(error as Error).message}; its log:\n${tail(options.logPath)}`);
   }
+  const control = (...args: readonly string[]): Promise<{ stdout: string; stderr: string }> => {
+    const where = ["--control", join(directory, "control.sock")];
+    return promisify(execFile)(process.execPath, [vgpuctl, ...args, ...where]);
+  };
   const status = async (): Promise<BrokerStatus> => {
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      ...[vgpuctl, "status", "--json", "--control", join(directory, "control.sock")],
-    ]);
+    const { stdout } = await control("status", "--json");
     return brokerStatus.parse(JSON.parse(stdout));
   };
   return {
@@ -114,6 +118,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       if (found === undefined) throw new Error(`vgpuctl status does not name ${vgpu}`);
       return found;
     },
+    control,
     stop,
   };
 }

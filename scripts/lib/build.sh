@@ -40,8 +40,8 @@ vgpu_build_all() {
       node scripts/build-addon.mjs
   fi
   if [ -n "$(find src -name "*.ts" -print -quit 2>/dev/null)" ]; then
-    vgpu_build_one "TypeScript" dist src spec package-lock.json tsconfig.json \
-      tsconfig.build.json -- npm run --silent build
+    vgpu_build_one "TypeScript" dist/programs src spec scripts/bundle.mjs scripts/lib/code-cache.mjs \
+      package-lock.json tsconfig.json tsconfig.build.json -- npm run --silent build
   fi
   vgpu_build_one "guest-module" guest-driver/kernel/virtio_vgpu.ko \
     guest-driver/kernel guest-driver/include "$VGPU_CACHE/kernel/version" -- \

@@ -10,41 +10,27 @@
 import { mkdirSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { createPoller } from "../io/native.js";
 import type { Timer } from "../io/timers.js";
-import { type ArbiterEvent, SettingsError, type VgpuSettings } from "../scheduler/index.js";
+import type { ArbiterEvent } from "../scheduler/index.js";
 import type { Logger } from "../telemetry/log.js";
 import { type Confinement, removePrivateFolders } from "./confinement.js";
+import { Control } from "./control.js";
 import { FrontEnds } from "./front-ends.js";
+import { GpuMeter } from "./gpu-meter.js";
 import { HEALTH_TURN_MS, Health } from "./health.js";
+import { type FromInstance, fromInstance } from "./instance-messages.js";
 import { InstanceProcess } from "./instance-process.js";
 import { readLines, writeLine } from "./lines.js";
-import {
-  type ControlReply,
-  type ControlRequest,
-  controlRequest,
-  deviceMemory,
-  type FromInstance,
-  fromInstance,
-  type VgpuStatus,
-} from "./messages.js";
+import { controlRequest } from "./messages.js";
 import { type Peer, PrivateSocket } from "./private-socket.js";
+import { type Activity, readActivity } from "./process-activity.js";
 import type { RestartLimits } from "./restart-policy.js";
 import { GpuSchedule } from "./schedule.js";
-import { parseSettings } from "./settings-text.js";
+import type { Vgpu, VgpuConfig } from "./vgpu.js";
 
-/** How long an instance may take to answer a status question. */
-const STATUS_MS = 2_000;
-/** How long an instance has to bring its part of the G-VMCS up to date before it is shown. */
-const REFRESH_MS = 30;
-
-export interface VgpuConfig {
-  readonly name: string;
-  readonly socketPath: string;
-  /** Its memory, and scheduling settings that differ from the defaults. */
-  readonly settings: Partial<VgpuSettings> & Pick<VgpuSettings, "memoryBytesMax">;
-}
+/** Turns of the health timer between two looks at the meters. */
+const METER_TURNS = 8;
 
 export interface BrokerOptions {
   readonly vgpus: readonly VgpuConfig[];
@@ -62,6 +48,8 @@ export interface BrokerOptions {
   readonly restartLimits: RestartLimits;
   /** How long an instance may not answer before it is replaced, ms; 0 waits for ever. */
   readonly answerMs: number;
+  /** Where processes' GPU time is read (`/proc`); null where no driver tells it. */
+  readonly meterProc: string | null;
   /** How instances are confined, or null to start them with all that we may do. */
   readonly confinement: Confinement | null;
   readonly timer: Timer;
@@ -71,29 +59,6 @@ export interface BrokerOptions {
   /** Opens a listening socket; throws an error with code EADDRINUSE if someone listens there. */
   readonly listen: (path: string) => number;
   readonly close: (fd: number) => void;
-}
-
-interface Vgpu {
-  readonly config: VgpuConfig;
-  readonly listenFd: number;
-  readonly process: InstanceProcess;
-  readonly frontEnds: FrontEnds;
-  readonly health: Health;
-  link: Socket | null;
-  adapter: string | null;
-  executor: string | null;
-  nextSequence: number;
-  readonly questions: Map<number, (status: Record<string, unknown> | null) => void>;
-}
-
-/** What an operator should know of a change that was accepted. */
-function noteOf({ id, memoryLimitBytes: limit, device }: VgpuStatus): { note?: string } {
-  const memory = deviceMemory.safeParse(device?.memory);
-  if (!memory.success || limit === null || memory.data.reserved_bytes <= limit) return {};
-  const note =
-    `vGPU ${id} holds ${memory.data.reserved_bytes} bytes of device memory, more than its limit of ` +
-    `${limit}: it keeps them, and gets no more until it has given enough back`;
-  return { note };
 }
 
 /** A vGPU that can't be started at all. */
@@ -107,11 +72,13 @@ export class StartError extends Error {
 
 export class Broker {
   readonly #options: BrokerOptions;
+  readonly #control: Control;
   readonly #vgpus = new Map<string, Vgpu>();
   readonly #schedule: GpuSchedule;
   readonly #servers: PrivateSocket[] = [];
   readonly #poller = createPoller();
   #healthTimer: NodeJS.Timeout | null = null;
+  #turns = 0;
   /** Whether the runtime directory is ours, rather than another vgpud's: we listen in it. */
   #ownsFolder = false;
   readonly #uid = process.getuid?.() ?? 0;
@@ -129,6 +96,8 @@ export class Broker {
         this.#vgpus.get(id)?.process.kill("SIGKILL");
       },
     });
+    const { version, log } = options;
+    this.#control = new Control({ vgpus: this.#vgpus, schedule: this.#schedule, version, log });
   }
 
   get #brokerPath(): string {
@@ -146,7 +115,7 @@ export class Broker {
         path: controlPath,
         owner: null,
         refuse: (peer) => this.#refuseControl(peer),
-        connected: (socket) => this.#control(socket),
+        connected: (socket) => this.#serveControl(socket),
         log,
       }),
     );
@@ -173,12 +142,25 @@ export class Broker {
   #lookAfter(): void {
     for (const { config, process, link, health, frontEnds } of this.#vgpus.values()) {
       const { message } = frontEnds;
-      const running = process.pid !== null;
-      const verdict = health.turn({ running, greeted: link !== null, message });
+      const { pid } = process;
+      const activity = (): Activity | null => (pid === null ? null : readActivity(pid));
+      const running = pid !== null;
+      const verdict = health.turn({ running, greeted: link !== null, message, activity });
       if (verdict.kind === "ping" && link !== null) writeLine(link, { type: "ping" });
       if (verdict.kind !== "end") continue;
       this.#options.log.error({ id: config.name }, `the instance is ended: ${verdict.why}`);
       process.kill("SIGKILL");
+    }
+    if (++this.#turns % METER_TURNS === 0) this.#meter();
+  }
+
+  /** Compares what the GPU did for each process with the time that it was given. */
+  #meter(): void {
+    for (const vgpu of this.#vgpus.values()) {
+      const { pid } = vgpu.process;
+      if (vgpu.meter === null || pid === null || vgpu.link === null) continue;
+      vgpu.meteredNs = vgpu.meter.read(pid);
+      if (vgpu.meteredNs !== null) this.#schedule.audit(vgpu.config.name, vgpu.meteredNs);
     }
   }
 
@@ -236,6 +218,8 @@ export class Broker {
       process,
       frontEnds,
       health: new Health({ answerMs: o.answerMs }),
+      meter: this.#newMeter(),
+      meteredNs: null,
       link: null,
       adapter: null,
       executor: null,
@@ -245,11 +229,18 @@ export class Broker {
     process.onExit = () => {
       this.#unlink(vgpu);
       vgpu.health.reset();
+      vgpu.meter = this.#newMeter();
+      vgpu.meteredNs = null;
       frontEnds.processGone();
       this.#schedule.gone(name);
     };
     process.onGivenUp = () => frontEnds.giveUp();
     this.#vgpus.set(name, vgpu);
+  }
+
+  #newMeter(): GpuMeter | null {
+    const { meterProc } = this.#options;
+    return meterProc === null ? null : new GpuMeter(meterProc);
   }
 
   #frontEnds(id: string, listenFd: number): FrontEnds {
@@ -372,6 +363,9 @@ export class Broker {
       case "pong":
         vgpu.health.answered();
         return;
+      case "busy":
+        vgpu.health.announced(message.ms);
+        return;
       case "status":
         vgpu.questions.get(message.sequence)?.(message.status);
         return;
@@ -391,10 +385,10 @@ export class Broker {
     vgpu.questions.clear();
   }
 
-  #control(socket: Socket): void {
+  #serveControl(socket: Socket): void {
     readLines(socket, controlRequest, {
       message: (request) => {
-        void this.#answer(request).then((reply) => {
+        void this.#control.answer(request).then((reply) => {
           writeLine(socket, reply);
           socket.end();
         });
@@ -402,115 +396,4 @@ export class Broker {
       invalid: (error) => writeLine(socket, { ok: false, error }),
     });
   }
-
-  async #answer(request: ControlRequest): Promise<ControlReply> {
-    if (request.command === "status") {
-      return this.#status();
-    }
-    const { id } = request;
-    const vgpu = this.#vgpus.get(id);
-    if (vgpu === undefined) {
-      const names = [...this.#vgpus.keys()].join(", ");
-      return { ok: false, error: `there is no vGPU "${id}"; there are ${names}` };
-    }
-    switch (request.command) {
-      case "gvmcs": {
-        this.#schedule.refresh(id);
-        await sleep(REFRESH_MS);
-        const decoded = this.#schedule.decoded(id);
-        return decoded === null
-          ? { ok: false, error: `vGPU "${id}" has no process at present, and so no G-VMCS` }
-          : { ok: true, ...decoded };
-      }
-      case "reset":
-        this.#options.log.info({ id }, "the vGPU is reset");
-        this.#schedule.reset(id);
-        return this.#status();
-      case "set":
-        return this.#set(id, request.settings);
-    }
-  }
-
-  async #set(id: string, settings: readonly string[]): Promise<ControlReply> {
-    try {
-      this.#schedule.set(id, parseSettings(settings));
-    } catch (error) {
-      if (error instanceof SettingsError) {
-        return { ok: false, error: error.message };
-      }
-      throw error;
-    }
-    this.#options.log.info({ id, settings }, "settings are changed");
-    const status = await this.#status();
-    const changed = status.vgpus.find((vgpu) => vgpu.id === id);
-    return changed === undefined ? status : { ...status, ...noteOf(changed) };
-  }
-
-  async #status(): Promise<Extract<ControlReply, { vgpus: unknown }>> {
-    const vgpus = await Promise.all([...this.#vgpus.values()].map((vgpu) => this.#statusOf(vgpu)));
-    return { ok: true, version: this.#options.version, pid: process.pid, vgpus };
-  }
-
-  async #statusOf(vgpu: Vgpu): Promise<VgpuStatus> {
-    const id = vgpu.config.name;
-    return {
-      id,
-      state: stateOf(vgpu),
-      socket: vgpu.config.socketPath,
-      pid: vgpu.process.pid,
-      restarts: vgpu.process.restarts,
-      takeovers: vgpu.frontEnds.takeovers,
-      frontEnd: vgpu.frontEnds.connected,
-      adapter: vgpu.adapter,
-      executor: vgpu.executor,
-      memoryLimitBytes: this.#schedule.memoryBytesMax(id),
-      confinement: vgpu.process.confined,
-      schedule: this.#scheduleOf(id),
-      device: await this.#ask(vgpu),
-    };
-  }
-
-  #scheduleOf(id: string): VgpuStatus["schedule"] {
-    const { state, settings, share, debtNs, account } = this.#schedule.standings(id);
-    return {
-      state,
-      policy: settings.policy,
-      weight: settings.weight,
-      slice_ms: settings.sliceNs / 1e6,
-      min_share: settings.minShare,
-      max_share: settings.maxShare,
-      share,
-      debt_ms: debtNs / 1e6,
-      entries: account.entries,
-      held_ms: account.heldNs / 1e6,
-      wait_ms: account.waitNs / 1e6,
-      exits: { ...account.exits },
-      last_abort: this.#schedule.lastAbort(id),
-    };
-  }
-
-  /** Null if there is no process, or if it does not answer in time. */
-  #ask(vgpu: Vgpu): Promise<Record<string, unknown> | null> {
-    const { link } = vgpu;
-    if (link === null) {
-      return Promise.resolve(null);
-    }
-    const sequence = vgpu.nextSequence++;
-    return new Promise((resolve) => {
-      const answer = (status: Record<string, unknown> | null): void => {
-        clearTimeout(timer);
-        vgpu.questions.delete(sequence);
-        resolve(status);
-      };
-      const timer = setTimeout(() => answer(null), STATUS_MS);
-      vgpu.questions.set(sequence, answer);
-      writeLine(link, { type: "status", sequence });
-    });
-  }
-}
-
-function stateOf({ link, process }: Vgpu): VgpuStatus["state"] {
-  if (link !== null) return "running";
-  if (process.givenUp) return "failed";
-  return process.restarts > 0 ? "restarting" : "starting";
 }

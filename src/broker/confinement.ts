@@ -11,7 +11,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
+import * as z from "zod";
+import { packageRoot } from "../io/package-root.js";
 
 /** Descriptors that an instance inherits: socket 3, G-VMCS 4 to 7, the launcher's report. */
 export const REPORT_FD = 8;
@@ -72,11 +73,11 @@ const probed = z.object({
   gid: z.number().optional(),
 });
 
-const packageRoot = fileURLToPath(new URL("../../", import.meta.url));
+const root = fileURLToPath(packageRoot);
 
 /** Beside the addon, which the same build makes. */
 export function launcherPath(): string {
-  return join(packageRoot, "build/Release/vgpu-launch");
+  return join(root, "build/Release/vgpu-launch");
 }
 
 /** Looks `user` up as the launcher does. Throws ConfinementError. */
@@ -159,8 +160,8 @@ function privateFolders(runtimeDir: string): string {
 
 /** This package, and every node_modules that it resolves from: npm may have put them higher up. */
 function ownFiles(): string[] {
-  const found = ["dist", "package.json", "build/Release"].map((name) => join(packageRoot, name));
-  for (let folder = resolve(packageRoot); ; folder = dirname(folder)) {
+  const found = ["dist", "package.json", "build/Release"].map((name) => join(root, name));
+  for (let folder = resolve(root); ; folder = dirname(folder)) {
     found.push(join(folder, "node_modules"));
     if (dirname(folder) === folder) return found;
   }

@@ -4,8 +4,13 @@
  * two doorbells; over this socket only go the greeting and the answers to status questions.
  */
 import { connect } from "node:net";
+import { BUSY_MS_MAX, toInstance } from "./instance-messages.js";
 import { readLines, writeLine } from "./lines.js";
-import { toInstance } from "./messages.js";
+
+export interface InstanceLink {
+  /** Says that this thread will not look at the link for so long. Call it right before. */
+  busy(ms: number): void;
+}
 
 export interface InstanceLinkOptions {
   readonly path: string;
@@ -23,7 +28,7 @@ export interface InstanceLinkOptions {
  * Greets the broker and waits until it has taken the instance on: then its G-VMCS is filled in.
  * Rejects if nobody listens at the path.
  */
-export function connectBroker(options: InstanceLinkOptions): Promise<void> {
+export function connectBroker(options: InstanceLinkOptions): Promise<InstanceLink> {
   return new Promise((resolve, reject) => {
     const socket = connect(options.path);
     let attached = false;
@@ -46,7 +51,11 @@ export function connectBroker(options: InstanceLinkOptions): Promise<void> {
         switch (message.type) {
           case "attached":
             attached = true;
-            resolve();
+            resolve({
+              // Written at once, as far as the socket has room for a line.
+              busy: (ms) =>
+                writeLine(socket, { type: "busy", ms: Math.min(BUSY_MS_MAX, Math.ceil(ms)) }),
+            });
             return;
           case "ping":
             writeLine(socket, { type: "pong" });

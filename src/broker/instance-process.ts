@@ -56,6 +56,7 @@ export class InstanceProcess {
   readonly #policy: RestartPolicy;
   #starts = 0;
   #stopping = false;
+  #replacing = false;
   restarts = 0;
   /** It has ended too often, and is started again only by {@link revive}. */
   givenUp = false;
@@ -144,6 +145,12 @@ export class InstanceProcess {
     this.#child?.kill(signal);
   }
 
+  /** Ends the process for another one, which is no fault of its own. */
+  replace(): void {
+    this.#replacing = true;
+    this.kill("SIGKILL");
+  }
+
   /** Ends the process for good: SIGTERM, then SIGKILL. */
   stop(): Promise<void> {
     this.#stopping = true;
@@ -174,6 +181,12 @@ export class InstanceProcess {
     this.confined = null;
     this.onExit?.();
     if (this.#stopping) {
+      return;
+    }
+    if (this.#replacing) {
+      this.#replacing = false;
+      this.restarts++;
+      this.start();
       return;
     }
     this.#again(how, pid);

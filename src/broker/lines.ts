@@ -2,7 +2,9 @@
 /** One JSON object a line over a stream socket, checked by a schema at the receiving end. */
 import type { Socket } from "node:net";
 import type { z } from "zod";
-import { LINE_BYTES_MAX } from "./messages.js";
+
+/** Longest line that is read; a longer one closes the connection. */
+export const LINE_BYTES_MAX = 1024 * 1024;
 
 export interface LineHandlers<T> {
   readonly message: (message: T) => void;

@@ -1,45 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/**
- * What passes between `vgpud` and its instances, and between `vgpud` and `vgpuctl`: one JSON object
- * a line. Both ends check every line with these schemas, since an instance works for a guest.
- */
-import { z } from "zod";
+/** What passes between `vgpud` and `vgpuctl`: one JSON object a line, checked at both ends. */
+import * as z from "zod";
 import { confinementReport } from "./confinement.js";
-
-/** Longest line that is read; a longer one closes the connection. */
-export const LINE_BYTES_MAX = 1024 * 1024;
-
-const count = z.number().nonnegative();
-
-export const fromInstance = z.discriminatedUnion("type", [
-  z.object({
-    type: z.literal("hello"),
-    id: z.string().max(64),
-    pid: z.number().int().positive(),
-    adapter: z.string().max(256),
-    vendorId: z.number().int().nonnegative().max(0xffffffff),
-    executor: z.string().max(16),
-  }),
-  z.object({ type: z.literal("pong") }),
-  z.object({
-    type: z.literal("status"),
-    sequence: count,
-    status: z.record(z.string(), z.unknown()),
-  }),
-]);
-export type FromInstance = z.infer<typeof fromInstance>;
-
-export const toInstance = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("attached") }),
-  z.object({ type: z.literal("ping") }),
-  z.object({ type: z.literal("status"), sequence: count }),
-]);
-export type ToInstance = z.infer<typeof toInstance>;
 
 export const controlRequest = z.discriminatedUnion("command", [
   z.object({ command: z.literal("status") }),
   z.object({ command: z.literal("gvmcs"), id: z.string().max(64) }),
   z.object({ command: z.literal("reset"), id: z.string().max(64) }),
+  z.object({ command: z.literal("restart"), id: z.string().max(64) }),
   z.object({
     command: z.literal("set"),
     id: z.string().max(64),
@@ -61,6 +29,8 @@ export const scheduleStatus = z.object({
   entries: z.number(),
   held_ms: z.number(),
   wait_ms: z.number(),
+  /** Of what was held: GPU time, as exits claim it. */
+  gpu_ms: z.number(),
   exits: z.record(z.string(), z.number()),
   last_abort: z.string().nullable(),
 });
@@ -86,6 +56,8 @@ export const vgpuStatus = z.object({
   /** Null while there is no process, and where instances are not confined. */
   confinement: confinementReport.nullable(),
   schedule: scheduleStatus,
+  /** GPU time of the process by its kernel driver's count; null where that does not tell. */
+  meteredMs: z.number().nullable(),
   device: z.record(z.string(), z.unknown()).nullable(),
 });
 export type VgpuStatus = z.infer<typeof vgpuStatus>;

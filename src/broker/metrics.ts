@@ -95,6 +95,18 @@ const METRICS: readonly Metric[] = [
     value: seconds(({ schedule }) => schedule.held_ms, 1e3),
   },
   {
+    name: "vgpu_claimed_seconds_total",
+    help: "Of that: GPU time, as the vGPU's exits claim it.",
+    type: "counter",
+    value: seconds(({ schedule }) => schedule.gpu_ms, 1e3),
+  },
+  {
+    name: "vgpu_metered_seconds_total",
+    help: "GPU time of the vGPU's process by the kernel driver's count, where that tells it.",
+    type: "counter",
+    value: seconds(({ meteredMs }) => meteredMs, 1e3),
+  },
+  {
     name: "vgpu_wait_seconds_total",
     help: "Time that the vGPU had work and not the GPU.",
     type: "counter",

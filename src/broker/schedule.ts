@@ -4,7 +4,14 @@
  * are two memfds (controls: written here, sealed against any new writable mapping before the
  * process gets it; state: written by the process) and two eventfds as doorbells.
  */
-import { decodeGvmcs, formatGvmcs, GVMCS, gvmcsToJson, InjectedEvent } from "../gvmcs/index.js";
+import {
+  decodeGvmcs,
+  formatGvmcs,
+  GVMCS,
+  gvmcsToJson,
+  InjectedEvent,
+  LaunchState,
+} from "../gvmcs/index.js";
 import {
   addSeals,
   close,
@@ -83,6 +90,23 @@ export class GpuSchedule {
   /** Has the instance drop all contexts at its next entry, which comes soon even if it is idle. */
   reset(id: string): void {
     this.#arbiter.inject(id, InjectedEvent.RESET, this.#options.nowNs());
+    this.#arm();
+  }
+
+  /** Has the instance stop between two batches, for good: see {@link saved}. */
+  save(id: string): void {
+    this.#arbiter.inject(id, InjectedEvent.SAVE, this.#options.nowNs());
+    this.#arm();
+  }
+
+  /** Whether it has done so. */
+  saved(id: string): boolean {
+    return this.#arbiter.gvmcs(id)?.launchState === LaunchState.SAVED;
+  }
+
+  /** The GPU has worked for the process for so long since it started, by a meter of ours. */
+  audit(id: string, busyNs: number): void {
+    this.#arbiter.audit(id, busyNs, this.#options.nowNs());
     this.#arm();
   }
 

@@ -4,6 +4,7 @@
  * configuration file and after `vgpuctl set`. What the values mean together is the scheduler's to
  * check (src/scheduler/settings.ts).
  */
+import { Features, FeaturesNames } from "../gvmcs/index.js";
 import {
   type Policy,
   policies,
@@ -16,7 +17,7 @@ type Changes = { -readonly [key in keyof VgpuSettings]?: VgpuSettings[key] };
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 
-export const SETTING_KEYS = "policy, weight, slice, min, max, memory, watchdog";
+export const SETTING_KEYS = "policy, weight, slice, min, max, memory, watchdog, features";
 
 function number(key: string, text: string, unit: RegExp, form: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*(.*)$/.exec(text);
@@ -42,6 +43,24 @@ function memory(key: string, text: string): number {
   const value = bytes(key, text);
   if (value >= settingLimits.memoryMinBytes) return value;
   throw new SettingsError(`${key}: "${text}" is less than ${settingLimits.memoryMinBytes} bytes`);
+}
+
+/** Names of the G-VMCS's feature bits joined by "+", in lower case; or all, or none. */
+function featureBits(text: string): number {
+  if (text === "all") return Features.ALL;
+  if (text === "none") return 0;
+  const names = [...FeaturesNames].map(([bit, name]) => [name.toLowerCase(), bit] as const);
+  const bits = new Map(names);
+  let value = 0;
+  for (const name of text.split("+")) {
+    const bit = bits.get(name);
+    if (bit === undefined) {
+      const known = [...bits.keys(), "all", "none"].join(", ");
+      throw new SettingsError(`features: "${name}" is none of ${known}, joined by "+"`);
+    }
+    value |= bit;
+  }
+  return value;
 }
 
 /** Reads a size such as 512M or 8GiB. Throws SettingsError naming the key. */
@@ -78,6 +97,9 @@ export function parseSettings(settings: readonly string[]): Partial<VgpuSettings
         break;
       case "max":
         changes.maxShare = share(key, text);
+        break;
+      case "features":
+        changes.features = featureBits(text);
         break;
       case "memory":
         changes.memoryBytesMax = memory(key, text);

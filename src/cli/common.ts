@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What the command-line programs share: exit codes, sizes, versions. */
-import { readFileSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
+import { basename } from "node:path";
+import { packageRoot } from "../io/package-root.js";
 
 export const ExitCode = { ok: 0, failure: 1, usage: 2 } as const;
 
@@ -23,9 +25,15 @@ export function parseSize(text: string, option: string): number {
   return bytes;
 }
 
-/** The package's version, from the package.json two levels above this file (src or dist). */
+/** The package's version. */
 export function packageVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const text = readFileSync(new URL("package.json", packageRoot), "utf8");
   const { version } = JSON.parse(text) as { version: string };
   return version;
+}
+
+/** Whether this process was started as the program of that name, not as one that imports it. */
+export function isProgram(name: string): boolean {
+  const [, path] = process.argv;
+  return path !== undefined && basename(realpathSync(path)).replace(/\.[jt]s$/, "") === name;
 }

@@ -3,7 +3,7 @@
  * Puts an instance together: the executor that was asked for, the lease (a G-VMCS that the broker
  * enters, or none), and the device. The only place that knows all of them.
  */
-import { connectBroker } from "../broker/instance-link.js";
+import { connectBroker, type InstanceLink } from "../broker/instance-link.js";
 import type { Executor } from "../gpu/executor.js";
 import type { Faults } from "../gpu/faulty/index.js";
 import { GVMCS, GvmcsInstance } from "../gvmcs/index.js";
@@ -27,6 +27,8 @@ import type { ExecutorKind, InstanceOptions } from "./instance-options.js";
 
 /** Time between two checks of the books. */
 const CHECK_NS = 50e6;
+/** How long a driver may take to open the GPU again, ms: this thread waits for it. */
+const REOPEN_MS = 10_000;
 
 /** Opens the executor; its module is loaded only then. Rejects with ExecutorError. */
 export async function openExecutor(kind: ExecutorKind, id = ""): Promise<Executor> {
@@ -35,7 +37,9 @@ export async function openExecutor(kind: ExecutorKind, id = ""): Promise<Executo
       const { createDawnExecutor } = await import("../gpu/dawn/index.js");
       const adapter = process.env.VGPU_ADAPTER;
       const timer = realTimers.create();
-      return createDawnExecutor({ nowNs, timer, ...(adapter === undefined ? {} : { adapter }) });
+      const timestamps = process.env.VGPU_TIMESTAMPS !== "0";
+      const named = adapter === undefined ? {} : { adapter };
+      return createDawnExecutor({ nowNs, timer, timestamps, ...named });
     }
     case "null": {
       const { createNullExecutor } = await import("../gpu/null/index.js");
@@ -69,8 +73,9 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
   const first = await openExecutor(options.executor, options.id);
   let device: VgpuDevice | null = null;
   let lease: GvmcsLease | null = null;
+  let link: InstanceLink | null = null;
   if (options.brokerPath !== null) {
-    await connectBroker({
+    link = await connectBroker({
       path: options.brokerPath,
       id: options.id,
       adapter: first.info.adapter,
@@ -89,9 +94,9 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
     executor: () => {
       const executor = opened;
       opened = null;
-      return executor === null
-        ? openExecutor(options.executor, options.id)
-        : Promise.resolve(executor);
+      if (executor !== null) return Promise.resolve(executor);
+      link?.busy(REOPEN_MS);
+      return openExecutor(options.executor, options.id);
     },
     limits: { memoryBytesMax: options.memoryLimitBytes ?? DEFAULT_LIMITS.memoryBytesMax },
     log,
@@ -100,6 +105,7 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
       encodeAhead: process.env.VGPU_PREPARE !== "0",
     },
     ...(lease === null ? {} : { lease, abandon: (why) => abandon(log, why) }),
+    busy: (ms) => link?.busy(ms),
   });
   if (process.env.VGPU_CHECK === "1") checkNowAndThen(device);
   // From here on the broker may enter us.

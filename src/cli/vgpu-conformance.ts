@@ -1,10 +1,8 @@
-#!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 /** `vgpu-conformance`: tests a virtio-vgpu back end over vhost-user. */
-import { realpathSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { writeFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
-import { ExitCode, packageVersion, UsageError } from "./common.js";
+import { ExitCode, isProgram, packageVersion, UsageError } from "./common.js";
 
 interface Options {
   readonly socketPath?: string;
@@ -98,9 +96,7 @@ async function start(options: Options): Promise<number> {
   return suite.totals(results).failed === 0 ? ExitCode.ok : ExitCode.failure;
 }
 
-const script = process.argv[1];
-if (script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url)) {
-  const code = await main(process.argv);
+if (isProgram("vgpu-conformance")) {
   // What was written to a pipe may still be on its way.
-  process.stdout.write("", () => process.exit(code));
+  void main(process.argv).then((code) => process.stdout.write("", () => process.exit(code)));
 }

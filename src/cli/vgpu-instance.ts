@@ -1,9 +1,6 @@
-#!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 /** `vgpu-instance`: one vGPU in a process of its own. Arguments and environment only. */
-import { realpathSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { ExitCode, UsageError } from "./common.js";
+import { ExitCode, isProgram, UsageError } from "./common.js";
 import { capabilities, type InstanceOptions, parseInstanceOptions } from "./instance-options.js";
 import type { InstanceDevice, InstanceRunner } from "./instance-runner.js";
 
@@ -45,6 +42,4 @@ function describe(error: unknown): string {
   return expected ? error.message : (error.stack ?? error.message);
 }
 
-const program = process.argv[1];
-if (program !== undefined && realpathSync(program) === fileURLToPath(import.meta.url))
-  process.exit(await main(process.argv));
+if (isProgram("vgpu-instance")) void main(process.argv).then((code) => process.exit(code));

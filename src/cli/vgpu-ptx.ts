@@ -1,9 +1,8 @@
-#!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 /** `vgpu-ptx`: shows what the PTX compiler makes of a file, a fat binary or PTX text. */
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { choosePtx, FatbinError } from "../kernel/fatbin/index.js";
+import { choosePtx, FatbinError, loadZstd } from "../kernel/fatbin/index.js";
 import {
   type EmitOptions,
   emitKernel,
@@ -43,9 +42,12 @@ function block(text: string): [number, number, number] {
   return [x, y, z];
 }
 
-function textOf(path: string): string {
+async function textOf(path: string): Promise<string> {
   const bytes = readFileSync(path);
-  if (FATBIN_START.every((byte, i) => bytes[i] === byte)) return choosePtx(bytes);
+  if (FATBIN_START.every((byte, i) => bytes[i] === byte)) {
+    await loadZstd();
+    return choosePtx(bytes);
+  }
   return bytes.toString("utf8");
 }
 
@@ -80,8 +82,8 @@ function one(module: PtxModule, name: string, options: Options): string {
   return `// kernel ${name}: ${emitted.mode}; globals: ${globals}\n${emitted.wgsl}`;
 }
 
-function run(path: string, options: Options): void {
-  const module = parsePtx(textOf(path));
+async function run(path: string, options: Options): Promise<void> {
+  const module = parsePtx(await textOf(path));
   if (options.emit === "list") {
     process.stdout.write(list(module));
     return;
@@ -113,9 +115,9 @@ const program = new Command("vgpu-ptx")
   .option("--block <x,y,z>", "threads of a block", block, [128, 1, 1] as [number, number, number])
   .option("--shared <bytes>", "dynamic shared memory", count, 0);
 
-program.action((path: string, options: Options) => {
+program.action(async (path: string, options: Options) => {
   try {
-    run(path, options);
+    await run(path, options);
   } catch (error) {
     const isKnown =
       error instanceof PtxError ||
@@ -127,4 +129,4 @@ program.action((path: string, options: Options) => {
   }
 });
 
-program.parse();
+void program.parseAsync();

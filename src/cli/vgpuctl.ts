@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 /** `vgpuctl`: asks a running `vgpud`. */
 import { connect } from "node:net";
@@ -58,6 +57,10 @@ async function set(id: string, settings: string[], options: Options): Promise<vo
 
 async function reset(id: string, options: Options): Promise<void> {
   showStatus(await ask(options.control, { command: "reset", id }), options);
+}
+
+async function restart(id: string, options: Options): Promise<void> {
+  showStatus(await ask(options.control, { command: "restart", id }), options);
 }
 
 async function gvmcs(id: string, options: Options): Promise<void> {
@@ -130,6 +133,14 @@ async function main(): Promise<void> {
     .option("--control <path>", "vgpud's control socket", controlPathIn(runtimeDir))
     .allowExcessArguments(false)
     .action(reset);
+  program
+    .command("restart")
+    .description("replaces a vGPU's process, by a newer build perhaps; its VM stays connected")
+    .argument("<id>", "name of the vGPU")
+    .option("--json", "the new status, as JSON")
+    .option("--control <path>", "vgpud's control socket", controlPathIn(runtimeDir))
+    .allowExcessArguments(false)
+    .action(restart);
   program
     .command("gvmcs")
     .description("prints a vGPU's control structure, field by field")

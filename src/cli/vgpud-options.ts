@@ -5,9 +5,9 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
-import type { VgpuConfig } from "../broker/broker.js";
+import * as z from "zod";
 import { parseBytes, parseSettings } from "../broker/settings-text.js";
+import type { VgpuConfig } from "../broker/vgpu.js";
 import { defaultMemoryBytes, SettingsError } from "../scheduler/index.js";
 import { UsageError } from "./common.js";
 
@@ -41,6 +41,7 @@ const configFile = z.strictObject({
         min: z.union([z.string(), z.number()]).optional(),
         max: z.union([z.string(), z.number()]).optional(),
         watchdog: z.union([z.string(), z.number()]).optional(),
+        features: z.string().optional(),
       }),
     )
     .min(1),

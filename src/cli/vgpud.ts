@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 /** `vgpud`: the broker. Arguments and environment only; the work is in src/broker. */
 import { existsSync } from "node:fs";
@@ -159,6 +158,7 @@ async function main(): Promise<void> {
     crashAt: options.crashAt?.split(",") ?? [],
     restartLimits: { ...DEFAULT_RESTARTS, max: options.restarts },
     answerMs: options.answer * 1000,
+    meterProc: existsSync("/dev/dri") ? "/proc" : null,
     confinement: confinementOf(options, log),
     timer: realTimers.create(),
     trace: trace === null ? null : (event) => trace.event(event),

@@ -106,7 +106,13 @@ export interface LaunchOperation {
 }
 
 export type BatchOutcome =
-  | { readonly ok: true; readonly gpuTimeNs: number; readonly doneNs: number }
+  | {
+      readonly ok: true;
+      readonly gpuTimeNs: number;
+      /** Whether that is by the GPU's own clock; else it is from submission to completion. */
+      readonly timed?: boolean;
+      readonly doneNs: number;
+    }
   | {
       readonly ok: false;
       readonly reason: "lost" | "out-of-memory" | "failed" | "timeout";
@@ -160,9 +166,12 @@ export interface Executor {
   checkModule(source: string, label: string): Promise<ModuleCheck>;
   /** Rejects with ExecutorError; never blocks other work longer than the compiler does. */
   createPipeline(descriptor: PipelineDescriptor): Promise<Pipeline>;
-  begin(label: string): Batch;
+  /** `timed`: the GPU's own clock may be used to time it; default: yes. */
+  begin(label: string, timed?: boolean): Batch;
   /** Batches submitted and not done. */
   readonly inFlight: number;
+  /** A batch in flight has parts that are submitted later: none may be begun until it is done. */
+  readonly exclusive?: boolean;
   /** A hint: the oldest batch in flight should be done then, on the device's clock. */
   expectDone?(timeNs: number): void;
   /** Called once when the device is lost; every batch in flight is then done with reason "lost". */

@@ -111,11 +111,6 @@ export class GvmcsInstance {
     words.store32(StateWordsAt.exit_sequence, this.#sequence);
   }
 
-  /** Whether a condition with this reason makes the instance exit. */
-  exitsOn(reason: ExitReason): boolean {
-    return ((this.executionControls()?.exit_bitmap ?? 0) & (1 << reason)) !== 0;
-  }
-
   /** Whether the execution controls have changed since they were read: ask at each entry. */
   controlsChanged(): boolean {
     const sequence = this.#controls.page.words.load32(ControlsWordsAt.controls_sequence);

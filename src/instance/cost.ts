@@ -72,10 +72,11 @@ export class CostMeter {
     }
   }
 
-  /** The batch took this long and copied this much. */
-  learn(gpuTimeNs: number, copiedBytes: number): void {
+  /** The batch took this long and copied this much; `timed`: the time is its kernels' alone. */
+  learn(gpuTimeNs: number, copiedBytes: number, timed = false): void {
     if (this.#parts.length === 0 || this.#estimateNs <= 0) return;
-    const tookNs = Math.max(0, gpuTimeNs - BATCH_OVERHEAD_NS - copiedBytes * COPY_NS_PER_BYTE);
+    const otherNs = timed ? 0 : BATCH_OVERHEAD_NS + copiedBytes * COPY_NS_PER_BYTE;
+    const tookNs = Math.max(0, gpuTimeNs - otherNs);
     const scale = tookNs / this.#estimateNs;
     for (const { variant, groups, estimateNs, slice } of this.#parts) {
       const measured = Math.max(NS_PER_GROUP_MIN, (estimateNs * scale) / groups);

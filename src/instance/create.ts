@@ -40,6 +40,8 @@ export interface DeviceOptions {
   readonly words?: OrderedWords;
   /** Ends this process for another one, after a GPU that hangs or can't be opened again. */
   readonly abandon?: (message: string) => void;
+  /** Is told right before this thread is busy for long, with how long at most. */
+  readonly busy?: (ms: number) => void;
 }
 
 /** Release and acquire through the addon. */
@@ -78,5 +80,6 @@ export async function createDevice(options: DeviceOptions): Promise<VgpuDevice> 
     lease: options.lease ?? localLease(),
     log: options.log ?? silent,
     abandon: options.abandon ?? null,
+    busy: options.busy ?? (() => {}),
   });
 }

@@ -35,7 +35,7 @@ import { type GuestViews, HostmemTotals } from "./hostmem.js";
 import { KernelStore } from "./kernel-store.js";
 import { KernelTable } from "./kernels.js";
 import type { Lease } from "./lease.js";
-import type { InstanceLimits, SchedulingLimits } from "./limits.js";
+import type { InstanceLimits, SchedulingControls, SchedulingLimits } from "./limits.js";
 import { ContextMemory } from "./memory.js";
 import { Runner } from "./runner.js";
 import { contextStatus, type DeviceStatus, type UnsliceableStatus, usageStatus } from "./status.js";
@@ -61,14 +61,14 @@ export interface DeviceParts {
   readonly log: DeviceLog;
   /** Ends this process for another one; null where nobody would start it. */
   readonly abandon: ((message: string) => void) | null;
+  /** Is told that this thread will be busy for so long. */
+  readonly busy: (ms: number) => void;
 }
 
 /** Execution controls that concern the device. */
-export interface OperatorControls {
+export interface OperatorControls extends SchedulingControls {
   /** 0: not limited. */
   readonly memory_bytes_max: number;
-  readonly slice_ns: number;
-  readonly watchdog_ns: number;
 }
 
 export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
@@ -106,7 +106,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     this.#limited = new LogLimiter(parts.log, parts.nowNs);
     this.limits = parts.limits;
     this.budget = new MemoryBudget(parts.limits.memoryBytesMax);
-    this.#store = new KernelStore(parts.limits, parts.translator, parts.nowNs);
+    this.#store = new KernelStore(parts.limits, parts.translator, parts.nowNs, parts.busy);
     this.#epoch = this.#randomEpoch();
     this.#events = new EventQueue(() => this.#epoch);
     this.runner = new Runner({
@@ -494,9 +494,9 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
    * given until enough came back.
    */
   applyControls(controls: OperatorControls): void {
-    const { memory_bytes_max: bytes, slice_ns: sliceNs, watchdog_ns: watchdogNs } = controls;
+    const { memory_bytes_max: bytes } = controls;
     this.budget.limitBytes = bytes === 0 ? this.limits.memoryBytesMax : bytes;
-    this.runner.setControls({ sliceNs, watchdogNs });
+    this.runner.setControls(controls);
   }
 
   /** All contexts fail, as after a lost GPU, and another one is opened. */

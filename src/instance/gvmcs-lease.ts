@@ -15,6 +15,7 @@ import {
   AbortIndicator,
   type EntryControls,
   type ExecutionControls,
+  ExitBitmap,
   type ExitDetails,
   ExitReason,
   FaultCode,
@@ -87,6 +88,8 @@ export class GvmcsLease implements Lease {
   #cause: Cause | null = null;
   /** Exited with SAVE: nothing is asked for until the broker wants the instance back. */
   #saved = false;
+  /** Conditions that end an entry. */
+  #exitBitmap: number = ExitBitmap.ALL;
   #enteredGpuNs = 0;
   #enteredBatches = 0;
   readonly #expired = (): void => this.#end();
@@ -133,9 +136,11 @@ export class GvmcsLease implements Lease {
 
   /** The run loop has nothing in flight and nothing to do. */
   idle(): void {
-    if (this.#o.gvmcs.inside && (this.#ended || this.#o.gvmcs.deadlineNs() !== null)) {
-      this.#exit(ExitReason.IDLE);
-    }
+    if (!this.#o.gvmcs.inside) return;
+    const exits = (this.#exitBitmap & ExitBitmap.IDLE) !== 0;
+    // Without that bit the GPU is kept until the deadline, which is then used up.
+    if (!exits) this.release();
+    else if (this.#ended || this.#o.gvmcs.deadlineNs() !== null) this.#exit(ExitReason.IDLE);
   }
 
   end(why: LeaseEnd): void {
@@ -261,6 +266,8 @@ export class GvmcsLease implements Lease {
     const { gvmcs, controls } = this.#o;
     if (!always && !gvmcs.controlsChanged()) return;
     const read = gvmcs.executionControls();
-    if (read !== null) controls?.(read);
+    if (read === null) return;
+    this.#exitBitmap = read.exit_bitmap;
+    controls?.(read);
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The batches that the GPU has, in order, and how long it will be busy with them. */
+import type { Executor } from "../gpu/executor.js";
 import { VGPU } from "../protocol/generated/wire.js";
 import type { BatchRecord } from "./batches.js";
 import type { SchedulingLimits } from "./limits.js";
@@ -68,8 +69,9 @@ export class InFlight {
   }
 
   /** Whether another batch may be made, by how many there are and what they copy. */
-  hasRoom({ batchesInFlightMax, batchNsMax, stagingBytesMax }: SchedulingLimits): boolean {
-    if (this.length >= batchesInFlightMax) return false;
+  hasRoom(limits: SchedulingLimits, executor: Pick<Executor, "exclusive">): boolean {
+    const { batchesInFlightMax, batchNsMax, stagingBytesMax } = limits;
+    if (this.length >= batchesInFlightMax || executor.exclusive === true) return false;
     const { stagingBytes } = this;
     // A rest that holds no part of a copy is no room.
     if (stagingBytes > 0 && stagingBytesMax - stagingBytes < STAGING_BYTES_MIN) return false;

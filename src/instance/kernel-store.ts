@@ -13,7 +13,7 @@ import type { ModuleLoadCommand } from "../command/types.js";
 import { type Executor, ExecutorError } from "../gpu/executor.js";
 import type { EmitRequest, Translator } from "../kernel/translator/index.js";
 import { TranslateError } from "../kernel/translator/index.js";
-import { reflectModule, rewriteKernel, SLICE_LAYOUT } from "../kernel/wgsl/index.js";
+import { checkLength, reflectModule, rewriteKernel, SLICE_LAYOUT } from "../kernel/wgsl/index.js";
 import { ModuleFormat, Status } from "../protocol/generated/wire.js";
 import { CompileBudget } from "./compile-budget.js";
 import { KernelCost } from "./cost.js";
@@ -34,6 +34,16 @@ import type { InstanceLimits } from "./limits.js";
 /** Modules that nobody uses any more are kept in case they are loaded again: count and text. */
 const IDLE_CODES_MAX = 32;
 const IDLE_LENGTH_MAX = 1024 * 1024;
+/** Text up to this length is parsed in less than a tenth of a second. */
+const SHORT_LENGTH = 32 * 1024;
+/** What parsing takes on a slow and busy machine, ms per KiB; from a MiB on it grows faster. */
+const PARSE_MS_PER_KIB = 4;
+
+/** How long this thread may be busy with a text of so many characters, ms. */
+function parseMs(length: number): number {
+  const kib = length / 1024;
+  return kib * PARSE_MS_PER_KIB * Math.max(1, kib / 1024);
+}
 
 export class KernelStore {
   readonly #limits: InstanceLimits;
@@ -41,6 +51,8 @@ export class KernelStore {
   readonly #translator: Translator | null;
   #translations = 0;
   readonly #nowNs: () => number;
+  /** Is told before this thread parses a long text, ms. */
+  readonly #busy: (ms: number) => void;
   /** Compiler time of the guest. */
   readonly compiler: CompileBudget;
   readonly #codes = new Map<string, ModuleCode>();
@@ -58,7 +70,13 @@ export class KernelStore {
   /** Functions that exist, over all contexts. */
   functions = 0;
 
-  constructor(limits: InstanceLimits, translator: Translator | null, nowNs: () => number) {
+  constructor(
+    limits: InstanceLimits,
+    translator: Translator | null,
+    nowNs: () => number,
+    busy: (ms: number) => void = () => {},
+  ) {
+    this.#busy = busy;
     this.#limits = limits;
     this.#translator = translator;
     this.#nowNs = nowNs;
@@ -236,10 +254,16 @@ export class KernelStore {
     this.#runCheck(code, async () => {
       const executor = this.#executor;
       if (executor === null) throw new ExecutorError("lost", "the GPU is lost");
+      checkLength(code.source);
+      this.#announce(code.source);
       const { ok, log } = await executor.checkModule(code.source, label);
       code.log = cutText(log, this.#limits.logBytesMax);
-      if (ok) code.info = reflectModule(code.source);
-      else code.status = Status.MODULE_INVALID;
+      if (!ok) {
+        code.status = Status.MODULE_INVALID;
+        return;
+      }
+      this.#announce(code.source);
+      code.info = reflectModule(code.source);
     });
   }
 
@@ -249,6 +273,11 @@ export class KernelStore {
       if (translator === null) throw new TranslateError("unsupported", "PTX is not offered");
       code.info = await translator.load(code.id, source);
     });
+  }
+
+  /** Before this thread parses a text: nobody should take it for hung meanwhile. */
+  #announce(text: string): void {
+    if (text.length > SHORT_LENGTH) this.#busy(parseMs(text.length));
   }
 
   /** Finds out what a kernel needs; `ready` is called once later. */
@@ -294,6 +323,7 @@ export class KernelStore {
     sliceEntry: boolean,
   ): void {
     this.#runCompile(variant, async (executor) => {
+      this.#announce(entry.code.source);
       const { wgsl, bindings, slice } = rewriteKernel(entry.info, shape, { sliceEntry });
       variant.pipeline = await executor.createPipeline({
         label: entry.info.name,
@@ -318,6 +348,7 @@ export class KernelStore {
         const text = `${entry.name} is ${length} characters of WGSL, the limit is ${emittedLengthMax}`;
         throw new TranslateError("limit", text);
       }
+      this.#announce(emitted.wgsl);
       variant.globals = emitted.globals;
       variant.uniformBytes = emitted.uniformBytes;
       const { segments } = request;

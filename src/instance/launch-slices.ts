@@ -40,7 +40,8 @@ const DISPATCHES_AT_ONCE_MAX = 4096;
 /** Whether a launch of `groups` workgroups is to be sliced if it can be. */
 export function wantsSlices(host: ExecuteHost, cost: KernelCost, groups: number): boolean {
   if (groups === 1) return false;
-  const { slicesMin, batchNsMax } = host.scheduling;
+  const { slicesMin, batchNsMax, slicing } = host.scheduling;
+  if (!slicing) return false;
   if (slicesMin > 0) return true;
   const longNs = Math.max(host.budgetNs, Math.min(batchNsMax, WHOLE_NS));
   if (groups * cost.nsPerGroup > longNs) return true;

@@ -4,6 +4,7 @@
  * queued work, text) is bounded by one of these; what a guest may ask is told to it in config space
  * and GET_CAPABILITIES. Counts are per context unless the name or comment says otherwise.
  */
+import { Features } from "../gvmcs/index.js";
 import { VGPU } from "../protocol/generated/wire.js";
 
 export interface InstanceLimits {
@@ -108,6 +109,10 @@ export interface SchedulingLimits {
   readonly watchdogNs: number;
   /** Whether a batch is encoded when a turn is near, before it has come. */
   readonly encodeAhead: boolean;
+  /** Whether long launches are cut up; larger grids than the GPU's are in any case. */
+  readonly slicing: boolean;
+  /** Whether the GPU's own clock is used. */
+  readonly timestamps: boolean;
   /** Commands of one stream before the next stream of the context has its turn. */
   readonly streamTurnCommands: number;
   /** Chains taken from one ring in one turn of the event loop. */
@@ -123,6 +128,8 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
   slicesMin: 0,
   watchdogNs: 2e9,
   encodeAhead: true,
+  slicing: true,
+  timestamps: true,
   streamTurnCommands: 64,
   drainChainsMax: 256,
 };
@@ -136,8 +143,29 @@ const BATCH_SHARED_NS_MAX = 10e6;
  * Expected GPU time of a batch of one that takes turns of `sliceNs`. Two are in flight, one of them
  * running: so an entry that had no end is over within a slice when another guest wants the GPU.
  */
-export function batchNsOf(sliceNs: number, batchNsMax: number): number {
+function batchNsOf(sliceNs: number, batchNsMax: number): number {
   return Math.min(batchNsMax, BATCH_SHARED_NS_MAX, Math.max(BATCH_NS_MIN, sliceNs / 2));
+}
+
+/** Execution controls that concern the run loop. */
+export interface SchedulingControls {
+  readonly slice_ns: number;
+  readonly watchdog_ns: number;
+  /** Bits of Features. */
+  readonly features: number;
+}
+
+/** Limits under what an operator has set: what is off at the start stays off. */
+export function limitsUnder(own: SchedulingLimits, controls: SchedulingControls): SchedulingLimits {
+  const has = (bit: number): boolean => (controls.features & bit) !== 0;
+  return {
+    ...own,
+    batchNsMax: batchNsOf(controls.slice_ns, own.batchNsMax),
+    watchdogNs: controls.watchdog_ns,
+    encodeAhead: own.encodeAhead && has(Features.PREPARE),
+    slicing: own.slicing && has(Features.SLICING),
+    timestamps: own.timestamps && has(Features.TIMESTAMPS),
+  };
 }
 
 /** Largest grid dimension: CUDA's for x. Larger than the GPU's own, for launches can be sliced. */

@@ -26,7 +26,7 @@ import { InFlight } from "./in-flight.js";
 import type { KernelStore } from "./kernel-store.js";
 import type { Module } from "./kernels.js";
 import type { Lease } from "./lease.js";
-import { batchNsOf, type SchedulingLimits } from "./limits.js";
+import { limitsUnder, type SchedulingControls, type SchedulingLimits } from "./limits.js";
 import { batchFailure, blamed, cutMessage, executorStatus, type FailedAt } from "./outcome.js";
 import { Publisher, type PublisherOptions } from "./publisher.js";
 import { Fifo, Job, type Stream } from "./streams.js";
@@ -157,10 +157,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   }
 
   /** What an operator may change live; it holds for what is encoded from now on. */
-  setControls(controls: { readonly sliceNs: number; readonly watchdogNs: number }): void {
-    const { scheduling } = this.#options;
-    const batchNsMax = batchNsOf(controls.sliceNs, scheduling.batchNsMax);
-    this.scheduling = { ...scheduling, batchNsMax, watchdogNs: controls.watchdogNs };
+  setControls(controls: SchedulingControls): void {
+    this.scheduling = limitsUnder(this.#options.scheduling, controls);
   }
 
   setExecutor(executor: Executor | null): void {
@@ -206,7 +204,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.#pumping = true;
     try {
       while (!this.publisher.suspended && this.#executor !== null) {
-        if (!this.waiting || !this.#inFlight.hasRoom(this.scheduling)) break;
+        if (!this.waiting || !this.#inFlight.hasRoom(this.scheduling, this.#executor)) break;
         if (!this.#turns.held() || !this.#timeLeft()) break;
         this.#turn(this.#executor);
       }
@@ -403,7 +401,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     if (record === null) {
       const executor = this.#executor;
       if (executor === null) throw new ExecutorError("lost", "the GPU is lost");
-      record = new BatchRecord(++this.#sequence, context, executor.begin(context.name));
+      const batch = executor.begin(context.name, this.scheduling.timestamps);
+      record = new BatchRecord(++this.#sequence, context, batch);
       this.#record = record;
     }
     return record;
@@ -434,7 +433,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.#finish(record);
     if (outcome.ok) {
       for (const usage of [context.usage, this.usage]) record.charge(usage, outcome.gpuTimeNs);
-      record.cost.learn(outcome.gpuTimeNs, record.bytes);
+      record.cost.learn(outcome.gpuTimeNs, record.bytes, outcome.timed);
     }
     if (!context.dead) {
       const now = this.nowNs();

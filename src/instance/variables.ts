@@ -2,7 +2,8 @@
 /**
  * The variables of a module in PTX: one allocation of the context's memory, in which each has its
  * place, those with initial values first, so that one write at load time brings them all. The rest
- * of new memory is zero already.
+ * of new memory is zero already. Variables in managed memory lie before all others, in pages of
+ * their own, which a hidden variable names: the guest maps them.
  */
 import type { ModuleVariable, TranslatedModule } from "../kernel/translator/index.js";
 import { Status, VGPU } from "../protocol/generated/wire.js";
@@ -17,6 +18,9 @@ const ALIGN_MAX = VGPU.ALLOCATION_ALIGN;
 /** Hidden variable that a kernel writes when it faults; see faults.ts. */
 export const FAULT_VARIABLE = "__vgpu_fault";
 export const FAULT_BYTES = 16;
+/** Hidden variable: the pages of the managed variables. */
+const MANAGED_VARIABLE = "__vgpu_managed";
+const MANAGED_ALIGN = 4096;
 
 export interface PlacedSymbol extends DevicePointer {
   readonly bytes: number;
@@ -71,15 +75,18 @@ export function placeVariables(
   const layout = layOut(info.variables, checked);
   if (layout.bytes === 0)
     return { variables: new PlacedVariables(memory, null, new Map()), initial: null };
-  const grant = memory.allocateForModule(layout.bytes);
+  const slack = layout.places.has(MANAGED_VARIABLE) ? MANAGED_ALIGN : 0;
+  const grant = memory.allocateForModule(layout.bytes + slack);
   if ("kind" in grant) {
     const text = `the variables of ${label} need ${layout.bytes} bytes: ${grant.text}`;
     const full = grant.status === Status.ALLOCATION_TOO_LARGE || grant.status === Status.QUOTA;
     return { ...grant, status: full ? Status.OUT_OF_MEMORY : grant.status, text };
   }
   const symbols = new Map<string, PlacedSymbol>();
+  const { segment } = grant;
+  const start = slack === 0 ? grant.offset : Math.ceil(grant.offset / slack) * slack;
   for (const [name, { offset, bytes }] of layout.places)
-    symbols.set(name, { segment: grant.segment, offset: grant.offset + offset, bytes });
+    symbols.set(name, { segment, offset: start + offset, bytes });
   const variables = new PlacedVariables(memory, grant, symbols);
   if (layout.initBytes === 0) return { variables, initial: null };
   const bytes = initialBytes(info.variables, layout, symbols);
@@ -87,7 +94,7 @@ export function placeVariables(
     variables.free();
     return bytes;
   }
-  return { variables, initial: { pointer: grant, bytes } };
+  return { variables, initial: { pointer: { segment, offset: start }, bytes } };
 }
 
 const hasInitial = (each: ModuleVariable): boolean =>
@@ -102,9 +109,23 @@ function layOut(list: readonly ModuleVariable[], checked: boolean): Layout {
     places.set(name, { offset, bytes });
     end = offset + Math.max(1, bytes);
   };
-  for (const each of list) if (hasInitial(each)) place(each.name, each.bytes, each.align);
-  const initBytes = end;
-  for (const each of list) if (!hasInitial(each)) place(each.name, each.bytes, each.align);
+  let initBytes = 0;
+  for (const each of list) {
+    if (!each.managed) continue;
+    place(each.name, each.bytes, each.align);
+    if (hasInitial(each)) initBytes = end;
+  }
+  if (end > 0) {
+    end = Math.ceil(end / MANAGED_ALIGN) * MANAGED_ALIGN;
+    places.set(MANAGED_VARIABLE, { offset: 0, bytes: end });
+  }
+  const plain = list.filter(({ managed }) => !managed);
+  for (const each of plain) {
+    if (!hasInitial(each)) continue;
+    place(each.name, each.bytes, each.align);
+    initBytes = end;
+  }
+  for (const each of plain) if (!hasInitial(each)) place(each.name, each.bytes, each.align);
   // Any kernel of a checked module may find a bad address.
   if (checked && !places.has(FAULT_VARIABLE)) place(FAULT_VARIABLE, FAULT_BYTES, ALIGN_MIN);
   return { places, bytes: end, initBytes };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * Places where a process can be made to die, for the tests of what survives it: kill -9 of itself
- * at the n-th passing of a named point. Without {@link armCrash} a point costs one comparison.
+ * at the n-th passing of a named point, or a loop without an end there. Without {@link armCrash} a
+ * point costs one comparison.
  */
 
 /** Each is passed right after what its name says, and before the next step. */
@@ -34,20 +35,24 @@ export type CrashPoint = (typeof CRASH_POINTS)[number];
 
 let point: CrashPoint | null = null;
 let left = 0;
+let spins = false;
 
-/** Takes `POINT` or `POINT:COUNT`; false if it is neither. */
+/** Takes `POINT[:COUNT][:spin]`; false if it is none. */
 export function armCrash(text: string): boolean {
-  const match = /^([a-z-]+)(?::([1-9]\d{0,8}))?$/.exec(text);
+  const match = /^([a-z-]+)(?::([1-9]\d{0,8}))?(:spin)?$/.exec(text);
   const named = CRASH_POINTS.find((name) => name === match?.[1]);
   if (named === undefined) return false;
   point = named;
   left = Number(match?.[2] ?? 1);
+  spins = match?.[3] !== undefined;
   return true;
 }
 
 export function crashPoint(passed: CrashPoint): void {
   if (passed !== point) return;
   left--;
+  if (left !== 0) return;
+  while (spins);
   // The signal is delivered before the call returns.
-  if (left === 0) process.kill(process.pid, "SIGKILL");
+  process.kill(process.pid, "SIGKILL");
 }

@@ -10,6 +10,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import type * as types from "./native-types.js";
+import { packageRoot } from "./package-root.js";
 
 type HrTimer = types.HrTimer;
 type Mapping = types.Mapping;
@@ -40,11 +41,9 @@ export class AddonMissingError extends Error {
   readonly code = "VGPU_ADDON_MISSING";
 }
 
-/** Where the addon lies: the same distance from src/io and from dist/io. */
 function addonPath(): string {
   return (
-    process.env.VGPU_ADDON ??
-    fileURLToPath(new URL("../../build/Release/vgpu_native.node", import.meta.url))
+    process.env.VGPU_ADDON ?? fileURLToPath(new URL("build/Release/vgpu_native.node", packageRoot))
   );
 }
 

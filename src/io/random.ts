@@ -3,7 +3,7 @@
 // The randomness seam: the system's generator, or a seeded one whose sequence a simulation can
 // reproduce. Never used for secrets in its seeded form.
 
-import { randomBytes } from "node:crypto";
+import { closeSync, openSync, readSync } from "node:fs";
 
 export interface Random {
   /** Uniform in 0 … 2³² − 1. */
@@ -34,9 +34,17 @@ abstract class RandomBase implements Random {
   }
 }
 
+/** Read from the kernel: at the start of a process, OpenSSL takes 20 ms to give the same. */
 class SystemRandom extends RandomBase {
   u32(): number {
-    return randomBytes(4).readUInt32LE();
+    const bytes = Buffer.alloc(4);
+    const fd = openSync("/dev/urandom", "r");
+    try {
+      readSync(fd, bytes);
+    } finally {
+      closeSync(fd);
+    }
+    return bytes.readUInt32LE();
   }
 }
 

@@ -62,6 +62,8 @@ export interface ArbiterPorts {
 export interface VgpuSettings extends SchedulingSettings {
   /** Device memory; 0: not limited. */
   readonly memoryBytesMax: number;
+  /** What it may do: bits of the G-VMCS's features. */
+  readonly features: number;
 }
 
 export interface GvmcsPages {
@@ -79,6 +81,7 @@ export interface HostDetails {
 interface Vgpu {
   gvmcs: GvmcsBroker | null;
   memoryBytesMax: number;
+  features: number;
   generation: number;
   pendingEvent: InjectedEvent;
   lastAbort: Abort | null;
@@ -110,6 +113,7 @@ const CONDEMN_INDICATORS: Readonly<Record<CondemnReason, AbortIndicator>> = {
 export function executionControls(
   settings: SchedulingSettings,
   memoryBytesMax: number,
+  features: number = Features.ALL,
 ): ExecutionControls {
   return {
     policy: POLICY_VALUES[settings.policy],
@@ -119,7 +123,7 @@ export function executionControls(
     max_share_ppm: Math.round(settings.maxShare * GVMCS.SHARE_ONE_PPM),
     memory_bytes_max: memoryBytesMax,
     watchdog_ns: settings.watchdogNs,
-    features: Features.ALL,
+    features,
     exit_bitmap: ExitBitmap.ALL,
   };
 }
@@ -159,7 +163,7 @@ export class Arbiter {
 
   /** Admits a vGPU, with no instance yet. Throws SettingsError, which says what does not fit. */
   add(id: string, settings: Partial<VgpuSettings>, nowNs: number): void {
-    const { memoryBytesMax = 0, ...scheduling } = settings;
+    const { memoryBytesMax = 0, features = Features.ALL, ...scheduling } = settings;
     if (this.#vgpus.has(id)) throw new Error(`vGPU ${id} is added already`);
     this.#memory.promise(id, memoryBytesMax);
     let actions: SchedulerAction[];
@@ -172,6 +176,7 @@ export class Arbiter {
     this.#vgpus.set(id, {
       gvmcs: null,
       memoryBytesMax,
+      features,
       generation: 0,
       pendingEvent: InjectedEvent.NONE,
       lastAbort: null,
@@ -192,7 +197,7 @@ export class Arbiter {
   /** Changes settings live; they are in effect at the next entry. Throws SettingsError. */
   set(id: string, changes: Partial<VgpuSettings>, nowNs: number): void {
     const vgpu = this.#need(id);
-    const { memoryBytesMax = vgpu.memoryBytesMax, ...scheduling } = changes;
+    const { memoryBytesMax = vgpu.memoryBytesMax, features, ...scheduling } = changes;
     const before = vgpu.memoryBytesMax;
     this.#memory.promise(id, memoryBytesMax);
     let actions: SchedulerAction[];
@@ -203,6 +208,7 @@ export class Arbiter {
       throw error;
     }
     vgpu.memoryBytesMax = memoryBytesMax;
+    vgpu.features = features ?? vgpu.features;
     if (vgpu.gvmcs !== null) {
       vgpu.gvmcs.setExecution(this.#execution(id, vgpu));
       // Idle ones too: their guests allocate memory without an entry.
@@ -298,7 +304,8 @@ export class Arbiter {
   }
 
   #execution(id: string, vgpu: Vgpu): ExecutionControls {
-    return executionControls(this.#scheduler.standings(id).settings, vgpu.memoryBytesMax);
+    const { settings } = this.#scheduler.standings(id);
+    return executionControls(settings, vgpu.memoryBytesMax, vgpu.features);
   }
 
   #wants(vgpu: Vgpu, gvmcs: GvmcsBroker): boolean {

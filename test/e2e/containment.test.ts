@@ -39,8 +39,9 @@ function run(vgpu: string, program: string, ...args: string[]): Watched {
 }
 
 /** The neighbour has done all its rounds, each of which it checks. */
-async function expectRight(neighbour: Watched, rounds: number): Promise<void> {
+async function expectRight(neighbour: Watched, rounds: number, beside: string): Promise<void> {
   expect(await neighbour.exit).toEqual({ code: 0, signal: null });
+  process.stderr.write(`a neighbour of ${beside}: ${neighbour.pauses(2)}\n`);
   expect(neighbour.lines).toEqual([
     "ready",
     ...Array.from({ length: rounds }, (_, index) => `round ${index + 1}`),
@@ -63,7 +64,7 @@ describe("a guest with a kernel that never ends", () => {
     expect((await hung.exit).code).toBe(4);
     expect(hung.stderr).toMatch(/TIMEOUT|DEVICE_LOST/);
     expect(await run("a", "worker", "3", "1", "1").exit).toEqual({ code: 0, signal: null });
-    await expectRight(neighbour, 40);
+    await expectRight(neighbour, 40, "a kernel that never ends");
     expect((await statusOf("b")).restarts).toBe(0);
     const { schedule } = (await statusOf("a")) as unknown as {
       schedule: { exits: Record<string, number>; last_abort: string | null };
@@ -89,7 +90,7 @@ describe("a guest whose kernel crashes the compiler", () => {
     expect(after.restarts).toBe(1);
     // What does not compile works, in a new context.
     expect(await run("a", "exhaust", "1").exit).toEqual({ code: 0, signal: null });
-    await expectRight(neighbour, 40);
+    await expectRight(neighbour, 40, "a compiler that crashes");
     expect((await statusOf("b")).restarts).toBe(0);
   });
 });
@@ -106,7 +107,7 @@ describe("a guest that takes all memory it can get", () => {
     expect(amounts[0]).toBeGreaterThan(48);
     expect(amounts[0]).toBeLessThanOrEqual(64);
     expect(greedy.lines.length).toBe(6);
-    await expectRight(neighbour, 40);
+    await expectRight(neighbour, 40, "one that takes all memory");
     const after = await eventually(
       () => statusOf("a"),
       ({ device }) => Object.entries(device?.memory ?? {}).some(isZero("reserved_bytes")),

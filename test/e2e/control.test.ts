@@ -38,17 +38,23 @@ afterAll(async () => {
 
 describe("vgpuctl", () => {
   it("changes settings live, and the control structure has them", () => {
-    const { status } = control("set", "a", "weight=7", "max=50%", "slice=4ms");
+    const features = "features=slicing+timestamps";
+    const { status } = control("set", "a", "weight=7", "max=50%", "slice=4ms", features);
     expect(status).toBe(0);
     const { stdout } = control("gvmcs", "a");
     expect(stdout).toMatch(/weight +7$/m);
     expect(stdout).toMatch(/slice_ns +4 ms$/m);
+    expect(stdout).toMatch(/features +SLICING TIMESTAMPS$/m);
     expect(stdout).toMatch(/max_share_ppm +50 %$/m);
     expect(stdout).toMatch(/policy +WEIGHTED$/m);
     expect(stdout).toMatch(/launch_state +READY$/m);
   });
 
   it.each([
+    [
+      ["set", "a", "features=slicing+speed"],
+      /"speed" is none of slicing, timestamps, prepare, all/,
+    ],
     [["set", "a", "weight=0"], /weight 0 is no integer from 1 to 10000/],
     [["set", "a", "slice=31ms"], /slice 31 ms is outside 1 to 30 ms/],
     [["set", "a", "colour=red"], /"colour" is no setting; there are policy, weight/],

@@ -36,6 +36,7 @@ describe("CUDA on the device", () => {
     "default-streams",
     "symbols",
     "managed",
+    "managed-variables",
     "graphs",
     "mistakes",
     "trap",

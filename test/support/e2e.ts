@@ -37,6 +37,8 @@ export function guestEnvironment(socket: string): NodeJS.ProcessEnv {
 export class Watched {
   readonly child: ChildProcess;
   readonly lines: string[] = [];
+  /** When each line came, ms on a clock of its own; for what is printed, never for assertions. */
+  readonly times: number[] = [];
   stderr = "";
   readonly exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   #wake: () => void = () => {};
@@ -48,6 +50,7 @@ export class Watched {
       const parts = (pending + chunk).split("\n");
       pending = parts.pop() ?? "";
       this.lines.push(...parts);
+      this.times.push(...parts.map(() => performance.now()));
       this.#wake();
     });
     this.child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
@@ -75,6 +78,16 @@ export class Watched {
         this.#wake = resolve;
       });
     }
+  }
+
+  /** The longest time without a line and the usual one, from the `first` line on: text for people. */
+  pauses(first: number): string {
+    const gaps = this.times
+      .slice(first)
+      .map((time, index) => time - (this.times[first + index - 1] ?? time));
+    gaps.sort((a, b) => a - b);
+    const [median = 0, longest = 0] = [gaps[gaps.length >> 1], gaps.at(-1)];
+    return `longest pause between two rounds ${longest.toFixed(0)} ms, usual ${median.toFixed(1)} ms`;
   }
 
   kill(): void {

@@ -213,6 +213,9 @@ export class MemoryExecutor implements Executor {
     this.info = { ...MEMORY_INFO, ...options.info };
   }
 
+  /** Set by tests: see Executor. */
+  exclusive = false;
+
   get inFlight(): number {
     return this.pending.length;
   }

@@ -46,6 +46,7 @@ export async function startRealBroker(
     extraArguments: [],
     crashAt: [],
     answerMs: 5000,
+    meterProc: null,
     restartLimits: { max: 1, windowMs: 0 },
     confinement: null,
     timer: realTimers.create(),

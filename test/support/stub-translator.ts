@@ -4,7 +4,7 @@
  * is emitted as its name, which MemoryExecutor knows how to execute. Answers come when the test lets
  * them.
  */
-import { choosePtx, FatbinError } from "../../src/kernel/fatbin/index.js";
+import { choosePtx, FatbinError, loadZstd } from "../../src/kernel/fatbin/index.js";
 import {
   type EmitRequest,
   type EmittedText,
@@ -61,6 +61,7 @@ export class StubTranslator implements Translator {
         bytes: each.init?.length ?? 4,
         align: 4,
         relocations: [],
+        managed: false,
         ...each,
         init: each.init === undefined ? null : Uint8Array.from(each.init),
       })),
@@ -123,6 +124,8 @@ export class StubTranslator implements Translator {
     if (this.hold) await new Promise<void>((go) => this.#waiting.push(go));
   }
 }
+
+await loadZstd();
 
 function parse(source: string | Uint8Array): StubModule {
   try {

@@ -40,8 +40,8 @@
 
 #define DEVICES_MAX 16
 #define WARP 32u
-/* Parameters of a kernel, bytes: CUDA's limit before 12.1 and the device's. */
-#define PARAMETER_BYTES_MAX 4096u
+/* Parameters of a kernel, bytes: CUDA's limit since 12.1; the device takes a little more. */
+#define PARAMETER_BYTES_MAX 32764u
 #define PAGE_BYTES 4096u
 
 /* ---- objects.c: handles --------------------------------------------------------- */
@@ -357,6 +357,8 @@ struct CUmod_st {
 	vgpu_devptr printf_buffer;
 	/* Format strings that were fetched. */
 	struct format *formats;
+	/* Its variables in managed memory, if it has any. */
+	struct managed *managed;
 };
 
 struct CUfunc_st {
@@ -412,6 +414,11 @@ CUresult pool_free(struct CUstream_st *stream, const struct region *region);
 CUresult managed_alloc(struct CUctx_st *context, size_t bytes, unsigned int flags,
 		       CUdeviceptr *pointer);
 CUresult managed_free(struct CUctx_st *context, const struct region *region);
+/* Maps a module's variables in managed memory; the pages are the module's. */
+CUresult managed_adopt(struct CUmod_st *module, vgpu_devptr device, uint64_t bytes);
+void managed_abandon(struct CUmod_st *module);
+/* The program's address of a place in a module's variables; others stay. */
+uint64_t managed_host_address(const struct CUmod_st *module, uint64_t device);
 /* Before a kernel: what the host changed goes to the device. */
 CUresult managed_to_device(struct CUstream_st *stream);
 /* Before a copy or a set that touches the range. */

@@ -301,15 +301,24 @@ EXPORT CUresult cuLibraryGetGlobal(CUdeviceptr *pointer, size_t *bytes, CUlibrar
 	return error == CUDA_SUCCESS ? module_global(module, name, pointer, bytes) : error;
 }
 
-/* Managed variables would have to lie at one address in all contexts. */
+/* A variable of the current context's module: contexts have memory of their own. */
 EXPORT CUresult cuLibraryGetManaged(CUdeviceptr *pointer, size_t *bytes, CUlibrary library,
 				    const char *name)
 {
-	(void)pointer;
-	(void)bytes;
-	(void)library;
-	(void)name;
-	return CUDA_ERROR_NOT_SUPPORTED;
+	struct CUmod_st *module;
+	struct region region;
+	CUdeviceptr at;
+	CUresult error = name ? current_module(library, &module) : CUDA_ERROR_INVALID_VALUE;
+
+	if (error == CUDA_SUCCESS)
+		error = module_global(module, name, &at, bytes);
+	if (error != CUDA_SUCCESS)
+		return error;
+	if (!region_find(module->context, at, &region) || region.kind != REGION_MANAGED)
+		return CUDA_ERROR_NOT_FOUND;
+	if (pointer)
+		*pointer = at;
+	return CUDA_SUCCESS;
 }
 
 EXPORT CUresult cuLibraryGetUnifiedFunction(void **function, CUlibrary library, const char *name)

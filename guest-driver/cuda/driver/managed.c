@@ -16,6 +16,9 @@
  * protection tells, and the handler of SIGSEGV copies. A second mapping of the
  * same memory, always open, is what is copied from and to.
  *
+ * Variables of modules that are declared so have pages of their own (the device sees to that), and
+ * are treated in the same way.
+ *
  * The kernel of the operating system does not wait for such a handler: a buffer
  * for read() or write() must be the host's already (EFAULT otherwise).
  */
@@ -353,6 +356,49 @@ failed:
 	return error;
 }
 
+/* The device has the initial values: the host fetches what it touches. */
+CUresult managed_adopt(struct CUmod_st *module, vgpu_devptr device, uint64_t bytes)
+{
+	struct managed *m = calloc(1, sizeof(*m));
+	CUresult error = CUDA_ERROR_OUT_OF_MEMORY;
+
+	if (!m || bytes > SIZE_MAX / 2)
+		goto failed;
+	m->context = module->context;
+	m->device = device;
+	m->bytes = bytes;
+	m->attached = CU_MEM_ATTACH_GLOBAL;
+	m->block_count = (bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
+	m->states = malloc(m->block_count);
+	if (!m->states)
+		goto failed;
+	memset(m->states, STATE_DEVICE, m->block_count);
+	error = map_both(m);
+	if (error != CUDA_SUCCESS)
+		goto failed;
+	for (size_t block = 0; block < m->block_count; block++)
+		protect(m, block, PROT_NONE);
+	error = enlist(m);
+	if (error != CUDA_SUCCESS) {
+		unmap_both(m);
+		goto failed;
+	}
+	module->managed = m;
+	return CUDA_SUCCESS;
+failed:
+	if (m)
+		free(m->states);
+	free(m);
+	return error;
+}
+
+uint64_t managed_host_address(const struct CUmod_st *module, uint64_t device)
+{
+	const struct managed *m = module->managed;
+
+	return m && device - m->device < m->bytes ? m->base + (device - m->device) : device;
+}
+
 static void delist(struct managed *m)
 {
 	pthread_mutex_lock(&managed_lock);
@@ -369,10 +415,25 @@ static void delist(struct managed *m)
 	free(m);
 }
 
+void managed_abandon(struct CUmod_st *module)
+{
+	struct managed *m = module->managed;
+
+	if (!m)
+		return;
+	module->managed = NULL;
+	region_remove(m->context, m->base);
+	delist(m);
+}
+
 CUresult managed_free(struct CUctx_st *context, const struct region *region)
 {
-	CUresult error = context_wait(context);
+	CUresult error;
 
+	/* A module's variables. */
+	if (!region->allocation)
+		return CUDA_ERROR_INVALID_VALUE;
+	error = context_wait(context);
 	if (error == CUDA_SUCCESS)
 		error = result_of(vgpu_mem_free(context->vgpu, region->allocation),
 				  context->vgpu);

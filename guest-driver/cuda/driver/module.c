@@ -11,7 +11,9 @@
 #include <string.h>
 #include <time.h>
 
+/* Hidden variables, by which the device tells what it has. */
 #define PRINTF_SYMBOL "__vgpu_printf"
+#define MANAGED_SYMBOL "__vgpu_managed"
 #define LOG_BYTES 16384u
 #define STRINGS_MAX 4096u
 
@@ -96,6 +98,7 @@ CUresult module_load(struct CUctx_st *context, const struct image *image, struct
 	double began = seconds_now();
 	enum vgpu_result result;
 	char *log = calloc(1, LOG_BYTES);
+	vgpu_devptr managed;
 	CUresult error;
 	uint64_t bytes;
 
@@ -124,6 +127,15 @@ CUresult module_load(struct CUctx_st *context, const struct image *image, struct
 		module->printf_buffer = 0;
 	else
 		ask_for_strings(context, module);
+	if (vgpu_module_symbol(context->vgpu, module->vgpu, MANAGED_SYMBOL, &managed, &bytes) ==
+	    VGPU_SUCCESS) {
+		error = managed_adopt(module, managed, bytes);
+		if (error != CUDA_SUCCESS) {
+			vgpu_module_unload(context->vgpu, module->vgpu);
+			module_free(module);
+			return error;
+		}
+	}
 	module->name_count = image_names(image, &module->names);
 	pthread_mutex_lock(&context->lock);
 	module->next = context->modules;
@@ -166,6 +178,7 @@ CUresult module_unload(struct CUmod_st *module)
 		*link = module->next;
 	pthread_mutex_unlock(&context->lock);
 	forget_globals(module);
+	managed_abandon(module);
 	module_free(module);
 	return error;
 }
@@ -444,6 +457,7 @@ CUresult module_global(struct CUmod_st *module, const char *name, CUdeviceptr *p
 
 	if (error != CUDA_SUCCESS)
 		return error;
+	at = managed_host_address(module, at);
 	region.base = at;
 	region.bytes = size;
 	if (!region_find(context, at, &known))

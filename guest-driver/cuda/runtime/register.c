@@ -9,12 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A variable in managed memory: where the program keeps its address. */
+struct managed {
+	struct managed *next;
+	void **address;
+	const char *name;
+};
+
 struct fatbin {
 	struct fatbin *next;
 	void *image;
 	CUlibrary library;
 	CUresult error;
 	bool loaded;
+	struct managed *managed;
 };
 
 struct entry {
@@ -140,6 +148,12 @@ void __cudaUnregisterFatBinary(void **handle)
 	remove_all(fatbin);
 	pthread_rwlock_unlock(&lock);
 	/* The library stays loaded: this runs when the program, or a shared object, ends. */
+	while (fatbin->managed) {
+		struct managed *next = fatbin->managed->next;
+
+		free(fatbin->managed);
+		fatbin->managed = next;
+	}
 	free(fatbin);
 }
 
@@ -178,10 +192,7 @@ void __cudaRegisterVar(void **handle, char *address, char *device_address, const
 	add(&entry);
 }
 
-/*
- * Variables in managed memory are not supported: the module then can't be used,
- * so that the program learns of it by an error and not by wrong values.
- */
+/* The program reads the address after it has called __cudaInitModule(). */
 void __cudaRegisterManagedVar(void **handle, void **address, char *device_address,
 			      const char *name, int external, size_t bytes, int constant,
 			      int global);
@@ -190,22 +201,60 @@ void __cudaRegisterManagedVar(void **handle, void **address, char *device_addres
 			      int global)
 {
 	struct fatbin *fatbin = (struct fatbin *)handle;
+	struct managed *managed = calloc(1, sizeof(*managed));
 
 	(void)device_address;
-	(void)name;
 	(void)external;
 	(void)bytes;
 	(void)constant;
 	(void)global;
-	*address = NULL;
-	fatbin->loaded = true;
-	fatbin->error = CUDA_ERROR_NOT_SUPPORTED;
+	if (!managed)
+		abort();
+	managed->address = address;
+	managed->name = name;
+	managed->next = fatbin->managed;
+	fatbin->managed = managed;
 }
 
+static CUresult fatbin_library(struct fatbin *fatbin, CUlibrary *library);
+
+/* Variables are loaded, and known by the addresses that the program sees. */
+static CUresult init_managed(struct fatbin *fatbin)
+{
+	CUlibrary library;
+	CUresult error = fatbin_library(fatbin, &library);
+
+	for (struct managed *m = fatbin->managed; m && error == CUDA_SUCCESS; m = m->next) {
+		struct entry entry = { .fatbin = fatbin, .name = m->name, .variable = true };
+		CUdeviceptr at;
+
+		error = cuLibraryGetManaged(&at, &entry.bytes, library, m->name);
+		if (error != CUDA_SUCCESS)
+			break;
+		entry.address = (const void *)(uintptr_t)at;
+		add(&entry);
+		*m->address = (void *)(uintptr_t)at;
+	}
+	return error;
+}
+
+/*
+ * Before the first use of a managed variable by the program. There is no way to
+ * report an error but the last one; the addresses are NULL then.
+ */
 char __cudaInitModule(void **handle);
 char __cudaInitModule(void **handle)
 {
-	(void)handle;
+	struct fatbin *fatbin = (struct fatbin *)handle;
+	CUresult error;
+
+	if (!fatbin->managed)
+		return 1;
+	error = runtime_begin();
+	if (error == CUDA_SUCCESS)
+		error = init_managed(fatbin);
+	if (error != CUDA_SUCCESS)
+		runtime_done(error);
 	return 1;
 }
 

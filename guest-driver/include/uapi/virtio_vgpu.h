@@ -67,7 +67,7 @@
 /* Most arguments of one launch. */
 #define VGPU_LAUNCH_ARGUMENTS_MAX 64
 /* Most bytes of one by-value argument. */
-#define VGPU_LAUNCH_VALUE_BYTES_MAX 4096
+#define VGPU_LAUNCH_VALUE_BYTES_MAX 32768
 /* Longest function name, bytes of UTF-8. */
 #define VGPU_NAME_BYTES_MAX 1024
 /* Error text in an error record, NUL-padded UTF-8. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The golden vectors of spec/vectors: each invalid request is refused with its status. */
 import { existsSync, readFileSync } from "node:fs";
+import { packageRoot } from "../../io/package-root.js";
 import { Request, requestShapes, VGPU } from "../../protocol/generated/wire.js";
 import type { Device } from "../driver/device.js";
 import { check, Skip, Violation } from "../framework/check.js";
@@ -14,7 +15,7 @@ interface Vector {
 }
 
 /** The same distance from here in the sources and in what is built of them. */
-const FOLDER = new URL("../../../spec/vectors/", import.meta.url);
+const FOLDER = new URL("spec/vectors/", packageRoot);
 
 function vectorsOf(file: string): Vector[] {
   const path = new URL(file, FOLDER);

@@ -14,20 +14,30 @@
 import type { Batch, BatchOutcome, LaunchOperation, Segment, UniformSource } from "../executor.js";
 import { ExecutorError } from "../executor.js";
 import { ARENA_BYTES } from "./arena.js";
+import { alignDown, repeat } from "./bytes.js";
 import { type DawnCore, DawnPipeline, type DawnSegment, type InFlight } from "./core.js";
-import { STAGING_BYTES_MAX } from "./staging.js";
+import {
+  cutRead,
+  deliverRead,
+  encodeRead,
+  type PendingMap,
+  ReadChain,
+  type ReadPart,
+} from "./read-chain.js";
 import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js";
+import type { TimingSlot } from "./timing.js";
 
 /** Writes up to this size are gathered in the arena. */
 const SMALL_WRITE_BYTES = 16 * 1024;
 /** From here on Dawn's own staging buffers are fresh memory each time. */
 const LARGE_WRITE_BYTES = 1024 * 1024;
 /**
- * A read is mapped and copied out in parts of this size, so that copy and GPU overlap. A software
- * GPU shows a part's end only when its queue is empty, so there small parts only cost submissions.
+ * A read is mapped and copied out in parts of this size, so that copy and GPU overlap; on a software
+ * GPU see read-chain.ts.
  */
 const READ_PART_BYTES = 2 * 1024 * 1024;
-const READ_PART_BYTES_SOFTWARE = STAGING_BYTES_MAX;
+/** Reads of less are not worth a chain. */
+const CHAIN_BYTES_MIN = 1536 * 1024;
 
 /** A batch of so few operations may be done in some microseconds, and somebody waits for it. */
 const SHORT_OPERATIONS = 2;
@@ -40,37 +50,35 @@ interface ImmediatePass {
   setImmediates(offset: number, data: Uint32Array): void;
 }
 
-interface PendingMap {
-  readonly staging: GPUBuffer;
-  readonly mapBytes: number;
-  /** Where the wanted bytes begin in the staging buffer. */
-  readonly skipBytes: number;
-  readonly bytes: number;
-  /** Offset of this part in the read. */
-  readonly partOffset: number;
-  readonly targets: () => readonly Uint8Array[] | null;
-}
-
 export class DawnBatch implements Batch {
   readonly #core: DawnCore;
   readonly #label: string;
+  readonly #mayTime: boolean;
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
   #maps: PendingMap[] = [];
+  /** Reads on a software GPU that nothing has followed yet. */
+  #reads: ReadPart[] = [];
   #outstanding = 0;
   #entry: InFlight | null = null;
   #closed = false;
   /** Nothing but writes so far, all of which are in place when `writeBuffer` has returned. */
   #written = true;
+  /** Its timestamps, from the first pass on, if it is timed. */
+  #timing: TimingSlot | null = null;
+  #passes = 0;
+  /** Something large is copied, before or after the passes, which timestamps would leave out. */
+  #copies = false;
   operations = 0;
 
-  constructor(core: DawnCore, label: string) {
+  constructor(core: DawnCore, label: string, timed: boolean) {
     if (core.batchOpen) {
       throw new Error("a batch is open already: one is built at a time");
     }
     core.batchOpen = true;
     this.#core = core;
     this.#label = label;
+    this.#mayTime = timed;
   }
 
   write(target: Segment, offset: number, sources: readonly Uint8Array[]): void {
@@ -84,6 +92,7 @@ export class DawnBatch implements Batch {
     if (bytes === 0) {
       return;
     }
+    this.#encodeReads();
     const segment = target as DawnSegment;
     if (aligned && this.#encoder === null) {
       this.#writeDirect(segment, offset, sources);
@@ -100,6 +109,7 @@ export class DawnBatch implements Batch {
   /** Straight from the sources; nothing that was encoded is still unsubmitted. */
   #writeDirect(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
     const { queue, uploads } = this.#core;
+    this.#copies = true;
     segment.used = true;
     let at = offset;
     for (const source of sources) {
@@ -142,6 +152,7 @@ export class DawnBatch implements Batch {
   /** Gathers parts in host memory, because `writeBuffer` takes whole words only. */
   #writeUnaligned(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
     const partMax = this.#core.scratchBytesMax;
+    this.#copies = true;
     let part = new Uint8Array(0);
     let used = 0;
     let at = offset;
@@ -183,21 +194,26 @@ export class DawnBatch implements Batch {
   ): void {
     this.operations++;
     const segment = source as DawnSegment;
+    this.#copies = true;
     segment.gpuReads();
-    const partMax = this.#core.uploads === null ? READ_PART_BYTES : READ_PART_BYTES_SOFTWARE;
-    for (let done = 0; done < bytes; ) {
-      const start = offset + done;
-      const skipBytes = start % 4;
-      const part = Math.min(bytes - done, partMax - skipBytes);
-      const mapBytes = Math.ceil((skipBytes + part) / 4) * 4;
-      const staging = this.#core.staging.take(mapBytes);
-      this.#endPass().copyBufferToBuffer(segment.buffer, start - skipBytes, staging, 0, mapBytes);
-      this.#maps.push({ staging, mapBytes, skipBytes, bytes: part, partOffset: done, targets });
-      done += part;
-      if (part >= partMax / 2) {
-        this.#flush();
-      }
+    const read: ReadPart = { segment, offset, bytes, partOffset: 0, targets };
+    if (this.#core.uploads === null) this.#encodeRead(read);
+    else if (bytes > 0) this.#reads.push(read);
+  }
+
+  #encodeRead(read: ReadPart): void {
+    for (const part of cutRead(read, READ_PART_BYTES)) {
+      this.#maps.push(encodeRead(this.#core, this.#endPass(), part));
+      if (part.bytes >= READ_PART_BYTES / 2) this.#flush();
     }
+  }
+
+  /** Something else follows: the reads take their place before it. */
+  #encodeReads(): void {
+    const reads = this.#reads;
+    if (reads.length === 0) return;
+    this.#reads = [];
+    for (const read of reads) this.#encodeRead(read);
   }
 
   copy(
@@ -213,6 +229,8 @@ export class DawnBatch implements Batch {
     if (bytes === 0 || (to === from && targetOffset === sourceOffset)) {
       return;
     }
+    this.#encodeReads();
+    this.#copies = true;
     from.gpuReads();
     to.gpuWrites();
     const aligned = (targetOffset | sourceOffset | bytes) % 4 === 0;
@@ -255,6 +273,7 @@ export class DawnBatch implements Batch {
     if (bytes === 0) {
       return;
     }
+    this.#encodeReads();
     const segment = target as DawnSegment;
     segment.gpuWrites();
     const word = repeat(pattern, width);
@@ -282,6 +301,7 @@ export class DawnBatch implements Batch {
     if (!(pipeline instanceof DawnPipeline)) {
       throw new ExecutorError("failed", `pipeline ${pipeline.label} is not of this executor`);
     }
+    this.#encodeReads();
     const offsets: number[] = [];
     this.#ensureUniforms(operation.uniforms);
     for (const source of operation.uniforms) {
@@ -316,6 +336,7 @@ export class DawnBatch implements Batch {
     this.#pass?.end();
     this.#pass = null;
     this.#encoder = null;
+    this.#untimed();
     this.#core.arena.clear();
     this.#core.batchClosed();
   }
@@ -326,6 +347,7 @@ export class DawnBatch implements Batch {
     }
     this.#closed = true;
     const core = this.#core;
+    if (core.lost !== null || this.#copies) this.#untimed();
     if (core.lost !== null) {
       const message = core.lost;
       core.batchClosed();
@@ -334,8 +356,15 @@ export class DawnBatch implements Batch {
     }
     const entry = core.track(done);
     this.#entry = entry;
+    const chain = this.#chain();
+    const timing = this.#timing;
+    if (timing !== null) core.timing?.resolve(timing, this.#endPass());
     this.#flush();
     core.batchClosed();
+    if (chain !== null) {
+      chain.start();
+      return;
+    }
     if (this.#written) {
       // Whatever is submitted later comes after the data, so there is nothing to wait for.
       queueMicrotask(() => core.finish(entry));
@@ -347,10 +376,47 @@ export class DawnBatch implements Batch {
       // Said before the call, which asks for the first tick.
       if (core.uploads !== null && this.operations >= MANY_OPERATIONS) core.ticker.manyShort();
       else core.ticker.activity(this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1);
-      core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
+      if (timing === null) {
+        core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
+        return;
+      }
+      const mapped = core.ticker.call(() => timing.staging.mapAsync(GPUMapMode.READ));
+      mapped.then(() => this.#timed(entry, timing), settled);
       return;
     }
     core.ticker.activity();
+  }
+
+  /** The reads at the end, if they are long; short ones are encoded. */
+  #chain(): ReadChain | null {
+    const core = this.#core;
+    const bytes = this.#reads.reduce((sum, read) => sum + read.bytes, 0);
+    if (bytes < CHAIN_BYTES_MIN) {
+      this.#encodeReads();
+      return null;
+    }
+    this.#outstanding++;
+    core.chainBegins();
+    return new ReadChain(core, this.#reads, () => {
+      core.chainEnds();
+      this.#settle();
+    });
+  }
+
+  /** It is done, and its timestamps are there. */
+  #timed(entry: InFlight, slot: TimingSlot): void {
+    const { timing, closed } = this.#core;
+    if (timing !== null && !closed) {
+      entry.timedNs = timing.read(slot);
+      timing.give(slot);
+    }
+    this.#settle();
+  }
+
+  /** The host's clock has to do for this one. */
+  #untimed(): void {
+    if (this.#timing !== null) this.#core.timing?.give(this.#timing);
+    this.#timing = null;
   }
 
   #settle(): void {
@@ -381,28 +447,23 @@ export class DawnBatch implements Batch {
         core.ticker
           .call(() => map.staging.mapAsync(GPUMapMode.READ, 0, map.mapBytes))
           .then(
-            () => this.#deliver(map),
+            () => {
+              deliverRead(core, map);
+              this.#settle();
+            },
             () => this.#settle(),
           );
       }
     }
   }
 
-  #deliver(map: PendingMap): void {
-    const views = this.#core.closed ? null : map.targets();
-    if (views !== null) {
-      const data = new Uint8Array(map.staging.getMappedRange(0, map.mapBytes));
-      scatter(data.subarray(map.skipBytes, map.skipBytes + map.bytes), views, map.partOffset);
-    }
-    map.staging.unmap();
-    this.#core.staging.give(map.staging);
-    this.#settle();
-  }
-
   #beginPass(): GPUComputePassEncoder {
     if (this.#pass === null) {
       this.#encoder ??= this.#core.device.createCommandEncoder();
-      this.#pass = this.#encoder.beginComputePass();
+      if (this.#passes++ === 0 && this.#mayTime) this.#timing = this.#core.timing?.take() ?? null;
+      this.#pass = this.#encoder.beginComputePass(
+        this.#timing === null ? {} : { timestampWrites: this.#timing.writes() },
+      );
     }
     return this.#pass;
   }
@@ -532,37 +593,5 @@ export class DawnBatch implements Batch {
     pass.setBindGroup(0, group, [parametersAt]);
     const words = Math.ceil(bytes / 4) + 1;
     pass.dispatchWorkgroups(Math.min(4096, Math.ceil(words / SUPPORT_WORKGROUP)));
-  }
-}
-
-function alignDown(value: number, align: number): number {
-  return Math.floor(value / align) * align;
-}
-
-function repeat(pattern: number, width: 1 | 2 | 4): number {
-  if (width === 4) {
-    return pattern >>> 0;
-  }
-  return width === 2
-    ? (((pattern & 0xffff) << 16) | (pattern & 0xffff)) >>> 0
-    : ((pattern & 0xff) * 0x01010101) >>> 0;
-}
-
-/** Copies `data` to byte `offset` of the concatenation of `views`. */
-export function scatter(data: Uint8Array, views: readonly Uint8Array[], offset: number): void {
-  let skip = offset;
-  let taken = 0;
-  for (const view of views) {
-    if (skip >= view.length) {
-      skip -= view.length;
-      continue;
-    }
-    const count = Math.min(view.length - skip, data.length - taken);
-    view.set(data.subarray(taken, taken + count), skip);
-    taken += count;
-    skip = 0;
-    if (taken === data.length) {
-      return;
-    }
   }
 }

@@ -16,6 +16,7 @@ import { Arena } from "./arena.js";
 import { StagingPool } from "./staging.js";
 import { COPY_KERNEL, FILL_KERNEL, SUPPORT_PARAMETER_BYTES } from "./support-kernels.js";
 import type { Ticker } from "./ticker.js";
+import { BatchTiming } from "./timing.js";
 import { UploadRing } from "./upload.js";
 
 const BIND_GROUPS_MAX = 4096;
@@ -75,6 +76,8 @@ const closing = new Set<DawnCore>();
 export interface InFlight {
   readonly submitNs: number;
   finished: boolean;
+  /** What it took by the GPU's clock; null if that was not asked or can't be. */
+  timedNs: number | null;
   error: { reason: "out-of-memory" | "failed"; message: string } | null;
   readonly done: (outcome: BatchOutcome) => void;
 }
@@ -85,18 +88,24 @@ export class DawnCore {
   readonly staging: StagingPool;
   /** Only where the GPU shares the host's memory. */
   readonly uploads: UploadRing | null;
+  /** Only where the GPU has timestamps. */
+  readonly timing: BatchTiming | null;
   readonly inFlight: InFlight[] = [];
   batchOpen = false;
+  /** A batch in flight is still submitting its reads: see read-chain.ts. */
+  chained = false;
   lost: string | null = null;
   /** Nobody wants results any more. */
   closed = false;
   #nextId = 1;
   #lastDoneNs = 0;
+  /** Time by the host's clock, since the GPU was idle, that timestamps gave to no batch yet. */
+  #slackNs = 0;
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   #scratch: GPUBuffer | null = null;
   #doomed: DawnSegment[] = [];
-  readonly fill: SupportPipeline;
-  readonly copy: SupportPipeline;
+  #fill: SupportPipeline | null = null;
+  #copy: SupportPipeline | null = null;
 
   constructor(
     readonly device: GPUDevice,
@@ -109,8 +118,18 @@ export class DawnCore {
     this.arena = new Arena(device);
     this.staging = new StagingPool(device);
     this.uploads = hostMemory ? new UploadRing(device, ticker) : null;
-    this.fill = supportPipeline(device, "fill", FILL_KERNEL, false);
-    this.copy = supportPipeline(device, "copy", COPY_KERNEL, true);
+    this.timing = info.timestamps ? new BatchTiming(device, hostMemory) : null;
+  }
+
+  /** Made when they are first needed: compiling them would hold up every start. */
+  get fill(): SupportPipeline {
+    this.#fill ??= supportPipeline(this.device, "fill", FILL_KERNEL, false);
+    return this.#fill;
+  }
+
+  get copy(): SupportPipeline {
+    this.#copy ??= supportPipeline(this.device, "copy", COPY_KERNEL, true);
+    return this.#copy;
   }
 
   nextId(): number {
@@ -131,9 +150,9 @@ export class DawnCore {
     return new DawnSegment(this, this.nextId(), buffer, bytes);
   }
 
-  /** An open batch may name the segment: then it goes when that batch has been submitted. */
+  /** An open batch may name the segment: then it goes when all of that batch was submitted. */
   destroySegment(segment: DawnSegment): void {
-    if (this.batchOpen) {
+    if (this.batchOpen || this.chained) {
       this.#doomed.push(segment);
       return;
     }
@@ -144,13 +163,23 @@ export class DawnCore {
   /** Called after a batch's last submit. */
   batchClosed(): void {
     this.batchOpen = false;
-    if (this.#doomed.length > 0) {
-      const doomed = this.#doomed;
-      this.#doomed = [];
-      for (const segment of doomed) {
-        this.destroySegment(segment);
-      }
-    }
+    this.#dropDoomed();
+  }
+
+  chainBegins(): void {
+    this.chained = true;
+  }
+
+  chainEnds(): void {
+    this.chained = false;
+    this.#dropDoomed();
+  }
+
+  #dropDoomed(): void {
+    if (this.batchOpen || this.chained) return;
+    const doomed = this.#doomed;
+    this.#doomed = [];
+    for (const segment of doomed) this.destroySegment(segment);
   }
 
   /** Scratch for copies that can't be done directly; at most 16 MiB, reused in queue order. */
@@ -222,7 +251,9 @@ export class DawnCore {
 
   /** Work is on its way to the GPU. */
   track(done: (outcome: BatchOutcome) => void): InFlight {
-    const entry: InFlight = { submitNs: this.nowNs(), finished: false, error: null, done };
+    const submitNs = this.nowNs();
+    const entry: InFlight = { submitNs, finished: false, timedNs: null, error: null, done };
+    if (this.inFlight.length === 0) this.#slackNs = 0;
     this.inFlight.push(entry);
     return entry;
   }
@@ -233,15 +264,30 @@ export class DawnCore {
     const doneNs = this.nowNs();
     while (this.inFlight[0]?.finished === true) {
       const head = this.inFlight.shift() as InFlight;
-      const gpuTimeNs = Math.max(0, doneNs - Math.max(head.submitNs, this.#lastDoneNs));
+      const hostNs = Math.max(0, doneNs - Math.max(head.submitNs, this.#lastDoneNs));
       this.#lastDoneNs = doneNs;
+      this.timing?.took(hostNs);
+      const timed = head.timedNs !== null;
+      const gpuTimeNs = this.#charge(hostNs, head.timedNs);
       head.done(
-        head.error === null ? { ok: true, gpuTimeNs, doneNs } : { ok: false, ...head.error },
+        head.error === null ? { ok: true, gpuTimeNs, timed, doneNs } : { ok: false, ...head.error },
       );
     }
     if (this.closed && this.inFlight.length === 0) {
       this.close();
     }
+  }
+
+  /**
+   * What a batch took. Completions of several are noticed together now and then, which makes the
+   * host's time of the later ones short; but timestamps never give more than has passed in all.
+   */
+  #charge(hostNs: number, timedNs: number | null): number {
+    if (timedNs === null) return hostNs;
+    const allNs = hostNs + this.#slackNs;
+    const gpuNs = Math.min(timedNs, allNs);
+    this.#slackNs = allNs - gpuNs;
+    return gpuNs;
   }
 
   /**

@@ -53,7 +53,11 @@ export interface OpenDevice {
 }
 
 /** Rejects with an ExecutorError "no-adapter" that says what to install. */
-export async function openDevice(gpu: GPU, adapterName: string | undefined): Promise<OpenDevice> {
+export async function openDevice(
+  gpu: GPU,
+  adapterName: string | undefined,
+  timestamps = true,
+): Promise<OpenDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null) {
     throw new ExecutorError(
@@ -76,7 +80,9 @@ export async function openDevice(gpu: GPU, adapterName: string | undefined): Pro
       requiredLimits[limit] = value;
     }
   }
-  const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+  const requiredFeatures = WANTED_FEATURES.filter(
+    (feature) => adapter.features.has(feature) && (timestamps || feature !== "timestamp-query"),
+  );
   const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
   const hostMemory = adapter.info.isFallbackAdapter || /llvmpipe|swiftshader/i.test(name);
   const info = describe(adapter, device, name);
@@ -129,7 +135,7 @@ function describe(adapter: GPUAdapter, device: GPUDevice, name: string): Executo
     subgroupSize: info.subgroupMinSize ?? 0,
     f16: device.features.has("shader-f16"),
     subgroups: device.features.has("subgroups"),
-    timestamps: false,
+    timestamps: device.features.has("timestamp-query"),
   };
 }
 

@@ -23,6 +23,8 @@ export interface DawnOptions {
   readonly timer: TickTimer;
   /** Part of the adapter's name that it must have. */
   readonly adapter?: string;
+  /** Whether long batches are timed by the GPU's clock, if it has one; default: yes. */
+  readonly timestamps?: boolean;
 }
 
 /** One per process: it replaces a global function. */
@@ -34,7 +36,11 @@ export async function createDawnExecutor(options: DawnOptions): Promise<DawnExec
   const tick = ticker;
   installGlobals();
   const gpu = openGpu("vulkan");
-  const { device, info, hostMemory } = await openDevice(gpu, options.adapter);
+  const { device, info, hostMemory } = await openDevice(
+    gpu,
+    options.adapter,
+    options.timestamps ?? true,
+  );
   return new DawnExecutor(new DawnCore(device, info, tick, options.nowNs, hostMemory));
 }
 
@@ -83,6 +89,10 @@ export class DawnExecutor implements Executor {
 
   get ticker(): Ticker {
     return this.#core.ticker;
+  }
+
+  get exclusive(): boolean {
+    return this.#core.chained;
   }
 
   get inFlight(): number {
@@ -161,8 +171,8 @@ export class DawnExecutor implements Executor {
     }
   }
 
-  begin(label: string): Batch {
-    return new DawnBatch(this.#core, label);
+  begin(label: string, timed = true): Batch {
+    return new DawnBatch(this.#core, label, timed);
   }
 
   async close(): Promise<void> {

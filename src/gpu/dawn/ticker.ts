@@ -7,7 +7,9 @@
  * so burns a whole core during a long kernel. It looks the function up at each call, which lets us
  * take the tick away from it: the ticker keeps the function and calls it when an answer is likely.
  * For a short while after a submission on every turn of the loop (latency), then at growing
- * intervals, a small fraction of the time already waited (CPU).
+ * intervals, a small fraction of the time already waited (CPU). Work that is expected to take long is
+ * left alone for longer: it is looked for when it should end, and a few times before, in case it ends
+ * early; how closely then depends on how long it took.
  *
  * Only calls made while {@link Ticker.call} is on the stack are Dawn's; all others pass through.
  */
@@ -34,9 +36,15 @@ const SHORT_SPIN_NS = 60_000;
 /** How long a thread stays awake for many short pieces of work. */
 const AWAKE_NS = 20_000_000;
 const SLEEP_NS_MIN = 30_000;
-const SLEEP_NS_MAX = 1_000_000;
+const SLEEP_NS_MAX = 4_000_000;
 /** A wait is lengthened by at most a sixteenth by sleeping. */
 const SLEEP_SHARE = 1 / 16;
+/** Work that is expected to take so long from its submission on costs no spinning. */
+const LONG_NS = 4_000_000;
+/** Before its expected end, a wait that ends early is lengthened by at most a quarter. */
+const SLEEP_SHARE_EXPECTED = 1 / 4;
+/** Around and after its expected end, by this share. */
+const SLEEP_SHARE_DUE = 1 / 128;
 
 export class Ticker {
   readonly #nowNs: () => number;
@@ -151,23 +159,42 @@ export class Ticker {
       return;
     }
     const now = this.#nowNs();
-    if (now < this.#shortUntilNs) {
+    if (now < this.#shortUntilNs && !this.#long) {
       this.#scheduled = "turn";
       queueMicrotask(this.#run);
       return;
     }
-    const aheadNs = this.#expectedNs - now;
-    const sinceNs = aheadNs > 0 ? this.#activeNs : Math.max(this.#activeNs, this.#expectedNs);
-    const waitedNs = now - sinceNs;
-    if (waitedNs < this.#spinNs || now < this.#awakeUntilNs) {
+    const sleepNs = this.#sleepNs(now);
+    if (sleepNs === 0 || now < this.#awakeUntilNs) {
       this.#scheduled = "turn";
       this.#originalSetImmediate(this.#run);
       return;
     }
     this.#scheduled = "timer";
-    let sleepNs = Math.min(this.#sleepNsMax, Math.max(SLEEP_NS_MIN, waitedNs * SLEEP_SHARE));
-    if (aheadNs > 0) sleepNs = Math.min(sleepNs, aheadNs);
     this.#wakeNs = now + sleepNs;
     this.#timer.arm(Math.ceil(sleepNs), this.#run);
+  }
+
+  /** Whether what was submitted last is expected to end long after. */
+  get #long(): boolean {
+    return this.#expectedNs - this.#activeNs >= LONG_NS;
+  }
+
+  /** How long nobody needs to look; 0 to look again at once. */
+  #sleepNs(now: number): number {
+    const aheadNs = this.#expectedNs - now;
+    const ranNs = now - this.#activeNs;
+    const long = this.#long;
+    if (aheadNs > 0 && long) {
+      const earlyNs = Math.max(LONG_NS * SLEEP_SHARE_EXPECTED, ranNs * SLEEP_SHARE_EXPECTED);
+      return Math.min(aheadNs, earlyNs);
+    }
+    const waitedNs = aheadNs > 0 ? ranNs : now - Math.max(this.#activeNs, this.#expectedNs);
+    // What took long is not looked for on every turn when it should end: its end is never exact.
+    const dueNs = long ? ranNs * SLEEP_SHARE_DUE : 0;
+    if (!long && waitedNs < this.#spinNs) return 0;
+    const sleepNs = Math.max(SLEEP_NS_MIN, dueNs, waitedNs * SLEEP_SHARE);
+    const sleepNsMax = Math.min(this.#sleepNsMax, aheadNs > 0 ? aheadNs : this.#sleepNsMax);
+    return Math.min(sleepNs, sleepNsMax);
   }
 }

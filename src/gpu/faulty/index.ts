@@ -45,6 +45,10 @@ export class FaultyExecutor implements Executor {
     return this.#inner.info;
   }
 
+  get exclusive(): boolean {
+    return this.#inner.exclusive === true;
+  }
+
   get inFlight(): number {
     return this.#pending.length;
   }
@@ -76,9 +80,10 @@ export class FaultyExecutor implements Executor {
     return this.#inner.createPipeline(descriptor);
   }
 
-  begin(label: string): Batch {
+  begin(label: string, timed?: boolean): Batch {
     this.#checkLost();
-    return new FaultyBatch(this.#inner.begin(label), (batch, done) => this.#submit(batch, done));
+    const inner = this.#inner.begin(label, timed);
+    return new FaultyBatch(inner, (batch, done) => this.#submit(batch, done));
   }
 
   async close(): Promise<void> {

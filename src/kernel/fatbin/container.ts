@@ -137,7 +137,7 @@ export function rankPtx(entries: readonly FatbinEntry[]): FatbinEntry[] {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The PTX of an entry. Throws FatbinError. */
+/** The PTX of an entry. Throws FatbinError. Call loadZstd before. */
 export function ptxOf(entry: FatbinEntry, limits: FatbinLimits = DEFAULT_LIMITS): string {
   if (entry.bytes > limits.ptxBytesMax)
     throw new FatbinError(
@@ -157,7 +157,7 @@ function unpack({ compression, data, bytes }: FatbinEntry): Uint8Array {
   return compression === "zstd" ? decompressZstd(data, bytes) : data;
 }
 
-/** The PTX that a fat binary is executed as. Throws FatbinError. */
+/** The PTX that a fat binary is executed as. Throws FatbinError. Call loadZstd before. */
 export function choosePtx(image: Uint8Array, limits: FatbinLimits = DEFAULT_LIMITS): string {
   const entries = readFatbin(image, limits);
   const [best] = rankPtx(entries);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Fat binaries: what nvcc embeds in programs. Pure; bounded in size, and in time but for zstd. */
+/** Fat binaries: what nvcc embeds in programs. Pure; bounded in size and in time. */
 
 export type { FatbinEntry, FatbinLimits } from "./container.js";
 export {
@@ -13,3 +13,4 @@ export {
   readFatbin,
 } from "./container.js";
 export { FatbinError } from "./error.js";
+export { loadZstd } from "./zstd.js";

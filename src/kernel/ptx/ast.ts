@@ -20,6 +20,8 @@ export interface Variable {
   readonly init: Uint8Array | null;
   readonly relocations: readonly { at: number; target: string; addend: number }[];
   readonly exported: boolean;
+  /** Declared `.attribute(.managed)`: the host has it too. */
+  readonly managed: boolean;
   readonly line: number;
 }
 

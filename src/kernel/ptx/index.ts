@@ -39,6 +39,8 @@ export interface PtxGlobal {
   /** Addresses of other globals to be stored at load: offset here, target, addend in bytes. */
   readonly relocations: readonly { at: number; target: string; addend: number }[];
   readonly exported: boolean;
+  /** In managed memory: the host has it too. */
+  readonly managed: boolean;
 }
 
 export type PtxParam = KernelParam;
@@ -237,7 +239,16 @@ function hasWideAtomics(fn: PtxFunction): boolean {
 }
 
 function hidden(name: string, bytes: number, init: Uint8Array | null): PtxGlobal {
-  return { name, bytes, align: 16, space: "global", init, relocations: [], exported: false };
+  return {
+    name,
+    bytes,
+    align: 16,
+    space: "global",
+    init,
+    relocations: [],
+    exported: false,
+    managed: false,
+  };
 }
 
 /**

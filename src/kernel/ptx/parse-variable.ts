@@ -70,6 +70,7 @@ interface Declared {
   align: number;
   type: Type;
   vector: number;
+  managed: boolean;
 }
 
 class Initialiser {
@@ -164,7 +165,7 @@ const F64ish = typeNamed("f64") ?? B64;
 
 /** `.align N`, vector and type words, in any order; stops at the name. */
 export function parseDeclared(lexer: Lexer): Declared {
-  const declared: Declared = { align: 0, type: B64, vector: 1 };
+  const declared: Declared = { align: 0, type: B64, vector: 1, managed: false };
   let isPointer = false;
   while (lexer.kind === "word" && lexer.text.startsWith(".")) {
     const word = lexer.word("a type");
@@ -181,6 +182,7 @@ export function parseDeclared(lexer: Lexer): Declared {
     } else if (word === ".attribute") {
       while (!lexer.accept(")")) {
         if (lexer.at("end")) throw lexer.unexpected("')'");
+        if (lexer.is(".managed")) declared.managed = true;
         lexer.next();
       }
     } else if (type !== null) declared.type = type;
@@ -243,6 +245,7 @@ export function parseVariables(
       init: init === null || init.data.every((byte) => byte === 0) ? null : init.data,
       relocations: init?.relocations ?? [],
       exported: linkage !== "",
+      managed: declared.managed,
       line,
     });
   } while (!isSingle && lexer.accept(","));

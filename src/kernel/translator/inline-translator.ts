@@ -3,7 +3,7 @@
  * The translator in place: what a thread does with each request, and all there is for tests and
  * tools, whose modules are not hostile and who have nobody else to serve meanwhile.
  */
-import { choosePtx, FatbinError } from "../fatbin/index.js";
+import { choosePtx, FatbinError, loadZstd } from "../fatbin/index.js";
 import { emitKernel, PTX_LIMITS, PtxError, type PtxModule, parsePtx } from "../ptx/index.js";
 import {
   type EmitRequest,
@@ -33,6 +33,7 @@ export class InlineTranslator implements Translator {
   readonly #modules = new Map<number, Loaded>();
 
   async load(id: number, source: string | Uint8Array): Promise<TranslatedModule> {
+    if (typeof source !== "string") await loadZstd();
     return translated("invalid", () => {
       const text = (typeof source === "string" ? source : choosePtx(source)).replace(/\0+$/u, "");
       const module = parsePtx(text, LIMITS);
@@ -42,12 +43,13 @@ export class InlineTranslator implements Translator {
         target: module.target,
         textLength: text.length,
         kernels: module.kernels.map((each) => each.name),
-        variables: module.globals.map(({ name, bytes, align, init, relocations }) => ({
+        variables: module.globals.map(({ name, bytes, align, init, relocations, managed }) => ({
           name,
           bytes,
           align,
           init,
           relocations: relocations.map((each) => ({ ...each })),
+          managed,
         })),
       };
     });

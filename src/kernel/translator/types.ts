@@ -18,6 +18,8 @@ export interface ModuleVariable {
     readonly target: string;
     readonly addend: number;
   }[];
+  /** In managed memory: the host maps its pages. */
+  readonly managed: boolean;
 }
 
 /** An entry point of a module. Sizes in bytes. */

@@ -12,6 +12,7 @@
 
 export * from "./error.js";
 export { WgslError } from "./error.js";
+export { checkLength } from "./parse.js";
 export type {
   LaunchArgument,
   LaunchPlan,

@@ -214,12 +214,19 @@ function syntaxTree(source: string, lineAt: (offset: number) => number): readonl
   }
 }
 
+/**
+ * Throws WgslError (MODULE_INVALID) for a text that is too long to be looked at: before a compiler
+ * is, whose time grows faster than the text.
+ */
+export function checkLength(source: string): void {
+  if (source.length <= WGSL_SOURCE_LENGTH_MAX) return;
+  const text = `the module has ${source.length} characters; the limit is ${WGSL_SOURCE_LENGTH_MAX}`;
+  throw new WgslError(Status.MODULE_INVALID, text);
+}
+
 /** Parses and binds a module. Throws WgslError (MODULE_INVALID). */
 export function parseModule(source: string): ParsedModule {
-  if (source.length > WGSL_SOURCE_LENGTH_MAX) {
-    const text = `the module has ${source.length} characters; the limit is ${WGSL_SOURCE_LENGTH_MAX}`;
-    throw new WgslError(Status.MODULE_INVALID, text);
-  }
+  checkLength(source);
   const lineAt = lineFinder(source);
   const decls = syntaxTree(source, lineAt);
   checkTree(decls, lineAt);

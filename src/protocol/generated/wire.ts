@@ -85,7 +85,7 @@ export const VGPU = {
   /** Most arguments of one launch. */
   LAUNCH_ARGUMENTS_MAX: 64,
   /** Most bytes of one by-value argument. */
-  LAUNCH_VALUE_BYTES_MAX: 4096,
+  LAUNCH_VALUE_BYTES_MAX: 32768,
   /** Longest function name, bytes of UTF-8. */
   NAME_BYTES_MAX: 1024,
   /** Error text in an error record, NUL-padded UTF-8. */

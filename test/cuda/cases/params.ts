@@ -61,6 +61,16 @@ function pointerTable(): KernelCase {
   });
 }
 
+function wideParam(): KernelCase {
+  const n = 300;
+  const table = Array.from({ length: 8000 }, (_, i) => i * 3 - 7);
+  const wide = struct([i32(1000), ...table.map((v) => f32(v)), i32(-5)]);
+  return caseOf(module, launch("wide_param", 5, 64, [wide, ptr("out"), i32(n)]), {
+    buffers: { out: new Int32Array(n) },
+    expect: { out: Int32Array.from({ length: n }, (_, i) => ((i * 37) % 8000) * 3 - 7 + 1005) },
+  });
+}
+
 function manyParams(): KernelCase {
   const args = [
     i8(-100),
@@ -141,6 +151,7 @@ export const PARAMS: readonly KernelCase[] = [
   pointersInStruct(),
   pointerTable(),
   manyParams(),
+  wideParam(),
   reverse(),
   carved(),
   functions(),

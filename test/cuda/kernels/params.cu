@@ -110,3 +110,15 @@ extern "C" __global__ void variables(float *out, int n) {
 }
 
 extern "C" __global__ void read_counter(int *out) { *out = counter; }
+
+struct Wide {
+  int first;
+  float table[8000];
+  int last;
+};
+
+// More than the 4 KiB that parameters could have before CUDA 12.1.
+extern "C" __global__ void wide_param(const __grid_constant__ Wide wide, int *out, int n) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < n) out[i] = (int)wide.table[i * 37 % 8000] + wide.first - wide.last;
+}

@@ -17,6 +17,8 @@
 #include "cuda.h"
 
 #define BUFFERS 32
+/* The most parameters that CUDA allows. */
+#define PARAMS_MAX 32764
 
 struct buffer {
 	CUdeviceptr address;
@@ -74,17 +76,21 @@ static void fill(void)
 
 static void launch(const char *line)
 {
-	char kernel[128], text[2048];
-	unsigned char params[1024];
-	unsigned int g[3], b[3], shared, byte;
+	static char text[PARAMS_MAX * 2 + 1];
+	static unsigned char params[PARAMS_MAX];
+	char kernel[128];
+	unsigned int g[3], b[3], shared;
 	size_t bytes = 0;
 	CUfunction function = NULL;
 
-	if (sscanf(line, "launch %127s %u %u %u %u %u %u %u %2047s", kernel, &g[0], &g[1], &g[2],
+	if (sscanf(line, "launch %127s %u %u %u %u %u %u %u %65528s", kernel, &g[0], &g[1], &g[2],
 		   &b[0], &b[1], &b[2], &shared, text) != 9)
 		exit(2);
-	for (; sscanf(text + 2 * bytes, "%2x", &byte) == 1 && text[0] != '-'; bytes++)
-		params[bytes] = (unsigned char)byte;
+	for (; text[0] != '-' && text[2 * bytes]; bytes++) {
+		const char pair[3] = { text[2 * bytes], text[2 * bytes + 1], 0 };
+
+		params[bytes] = (unsigned char)strtoul(pair, NULL, 16);
+	}
 	replace(params, bytes);
 	keep(cuModuleGetFunction(&function, module, kernel));
 	if (failed == CUDA_SUCCESS) {
@@ -126,7 +132,7 @@ static void end(void)
 
 int main(void)
 {
-	static char line[8192];
+	static char line[PARAMS_MAX * 2 + 256];
 	int filled = 0;
 
 	if (cuInit(0) != CUDA_SUCCESS || cuDeviceGet(&device, 0) != CUDA_SUCCESS)

@@ -68,3 +68,17 @@ extern "C" __global__ void claim(int value)
 {
   assert(value == 1);
 }
+
+__device__ int beside = 7;
+__managed__ int tally = 40;
+__managed__ float wide[100000];
+
+extern "C" __global__ void count_up(int n, int *also)
+{
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+
+  if (i >= n) return;
+  atomicAdd(&tally, 1);
+  wide[i] = i + wide[99999];
+  if (i == 0) *also += beside++;
+}

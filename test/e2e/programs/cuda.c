@@ -13,6 +13,7 @@
 
 #define COUNT 1000
 
+static const char *ptx_path;
 static cudaLibrary_t library;
 static const dim3 one = { 1, 1, 1 }, many = { 128, 1, 1 };
 
@@ -134,6 +135,59 @@ static void managed(void)
 	}
 }
 
+/* As the compiler's code does it, for `__managed__` variables. */
+void **__cudaRegisterFatBinary(void *image);
+void __cudaRegisterManagedVar(void **handle, void **address, char *device_address,
+			      const char *name, int external, size_t bytes, int constant,
+			      int global);
+char __cudaInitModule(void **handle);
+
+static void managed_variables(void)
+{
+	static char text[1 << 20];
+	int count = 300, other = 5, *tally = NULL;
+	float *wide = NULL;
+	struct cudaPointerAttributes attributes;
+	FILE *file = fopen(ptx_path, "r");
+	cudaLibrary_t own;
+	cudaKernel_t count_up;
+	void **handle, *parameters[] = { &count, &tally };
+	dim3 grid = { 3, 1, 1 };
+	size_t bytes;
+
+	CHECK(file && fread(text, 1, sizeof(text) - 1, file) > 0);
+	fclose(file);
+	handle = __cudaRegisterFatBinary(text);
+	__cudaRegisterManagedVar(handle, (void **)&tally, "tally", "tally", 0, 4, 0, 0);
+	__cudaRegisterManagedVar(handle, (void **)&wide, "wide", "wide", 0, 400000, 0, 0);
+	__cudaInitModule(handle);
+	CHECK(tally && wide && *tally == 40 && wide[0] == 0);
+	OK(cudaGetSymbolSize(&bytes, wide));
+	CHECK(bytes == 400000);
+	OK(cudaPointerGetAttributes(&attributes, wide));
+	CHECK(attributes.type == cudaMemoryTypeManaged);
+	OK(cudaMemcpyToSymbol(tally, &other, 4, 0, cudaMemcpyHostToDevice));
+	CHECK(*tally == 5);
+	/* A module's memory is not the program's to free. */
+	GIVES(cudaErrorInvalidValue, cudaFree(wide));
+
+	/* The library's variables are its own, in pages of their own. */
+	OK(cudaLibraryLoadFromFile(&own, ptx_path, NULL, NULL, 0, NULL, NULL, 0));
+	OK(cudaLibraryGetManaged((void **)&tally, &bytes, own, "tally"));
+	OK(cudaLibraryGetManaged((void **)&wide, &bytes, own, "wide"));
+	GIVES(cudaErrorSymbolNotFound, cudaLibraryGetManaged((void **)&file, &bytes, own, "beside"));
+	OK(cudaLibraryGetKernel(&count_up, own, "count_up"));
+	wide[99999] = 0.5f;
+	for (int round = 1; round <= 2; round++) {
+		OK(cudaLaunchKernel(count_up, grid, many, parameters, 0, NULL));
+		OK(cudaDeviceSynchronize());
+		CHECK(*tally == 40 + 7 * round + 300 * round + (round - 1));
+		CHECK(wide[299] == 299.5f && wide[300] == 0);
+		wide[0] = 3;
+	}
+	OK(cudaLibraryUnload(own));
+}
+
 static void graphs(void)
 {
 	float *values = numbers(), result, factor = 2;
@@ -239,13 +293,15 @@ static const struct {
 	{ "graphs", graphs },	      { "output", output },
 	{ "wild", wild },	      { "trap", trap },
 	{ "assertion", assertion },   { "mistakes", mistakes },
+	{ "managed-variables", managed_variables },
 };
 
 int main(int argc, char **argv)
 {
 	if (argc != 3)
 		return 2;
-	OK(cudaLibraryLoadFromFile(&library, argv[2], NULL, NULL, 0, NULL, NULL, 0));
+	ptx_path = argv[2];
+	OK(cudaLibraryLoadFromFile(&library, ptx_path, NULL, NULL, 0, NULL, NULL, 0));
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		if (!strcmp(cases[i].name, argv[1])) {
 			cases[i].run();

@@ -5,8 +5,9 @@
  */
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
+import { fromInstance } from "../../../src/broker/instance-messages.js";
 import { readLines } from "../../../src/broker/lines.js";
-import { controlRequest, fromInstance } from "../../../src/broker/messages.js";
+import { controlRequest } from "../../../src/broker/messages.js";
 import { parseSettings } from "../../../src/broker/settings-text.js";
 import { decodeGvmcs, formatGvmcs, GVMCS, gvmcsToJson } from "../../../src/gvmcs/index.js";
 import { SettingsError } from "../../../src/scheduler/settings.js";

@@ -69,6 +69,7 @@ class Guest {
       lease: localLease(),
       log: { debug: quiet, info: quiet, warn: quiet },
       abandon: null,
+      busy: () => {},
     });
     this.device.attach({
       memory: memory as unknown as GuestMemory,

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import {
   FATBIN_ENTRIES_MAX,
   FatbinError,
+  loadZstd,
   ptxOf,
   rankPtx,
   readFatbin,
@@ -26,6 +27,8 @@ import {
   whyUnsliceable,
 } from "../../../src/kernel/wgsl/index.js";
 import { expectThat, type FuzzTarget, kindOf, textBytes, textPieces } from "../target.js";
+
+await loadZstd();
 
 const root = new URL("../../../", import.meta.url);
 

@@ -56,6 +56,7 @@ function brokerOf(script: string): { broker: Broker; report: () => Promise<strin
     crashAt: [],
     answerMs: 5000,
     restartLimits: DEFAULT_RESTARTS,
+    meterProc: null,
     confinement: null,
     timer: realTimers.create(),
     trace: null,

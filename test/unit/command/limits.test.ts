@@ -50,9 +50,9 @@ describe("submit limits", () => {
     const result = decodeSubmit(submitBytes(1, 0, 1, writer));
     expect(result).toMatchObject({
       status: Status.ARGUMENT_KIND,
-      value: 4097n,
-      limit: 4096n,
-      text: "command 1 (LAUNCH), argument 1: a value of 4097 bytes; it must be 1 to 4096",
+      value: BigInt(VGPU.LAUNCH_VALUE_BYTES_MAX + 1),
+      limit: BigInt(VGPU.LAUNCH_VALUE_BYTES_MAX),
+      text: "command 1 (LAUNCH), argument 1: a value of 32769 bytes; it must be 1 to 32768",
     });
   });
 });

@@ -169,6 +169,53 @@ describe("dawn executor", () => {
     big.destroy();
   });
 
+  it("reads much at the end of a batch, of any alignment, and what follows other reads", async () => {
+    const bytes = 7 * 1024 * 1024;
+    const big = executor.createSegment(bytes + 1024, "big");
+    const data = pseudoRandom(bytes, 11);
+    const batch = executor.begin("many reads");
+    batch.write(big, 0, [data]);
+    const targets: { readonly offset: number; readonly into: Uint8Array[] }[] = [];
+    const read = (offset: number, ...lengths: number[]): void => {
+      const into = lengths.map((length) => new Uint8Array(length));
+      const sum = lengths.reduce((a, b) => a + b, 0);
+      batch.read(big, offset, sum, () => into);
+      targets.push({ offset, into });
+    };
+    read(3, 1000);
+    read(0, 5, 4 * 1024 * 1024, 2);
+    // What was read before is as it was before.
+    batch.copy(big, 100, big, 1100, 64);
+    read(1, 3 * 1024 * 1024, 1024 * 1024 + 1);
+    for (let i = 0; i < 9; i++) read(1 + i * 1001, 512 * 1024 + i);
+    const outcome = submitted(batch);
+    // Only a software GPU gets its reads one by one.
+    expect(executor.exclusive).toBe(/llvmpipe|SwiftShader/.test(executor.info.adapter));
+    expect(await outcome).toMatchObject({ ok: true });
+    expect(executor.exclusive).toBe(false);
+    const after = data.slice();
+    after.copyWithin(100, 1100, 1164);
+    for (const [index, { offset, into }] of targets.entries()) {
+      const got = Buffer.concat(into);
+      const model = index < 2 ? data : after;
+      expect(got.equals(model.subarray(offset, offset + got.length)), `read ${index}`).toBe(true);
+    }
+    big.destroy();
+  });
+
+  it("keeps a segment as long as reads of it are still to be submitted", async () => {
+    const bytes = 6 * 1024 * 1024;
+    const segment = executor.createSegment(bytes, "short-lived");
+    const batch = executor.begin("last reads");
+    batch.fill(segment, 0, bytes, 0x5a, 1);
+    const into = new Uint8Array(bytes);
+    batch.read(segment, 0, bytes, () => [into]);
+    const outcome = submitted(batch);
+    segment.destroy();
+    expect(await outcome).toMatchObject({ ok: true });
+    expect(into.every((byte) => byte === 0x5a)).toBe(true);
+  });
+
   it("runs a kernel with uniforms by value and from device memory, in order with writes", async () => {
     const segment = executor.createSegment(4096, "kernel");
     const pipeline = await executor.createPipeline({
@@ -321,6 +368,54 @@ describe("dawn executor", () => {
     batch.fill(segment, 0, 4096, 5, 1);
     segment.destroy();
     expect(await submitted(batch)).toMatchObject({ ok: true });
+  });
+});
+
+describe("GPU time", () => {
+  const LOOP = `@group(0) @binding(0) var<storage, read_write> d: array<atomic<u32>>;
+    @group(0) @binding(1) var<uniform> n: u32;
+    @compute @workgroup_size(1) fn loop_() {
+      for (var i = 0u; i < n; i++) { atomicAdd(&d[0], i); }
+    }`;
+
+  it("is the GPU's own for long batches that follow one, and grows with their work", async () => {
+    if (!executor.info.timestamps) throw new Error("this driver has no timestamps: CI's have");
+    const [segment] = segments;
+    if (segment === undefined) throw new Error("no segment");
+    const pipeline = await executor.createPipeline({
+      label: "loop",
+      wgsl: LOOP,
+      entryPoint: "loop_",
+      bindings: [
+        { binding: 0, kind: "storage", bytes: 0 },
+        { binding: 1, kind: "uniform", bytes: 4 },
+      ],
+      constants: {},
+    });
+    const run = async (count: number, launches = 1, copies = false) => {
+      const batch = executor.begin("loop");
+      const uniforms = [new Uint8Array(new Uint32Array([count]).buffer)];
+      const storage = [{ segment, offset: 0, bytes: 4096 }];
+      for (let i = 0; i < launches; i++)
+        batch.launch({ pipeline, storage, uniforms, grid: [1, 1, 1] });
+      if (copies) batch.read(segment, 0, 4, () => null);
+      const outcome = await submitted(batch);
+      if (!outcome.ok) throw new Error(outcome.message);
+      return outcome;
+    };
+    let count = 1000;
+    while ((await run(count)).gpuTimeNs < 20e6) count *= 2;
+    const once = await run(count);
+    const often = await run(count, 8);
+    expect([once.timed, often.timed]).toEqual([true, true]);
+    expect(once.gpuTimeNs).toBeGreaterThan(0);
+    expect(often.gpuTimeNs).toBeGreaterThan(2 * once.gpuTimeNs);
+    // One with copies before or after its kernels is timed by the host, which sees all of it.
+    expect((await run(count, 1, true)).timed).toBe(false);
+    // Short ones are not timed, once one was short by the host's clock: a busy machine takes longer.
+    const short: (boolean | undefined)[] = [];
+    for (let i = 0; i < 50; i++) short.push((await run(1)).timed);
+    expect(short).toContain(false);
   });
 });
 

@@ -9,8 +9,10 @@ import {
   AdapterMode,
   decodeGvmcs,
   type Entry,
+  ExitBitmap,
   ExitReason,
   FaultCode,
+  Features,
   GVMCS,
   GvmcsBroker,
   GvmcsInstance,
@@ -342,6 +344,32 @@ describe("live controls", () => {
     expect(batchNs()).toBe(1e6);
     set(rig, { sliceNs: 30e6 });
     expect(batchNs()).toBe(10e6);
+  });
+
+  it("switch features off and on, for what is encoded from then on", () => {
+    const rig = new Rig();
+    const features = (bits: number) => {
+      rig.broker.setExecution(executionControls(defaultSettings, 64 * MIB, bits));
+      rig.lease.bell();
+      const { slicing, timestamps, encodeAhead } = rig.harness.device.runner.scheduling;
+      return { slicing, timestamps, encodeAhead };
+    };
+    const all = { slicing: true, timestamps: true, encodeAhead: true };
+    expect(features(Features.ALL & ~Features.SLICING)).toEqual({ ...all, slicing: false });
+    expect(features(Features.ALL & ~Features.TIMESTAMPS)).toEqual({ ...all, timestamps: false });
+    expect(features(Features.ALL & ~Features.PREPARE)).toEqual({ ...all, encodeAhead: false });
+    expect(features(Features.ALL)).toEqual(all);
+  });
+
+  it("keep the GPU of one without work until its deadline where its idle exit is masked", () => {
+    const rig = new Rig();
+    const execution = executionControls(defaultSettings, 64 * MIB);
+    const mask = ExitBitmap.ALL & ~ExitBitmap.IDLE;
+    rig.broker.setExecution({ ...execution, exit_bitmap: mask });
+    rig.enter({ deadlineNs: rig.harness.timeNs + 1e9 });
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    rig.deadline();
+    expect(rig.exit()).toMatchObject({ reason: ExitReason.SLICE_USED });
   });
 
   it("change the watchdog's limit for what is on the GPU already", () => {

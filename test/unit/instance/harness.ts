@@ -95,6 +95,8 @@ export class Harness {
   readonly gpu: MemoryExecutor;
   readonly device: VgpuDevice;
   readonly log: string[] = [];
+  /** How long the device said that its thread would be busy, ms. */
+  readonly announced: number[] = [];
   timeNs = 1000;
   timerCallback: (() => void) | null = null;
   timerNs = 0;
@@ -141,6 +143,7 @@ export class Harness {
       lease: options.lease ?? localLease(),
       log: { debug: note, info: note, warn: note },
       abandon: options.abandon ?? null,
+      busy: (ms) => this.announced.push(ms),
     });
     devices.push(this.device);
     this.attach();

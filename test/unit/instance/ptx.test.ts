@@ -225,6 +225,22 @@ describe("variables", () => {
     { name: "aligned", bytes: 4, align: 128 },
   ];
 
+  it("that are managed have pages of their own, which a hidden variable names", async () => {
+    const harness = new PtxHarness().registered();
+    const managed = { init: [7], bytes: 5000, managed: true };
+    await harness.load(0, 3, { variables: [...variables, { name: "shared", ...managed }] });
+    const pages = harness.pointer(0, 3, "__vgpu_managed");
+    expect(pages.bytes).toBe(8192);
+    expect(pages.offset % 4096).toBe(0);
+    expect(harness.pointer(0, 3, "shared")).toEqual({ ...pages, bytes: 5000 });
+    expect(harness.read(0, pages, 2)).toEqual(Buffer.from([7, 0]));
+    for (const { name } of variables) {
+      const { offset } = harness.pointer(0, 3, name);
+      expect(offset >= pages.offset + pages.bytes || offset < pages.offset).toBe(true);
+    }
+    expect(harness.read(0, harness.pointer(0, 3, "bytes"), 3)).toEqual(Buffer.from([1, 2, 3]));
+  });
+
   it("VGPU-DEV-114: have their values, and addresses of each other, when the module is READY", async () => {
     const harness = new PtxHarness().registered();
     await harness.load(0, 3, { variables });

@@ -253,3 +253,22 @@ describe("limits, on both sides", () => {
     expect(harness.moduleQuery(0, 3).state).toBe(ObjectState.READY);
   });
 });
+
+describe("a text that takes long to parse", () => {
+  it("is announced before each step; a short one is not, nor one that is too long", async () => {
+    const harness = new Harness().ready();
+    const load = async (module: number, kib: number): Promise<number> => {
+      const code = source(module) + "// fill\n".repeat(kib * 128);
+      ok(harness.submit(0, 0, (w) => w.moduleLoad(module, code)));
+      await harness.settle();
+      return harness.announced.splice(0).reduce((sum, ms) => sum + ms, 0);
+    };
+    expect(await load(0, 1)).toBe(0);
+    const [short, long] = [await load(1, 64), await load(2, 500)];
+    // Checked and reflected: a quarter of a mebibyte was measured at 0.3 s.
+    expect(short).toBeGreaterThan((2 * 300) / 4);
+    expect(long).toBeGreaterThan(7 * short);
+    // Refused for its length, before the compiler looks at it.
+    expect(await load(3, 600)).toBe(0);
+  });
+});

@@ -138,6 +138,23 @@ describe("a launch of unknown cost", () => {
     expect([...words(made, 4096)].map(Number).reduce((sum, each) => sum + each, 0)).toBe(5184);
   });
 
+  it("runs whole where slicing is switched off, but for a grid that is too large for the GPU", async () => {
+    const scheduling = { batchNsMax: 10 * MS, slicing: false };
+    const made = await rig(65536, { gpu: { groupNs: () => 1000 }, scheduling });
+    visit(made, [65536, 1, 1]);
+    await run(made);
+    expect(slices(made.gpu).reduce((sum, each) => sum + each, 0)).toBe(65536);
+    const small = await rig(32768, { gpu: { groupNs: () => 1 * MS }, scheduling });
+    for (const _ of [1, 2]) visit(small, [32768, 1, 1]);
+    await run(small);
+    expect(slices(small.gpu)).toEqual([]);
+    const whole = "launch visit 32768x1x1";
+    expect(small.gpu.history.flat().filter((line) => line.includes("visit"))).toEqual([
+      whole,
+      whole,
+    ]);
+  });
+
   it("is cut into multiples of what the GPU runs at once, and never into less", async () => {
     for (const groupNs of [1 * MS, 20 * MS]) {
       const scheduling = { batchNsMax: 10 * MS };

@@ -52,6 +52,20 @@ describe("streams and events", () => {
     expect(harness.eventQuery(0, 1)).toMatchObject({ state: ObjectState.READY, generation: 1n });
   });
 
+  it("begins no batch beside one that wants to be the only one", () => {
+    const harness = new Harness().ready();
+    const pointer = harness.alloc(0, 256);
+    const { gpu } = harness;
+    ok(harness.submit(0, 0, (w) => w.fill(pointer, 4, 1, 4)));
+    gpu.exclusive = true;
+    ok(harness.submit(0, 1, (w) => w.fill(pointer, 4, 2, 4)));
+    expect(gpu.inFlight).toBe(1);
+    gpu.exclusive = false;
+    gpu.finishAll();
+    expect(harness.slot(0, 0).fence).toBe(1);
+    expect(harness.slot(0, 1).fence).toBe(1);
+  });
+
   it("gives streams and contexts their turns", () => {
     const scheduling = {
       streamTurnCommands: 2,

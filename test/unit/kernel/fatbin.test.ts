@@ -13,7 +13,7 @@ import {
   readFatbin,
 } from "../../../src/kernel/fatbin/index.js";
 import { decompressLz4 } from "../../../src/kernel/fatbin/lz4.js";
-import { decompressZstd } from "../../../src/kernel/fatbin/zstd.js";
+import { decompressZstd, loadZstd } from "../../../src/kernel/fatbin/zstd.js";
 
 const file = (name: string): Uint8Array =>
   new Uint8Array(readFileSync(new URL(`./fatbin/${name}.fatbin`, import.meta.url)));
@@ -197,6 +197,8 @@ describe("LZ4", () => {
     );
   });
 });
+
+await loadZstd();
 
 describe("Zstandard", () => {
   // "hello " and an RLE block of 12 times '!', in a frame of 18 bytes.

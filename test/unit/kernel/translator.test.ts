@@ -13,7 +13,7 @@ import {
   WorkerTranslator,
 } from "../../../src/kernel/translator/index.js";
 
-const built = new URL("../../../dist/kernel/translator/worker.js", import.meta.url);
+const built = new URL("../../../dist/programs/worker.js", import.meta.url);
 const fatbin = new Uint8Array(readFileSync(new URL("./fatbin/zstd.fatbin", import.meta.url)));
 const LIMITS = { loadMs: 20_000, kernelMs: 20_000, heapMib: 256 };
 const REQUEST: EmitRequest = {
