@@ -43,6 +43,13 @@
 #define cuGraphRemoveDependencies cuGraphRemoveDependencies_v2
 #define cuMemAdvise cuMemAdvise_v2
 #define cuMemAlloc cuMemAlloc_v2
+#define cuLinkCreate cuLinkCreate_v2
+#define cuLinkAddData cuLinkAddData_v2
+#define cuLinkAddFile cuLinkAddFile_v2
+#define cuArrayCreate cuArrayCreate_v2
+#define cuArrayGetDescriptor cuArrayGetDescriptor_v2
+#define cuArray3DCreate cuArray3DCreate_v2
+#define cuArray3DGetDescriptor cuArray3DGetDescriptor_v2
 #define cuMemAllocHost cuMemAllocHost_v2
 #define cuMemAllocPitch cuMemAllocPitch_v2
 #define cuMemFree cuMemFree_v2
@@ -72,6 +79,13 @@
 #define cuMemcpy2DAsync cuMemcpy2DAsync_v2_ptsz
 #define cuMemcpy2DUnaligned cuMemcpy2DUnaligned_v2_ptds
 #define cuMemcpy3D cuMemcpy3D_v2_ptds
+#define cuMemcpyDtoA cuMemcpyDtoA_v2_ptds
+#define cuMemcpyAtoD cuMemcpyAtoD_v2_ptds
+#define cuMemcpyHtoA cuMemcpyHtoA_v2_ptds
+#define cuMemcpyAtoH cuMemcpyAtoH_v2_ptds
+#define cuMemcpyAtoA cuMemcpyAtoA_v2_ptds
+#define cuMemcpyHtoAAsync cuMemcpyHtoAAsync_v2_ptsz
+#define cuMemcpyAtoHAsync cuMemcpyAtoHAsync_v2_ptsz
 #define cuMemcpy3DAsync cuMemcpy3DAsync_v2_ptsz
 #define cuMemcpyAsync cuMemcpyAsync_ptsz
 #define cuMemcpyDtoD cuMemcpyDtoD_v2_ptds
@@ -120,6 +134,13 @@
 #define cuMemcpy2DAsync cuMemcpy2DAsync_v2
 #define cuMemcpy2DUnaligned cuMemcpy2DUnaligned_v2
 #define cuMemcpy3D cuMemcpy3D_v2
+#define cuMemcpyDtoA cuMemcpyDtoA_v2
+#define cuMemcpyAtoD cuMemcpyAtoD_v2
+#define cuMemcpyHtoA cuMemcpyHtoA_v2
+#define cuMemcpyAtoH cuMemcpyAtoH_v2
+#define cuMemcpyAtoA cuMemcpyAtoA_v2
+#define cuMemcpyHtoAAsync cuMemcpyHtoAAsync_v2
+#define cuMemcpyAtoHAsync cuMemcpyAtoHAsync_v2
 #define cuMemcpy3DAsync cuMemcpy3DAsync_v2
 #define cuMemcpyDtoD cuMemcpyDtoD_v2
 #define cuMemcpyDtoDAsync cuMemcpyDtoDAsync_v2
@@ -533,7 +554,7 @@ typedef enum CUlimit_enum {
 	CU_LIMIT_MAX = 10,
 } CUlimit;
 
-/* Elements of arrays (arrays are not supported; copies name the type). */
+/* Elements of arrays and textures; supported are integers of 8 to 32 bits, HALF and FLOAT. */
 typedef enum CUarray_format_enum {
 	CU_AD_FORMAT_UNSIGNED_INT8 = 1, CU_AD_FORMAT_UNSIGNED_INT16 = 2,
 	CU_AD_FORMAT_UNSIGNED_INT32 = 3, CU_AD_FORMAT_SIGNED_INT8 = 8, CU_AD_FORMAT_SIGNED_INT16 = 9,
@@ -917,6 +938,91 @@ typedef struct CUDA_MEMCPY3D_st {
 	size_t WidthInBytes, Height, Depth;
 } CUDA_MEMCPY3D;
 
+typedef struct CUlinkState_st *CUlinkState;
+
+typedef enum CUjitInputType_enum {
+	CU_JIT_INPUT_CUBIN = 0, CU_JIT_INPUT_PTX = 1, CU_JIT_INPUT_FATBINARY = 2,
+	CU_JIT_INPUT_OBJECT = 3, CU_JIT_INPUT_LIBRARY = 4, CU_JIT_INPUT_NVVM = 5,
+	CU_JIT_NUM_INPUT_TYPES = 6,
+} CUjitInputType;
+
+typedef unsigned long long CUtexObject;
+typedef unsigned long long CUsurfObject;
+
+typedef enum CUresourcetype_enum {
+	CU_RESOURCE_TYPE_ARRAY = 0, CU_RESOURCE_TYPE_MIPMAPPED_ARRAY = 1,
+	CU_RESOURCE_TYPE_LINEAR = 2, CU_RESOURCE_TYPE_PITCH2D = 3,
+} CUresourcetype;
+
+typedef enum CUaddress_mode_enum {
+	CU_TR_ADDRESS_MODE_WRAP = 0, CU_TR_ADDRESS_MODE_CLAMP = 1, CU_TR_ADDRESS_MODE_MIRROR = 2,
+	CU_TR_ADDRESS_MODE_BORDER = 3,
+} CUaddress_mode;
+
+typedef enum CUfilter_mode_enum {
+	CU_TR_FILTER_MODE_POINT = 0, CU_TR_FILTER_MODE_LINEAR = 1,
+} CUfilter_mode;
+
+#define CUDA_ARRAY3D_LAYERED 0x01
+#define CUDA_ARRAY3D_SURFACE_LDST 0x02
+#define CUDA_ARRAY3D_CUBEMAP 0x04
+#define CUDA_ARRAY3D_TEXTURE_GATHER 0x08
+#define CU_TRSF_READ_AS_INTEGER 0x01
+#define CU_TRSF_NORMALIZED_COORDINATES 0x02
+#define CU_TRSF_SRGB 0x10
+#define CU_TRSF_DISABLE_TRILINEAR_OPTIMIZATION 0x20
+#define CU_TRSF_SEAMLESS_CUBEMAP 0x40
+
+typedef struct CUDA_ARRAY_DESCRIPTOR_st {
+	size_t Width, Height;
+	CUarray_format Format;
+	unsigned int NumChannels;
+} CUDA_ARRAY_DESCRIPTOR;
+
+typedef struct CUDA_ARRAY3D_DESCRIPTOR_st {
+	size_t Width, Height, Depth;
+	CUarray_format Format;
+	unsigned int NumChannels, Flags;
+} CUDA_ARRAY3D_DESCRIPTOR;
+
+typedef struct CUDA_RESOURCE_DESC_st {
+	CUresourcetype resType;
+	union {
+		struct { CUarray hArray; } array;
+		struct { CUmipmappedArray hMipmappedArray; } mipmap;
+		struct {
+			CUdeviceptr devPtr;
+			CUarray_format format;
+			unsigned int numChannels;
+			size_t sizeInBytes;
+		} linear;
+		struct {
+			CUdeviceptr devPtr;
+			CUarray_format format;
+			unsigned int numChannels;
+			size_t width, height, pitchInBytes;
+		} pitch2D;
+		struct { int reserved[32]; } reserved;
+	} res;
+	unsigned int flags;
+} CUDA_RESOURCE_DESC;
+
+typedef struct CUDA_TEXTURE_DESC_st {
+	CUaddress_mode addressMode[3];
+	CUfilter_mode filterMode;
+	unsigned int flags, maxAnisotropy;
+	CUfilter_mode mipmapFilterMode;
+	float mipmapLevelBias, minMipmapLevelClamp, maxMipmapLevelClamp, borderColor[4];
+	int reserved[12];
+} CUDA_TEXTURE_DESC;
+
+/* Views are not supported; the structure is only passed by pointer. */
+typedef struct CUDA_RESOURCE_VIEW_DESC_st {
+	unsigned int format;
+	size_t width, height, depth;
+	unsigned int firstMipmapLevel, lastMipmapLevel, firstLayer, lastLayer, reserved[16];
+} CUDA_RESOURCE_VIEW_DESC;
+
 typedef struct CUmemLocation_st {
 	CUmemLocationType type;
 	int id;
@@ -1156,6 +1262,34 @@ CUresult CUDAAPI cuMemcpyDtoH(void *, CUdeviceptr, size_t);
 CUresult CUDAAPI cuMemcpyDtoD(CUdeviceptr, CUdeviceptr, size_t);
 CUresult CUDAAPI cuMemcpy2D(const CUDA_MEMCPY2D *);
 CUresult CUDAAPI cuMemcpy2DUnaligned(const CUDA_MEMCPY2D *);
+CUresult CUDAAPI cuLinkCreate(unsigned int, CUjit_option *, void **, CUlinkState *);
+CUresult CUDAAPI cuLinkAddData(CUlinkState, CUjitInputType, void *, size_t, const char *,
+			       unsigned int, CUjit_option *, void **);
+CUresult CUDAAPI cuLinkAddFile(CUlinkState, CUjitInputType, const char *, unsigned int,
+			       CUjit_option *, void **);
+CUresult CUDAAPI cuLinkComplete(CUlinkState, void **, size_t *);
+CUresult CUDAAPI cuLinkDestroy(CUlinkState);
+CUresult CUDAAPI cuArrayCreate(CUarray *, const CUDA_ARRAY_DESCRIPTOR *);
+CUresult CUDAAPI cuArrayGetDescriptor(CUDA_ARRAY_DESCRIPTOR *, CUarray);
+CUresult CUDAAPI cuArray3DCreate(CUarray *, const CUDA_ARRAY3D_DESCRIPTOR *);
+CUresult CUDAAPI cuArray3DGetDescriptor(CUDA_ARRAY3D_DESCRIPTOR *, CUarray);
+CUresult CUDAAPI cuArrayDestroy(CUarray);
+CUresult CUDAAPI cuMemcpyDtoA(CUarray, size_t, CUdeviceptr, size_t);
+CUresult CUDAAPI cuMemcpyAtoD(CUdeviceptr, CUarray, size_t, size_t);
+CUresult CUDAAPI cuMemcpyHtoA(CUarray, size_t, const void *, size_t);
+CUresult CUDAAPI cuMemcpyAtoH(void *, CUarray, size_t, size_t);
+CUresult CUDAAPI cuMemcpyAtoA(CUarray, size_t, CUarray, size_t, size_t);
+CUresult CUDAAPI cuMemcpyHtoAAsync(CUarray, size_t, const void *, size_t, CUstream);
+CUresult CUDAAPI cuMemcpyAtoHAsync(void *, CUarray, size_t, size_t, CUstream);
+CUresult CUDAAPI cuTexObjectCreate(CUtexObject *, const CUDA_RESOURCE_DESC *,
+				   const CUDA_TEXTURE_DESC *, const CUDA_RESOURCE_VIEW_DESC *);
+CUresult CUDAAPI cuTexObjectDestroy(CUtexObject);
+CUresult CUDAAPI cuTexObjectGetResourceDesc(CUDA_RESOURCE_DESC *, CUtexObject);
+CUresult CUDAAPI cuTexObjectGetTextureDesc(CUDA_TEXTURE_DESC *, CUtexObject);
+CUresult CUDAAPI cuSurfObjectCreate(CUsurfObject *, const CUDA_RESOURCE_DESC *);
+CUresult CUDAAPI cuSurfObjectDestroy(CUsurfObject);
+CUresult CUDAAPI cuSurfObjectGetResourceDesc(CUDA_RESOURCE_DESC *, CUsurfObject);
+
 CUresult CUDAAPI cuMemcpy3D(const CUDA_MEMCPY3D *);
 CUresult CUDAAPI cuMemcpyAsync(CUdeviceptr, CUdeviceptr, size_t, CUstream);
 CUresult CUDAAPI cuMemcpyPeerAsync(CUdeviceptr, CUcontext, CUdeviceptr, CUcontext, size_t,

@@ -596,6 +596,78 @@ struct cudaPos {
 	size_t x, y, z;
 };
 
+enum cudaChannelFormatKind {
+	cudaChannelFormatKindSigned = 0, cudaChannelFormatKindUnsigned = 1,
+	cudaChannelFormatKindFloat = 2, cudaChannelFormatKindNone = 3,
+};
+
+/* Bits of each channel. */
+struct cudaChannelFormatDesc {
+	int x, y, z, w;
+	enum cudaChannelFormatKind f;
+};
+
+typedef struct cudaMipmappedArray *cudaMipmappedArray_t;
+typedef unsigned long long cudaTextureObject_t;
+typedef unsigned long long cudaSurfaceObject_t;
+
+#define cudaArrayDefault 0x00
+#define cudaArrayLayered 0x01
+#define cudaArraySurfaceLoadStore 0x02
+#define cudaArrayCubemap 0x04
+#define cudaArrayTextureGather 0x08
+
+enum cudaResourceType {
+	cudaResourceTypeArray = 0, cudaResourceTypeMipmappedArray = 1, cudaResourceTypeLinear = 2,
+	cudaResourceTypePitch2D = 3,
+};
+enum cudaTextureAddressMode {
+	cudaAddressModeWrap = 0, cudaAddressModeClamp = 1, cudaAddressModeMirror = 2,
+	cudaAddressModeBorder = 3,
+};
+enum cudaTextureFilterMode { cudaFilterModePoint = 0, cudaFilterModeLinear = 1 };
+enum cudaTextureReadMode { cudaReadModeElementType = 0, cudaReadModeNormalizedFloat = 1 };
+
+struct cudaResourceDesc {
+	enum cudaResourceType resType;
+	union {
+		struct { cudaArray_t array; } array;
+		struct { cudaMipmappedArray_t mipmap; } mipmap;
+		struct {
+			void *devPtr;
+			struct cudaChannelFormatDesc desc;
+			size_t sizeInBytes;
+		} linear;
+		struct {
+			void *devPtr;
+			struct cudaChannelFormatDesc desc;
+			size_t width, height, pitchInBytes;
+		} pitch2D;
+		struct { int reserved[32]; } reserved;
+	} res;
+	unsigned int flags;
+};
+
+struct cudaTextureDesc {
+	enum cudaTextureAddressMode addressMode[3];
+	enum cudaTextureFilterMode filterMode;
+	enum cudaTextureReadMode readMode;
+	int sRGB;
+	float borderColor[4];
+	int normalizedCoords;
+	unsigned int maxAnisotropy;
+	enum cudaTextureFilterMode mipmapFilterMode;
+	float mipmapLevelBias, minMipmapLevelClamp, maxMipmapLevelClamp;
+	int disableTrilinearOptimization, seamlessCubemap;
+};
+
+/* Views are not supported. */
+struct cudaResourceViewDesc {
+	unsigned int format;
+	size_t width, height, depth;
+	unsigned int firstMipmapLevel, lastMipmapLevel, firstLayer, lastLayer, reserved[16];
+};
+
 struct cudaMemcpy3DParms {
 	cudaArray_t srcArray;
 	struct cudaPos srcPos;
@@ -858,6 +930,42 @@ cudaError_t CUDARTAPI cudaMemcpy2D(void *, size_t, const void *, size_t, size_t,
 cudaError_t CUDARTAPI cudaMemcpy2DAsync(void *, size_t, const void *, size_t, size_t,
 		size_t, enum cudaMemcpyKind, cudaStream_t);
 cudaError_t CUDARTAPI cudaMemcpy3D(const struct cudaMemcpy3DParms *);
+struct cudaChannelFormatDesc CUDARTAPI cudaCreateChannelDesc(int, int, int, int,
+							     enum cudaChannelFormatKind);
+cudaError_t CUDARTAPI cudaMallocArray(cudaArray_t *, const struct cudaChannelFormatDesc *, size_t,
+				      size_t, unsigned int);
+cudaError_t CUDARTAPI cudaMalloc3DArray(cudaArray_t *, const struct cudaChannelFormatDesc *,
+					struct cudaExtent, unsigned int);
+cudaError_t CUDARTAPI cudaFreeArray(cudaArray_t);
+cudaError_t CUDARTAPI cudaArrayGetInfo(struct cudaChannelFormatDesc *, struct cudaExtent *,
+				       unsigned int *, cudaArray_t);
+cudaError_t CUDARTAPI cudaGetChannelDesc(struct cudaChannelFormatDesc *, const struct cudaArray *);
+cudaError_t CUDARTAPI cudaMemcpy2DToArray(cudaArray_t, size_t, size_t, const void *, size_t,
+					  size_t, size_t, enum cudaMemcpyKind);
+cudaError_t CUDARTAPI cudaMemcpy2DFromArray(void *, size_t, const struct cudaArray *, size_t,
+					    size_t, size_t, size_t, enum cudaMemcpyKind);
+cudaError_t CUDARTAPI cudaMemcpy2DArrayToArray(cudaArray_t, size_t, size_t,
+					       const struct cudaArray *, size_t, size_t, size_t,
+					       size_t, enum cudaMemcpyKind);
+cudaError_t CUDARTAPI cudaMemcpy2DToArrayAsync(cudaArray_t, size_t, size_t, const void *, size_t,
+					       size_t, size_t, enum cudaMemcpyKind, cudaStream_t);
+cudaError_t CUDARTAPI cudaMemcpy2DFromArrayAsync(void *, size_t, const struct cudaArray *, size_t,
+						 size_t, size_t, size_t, enum cudaMemcpyKind,
+						 cudaStream_t);
+cudaError_t CUDARTAPI cudaCreateTextureObject(cudaTextureObject_t *,
+					      const struct cudaResourceDesc *,
+					      const struct cudaTextureDesc *,
+					      const struct cudaResourceViewDesc *);
+cudaError_t CUDARTAPI cudaDestroyTextureObject(cudaTextureObject_t);
+cudaError_t CUDARTAPI cudaGetTextureObjectResourceDesc(struct cudaResourceDesc *,
+						       cudaTextureObject_t);
+cudaError_t CUDARTAPI cudaGetTextureObjectTextureDesc(struct cudaTextureDesc *,
+						      cudaTextureObject_t);
+cudaError_t CUDARTAPI cudaCreateSurfaceObject(cudaSurfaceObject_t *,
+					      const struct cudaResourceDesc *);
+cudaError_t CUDARTAPI cudaDestroySurfaceObject(cudaSurfaceObject_t);
+cudaError_t CUDARTAPI cudaGetSurfaceObjectResourceDesc(struct cudaResourceDesc *,
+						       cudaSurfaceObject_t);
 cudaError_t CUDARTAPI cudaMemcpy3DAsync(const struct cudaMemcpy3DParms *, cudaStream_t);
 cudaError_t CUDARTAPI cudaMemcpyPeer(void *, int, const void *, int, size_t);
 cudaError_t CUDARTAPI cudaMemcpyPeerAsync(void *, int, const void *, int, size_t, cudaStream_t);

@@ -37,6 +37,7 @@ describe("CUDA on the device", () => {
     "symbols",
     "managed",
     "managed-variables",
+    "linking",
     "graphs",
     "mistakes",
     "trap",

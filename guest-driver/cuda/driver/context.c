@@ -170,6 +170,7 @@ static void context_end(struct CUctx_st *context)
 
 		module_unload(module);
 	}
+	textures_forget(context);
 	managed_forget(context);
 	pools_free(context);
 	streams_free(context);

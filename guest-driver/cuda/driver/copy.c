@@ -206,7 +206,36 @@ CUresult copy_check(struct CUctx_st *context, const struct op_copy *copy)
 	return CUDA_SUCCESS;
 }
 
-static CUresult side_of_3d(struct CUctx_st *context, CUmemorytype type, const void *host,
+/* One side of a copy: where it begins, and the bytes of a row and a slice there. */
+struct side {
+	uint64_t address;
+	bool on_device;
+	size_t pitch, slice;
+};
+
+/* An array has pitches of its own, and its limits are known. */
+static CUresult side_of_array(CUarray handle, const size_t at[3], const CUDA_MEMCPY3D *copy,
+			      struct side *side)
+{
+	struct CUarray_st *array;
+	CUresult error = array_of(handle, &array);
+	size_t rows;
+
+	if (error != CUDA_SUCCESS)
+		return error;
+	rows = array->slice / array->row;
+	if (at[0] > array->row || copy->WidthInBytes > array->row - at[0] || at[1] > rows ||
+	    copy->Height > rows - at[1] || at[2] > array->depth ||
+	    copy->Depth > array->depth - at[2])
+		return report(CUDA_ERROR_INVALID_VALUE,
+			      "a copy of %zu x %zu x %zu bytes at %zu, %zu, %zu of an array of %zu x %zu x %zu",
+			      copy->WidthInBytes, copy->Height, copy->Depth, at[0], at[1], at[2],
+			      array->row, rows, array->depth);
+	*side = (struct side){ array->base, true, array->row, array->slice };
+	return CUDA_SUCCESS;
+}
+
+static CUresult side_of_memory(struct CUctx_st *context, CUmemorytype type, const void *host,
 			   CUdeviceptr device, uint64_t *address, bool *on_device)
 {
 	switch (type) {
@@ -226,42 +255,48 @@ static CUresult side_of_3d(struct CUctx_st *context, CUmemorytype type, const vo
 		*on_device = address_on_device(context, device);
 		return CUDA_SUCCESS;
 	case CU_MEMORYTYPE_ARRAY:
-		return CUDA_ERROR_NOT_SUPPORTED;
+		break;
 	}
 	return CUDA_ERROR_INVALID_VALUE;
 }
 
 CUresult copy_of_3d(struct CUctx_st *context, const CUDA_MEMCPY3D *from, struct op_copy *to)
 {
-	size_t source_height = from->srcHeight ? from->srcHeight : from->Height;
-	size_t target_height = from->dstHeight ? from->dstHeight : from->Height;
+	const size_t source_at[] = { from->srcXInBytes, from->srcY, from->srcZ };
+	const size_t target_at[] = { from->dstXInBytes, from->dstY, from->dstZ };
+	struct side source = { .pitch = from->srcPitch ? from->srcPitch : from->WidthInBytes };
+	struct side target = { .pitch = from->dstPitch ? from->dstPitch : from->WidthInBytes };
 	CUresult error;
 
 	if (from->srcLOD || from->dstLOD)
 		return CUDA_ERROR_INVALID_VALUE;
-	*to = (struct op_copy){
-		.source_pitch = from->srcPitch ? from->srcPitch : from->WidthInBytes,
-		.target_pitch = from->dstPitch ? from->dstPitch : from->WidthInBytes,
-		.width = from->WidthInBytes,
-		.height = from->Height,
-		.depth = from->Depth,
-	};
-	to->source_slice = to->source_pitch * source_height;
-	to->target_slice = to->target_pitch * target_height;
-	error = side_of_3d(context, from->srcMemoryType, from->srcHost, from->srcDevice,
-			   &to->source, &to->source_device);
+	source.slice = source.pitch * (from->srcHeight ? from->srcHeight : from->Height);
+	target.slice = target.pitch * (from->dstHeight ? from->dstHeight : from->Height);
+	error = from->srcMemoryType == CU_MEMORYTYPE_ARRAY ?
+			side_of_array(from->srcArray, source_at, from, &source) :
+			side_of_memory(context, from->srcMemoryType, from->srcHost,
+				       from->srcDevice, &source.address, &source.on_device);
 	if (error == CUDA_SUCCESS)
-		error = side_of_3d(context, from->dstMemoryType, from->dstHost, from->dstDevice,
-				   &to->target, &to->target_device);
+		error = from->dstMemoryType == CU_MEMORYTYPE_ARRAY ?
+				side_of_array(from->dstArray, target_at, from, &target) :
+				side_of_memory(context, from->dstMemoryType, from->dstHost,
+					       from->dstDevice, &target.address,
+					       &target.on_device);
 	if (error != CUDA_SUCCESS)
 		return error;
-	if (from->Height > 1 && (from->srcXInBytes + from->WidthInBytes > to->source_pitch ||
-				 from->dstXInBytes + from->WidthInBytes > to->target_pitch))
+	if (from->Height > 1 && (from->srcXInBytes + from->WidthInBytes > source.pitch ||
+				 from->dstXInBytes + from->WidthInBytes > target.pitch))
 		return CUDA_ERROR_INVALID_VALUE;
-	to->source = row_at(to->source, to->source_pitch, to->source_slice, from->srcY,
-			    from->srcZ) + from->srcXInBytes;
-	to->target = row_at(to->target, to->target_pitch, to->target_slice, from->dstY,
-			    from->dstZ) + from->dstXInBytes;
+	*to = (struct op_copy){
+		.source = row_at(source.address, source.pitch, source.slice, from->srcY,
+				 from->srcZ) + from->srcXInBytes,
+		.target = row_at(target.address, target.pitch, target.slice, from->dstY,
+				 from->dstZ) + from->dstXInBytes,
+		.source_device = source.on_device, .target_device = target.on_device,
+		.source_pitch = source.pitch, .source_slice = source.slice,
+		.target_pitch = target.pitch, .target_slice = target.slice,
+		.width = from->WidthInBytes, .height = from->Height, .depth = from->Depth,
+	};
 	return copy_check(context, to);
 }
 

@@ -65,6 +65,8 @@ enum kind {
 	KIND_NODE,
 	KIND_EXEC,
 	KIND_USER,
+	KIND_ARRAY,
+	KIND_LINK,
 	KIND_END,
 };
 
@@ -143,6 +145,8 @@ struct CUctx_st {
 	size_t region_count, region_capacity;
 	struct CUmemPoolHandle_st *default_pool, *pool, *pools;
 	_Atomic unsigned int managed_count;
+	/* Texture and surface objects. */
+	struct texture *textures;
 };
 
 /* The calling thread's context; errors: NOT_INITIALIZED, INVALID_CONTEXT. */
@@ -163,6 +167,7 @@ enum region_kind {
 	REGION_POOL,
 	REGION_MANAGED,
 	REGION_GLOBAL,
+	REGION_ARRAY,
 	REGION_HOST,
 	REGION_REGISTERED,
 };
@@ -183,7 +188,7 @@ struct region {
 
 static inline bool region_on_device(const struct region *region)
 {
-	return region->kind <= REGION_GLOBAL;
+	return region->kind <= REGION_ARRAY;
 }
 CUresult region_add(struct CUctx_st *context, const struct region *region);
 /* A copy of the region that holds the address; false if there is none. */
@@ -401,6 +406,25 @@ void libraries_forget(struct CUctx_st *context);
 /* printf.c: fetches and writes what kernels printed. */
 CUresult printf_flush(struct CUctx_st *context);
 void formats_free(struct CUmod_st *module);
+
+/* ---- array.c, texture.c ----------------------------------------------------------------------------------- */
+
+/* Elements lie row by row in device memory, without gaps. */
+struct CUarray_st {
+	struct object object;
+	struct CUctx_st *context;
+	unsigned long long context_id;
+	CUDA_ARRAY3D_DESCRIPTOR desc;
+	vgpu_devptr base;
+	/* Of an element, a row, a slice or layer; slices, or layers. */
+	size_t element, row, slice, depth;
+};
+
+/* An array of the current context. */
+CUresult array_of(CUarray handle, struct CUarray_st **array);
+/* Bytes of a channel, 0 if the format is not supported. */
+size_t format_bytes(CUarray_format format);
+void textures_forget(struct CUctx_st *context);
 
 /* ---- pool.c, managed.c ----------------------------------------------------------------------------------- */
 

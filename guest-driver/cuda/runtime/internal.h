@@ -53,6 +53,11 @@ CUresult symbol_function(const void *address, CUfunction *function);
 CUresult symbol_variable(const void *address, CUdeviceptr *pointer, size_t *bytes);
 /* The address in the program of a kernel of that name, or NULL. */
 const void *address_of_kernel(const char *name);
+/*
+ * Puts arrays in the place of pointers, where there are any; positions and widths are in
+ * elements of the array then.
+ */
+CUresult sides_of_arrays(const struct cudaArray *source, cudaArray_t target, CUDA_MEMCPY3D *copy);
 /* What cudaMemcpyKind says about the two sides; errors: INVALID direction. */
 CUresult check_kind(enum cudaMemcpyKind kind);
 

@@ -372,8 +372,6 @@ CUresult copy_of_parms(const struct cudaMemcpy3DParms *from, CUDA_MEMCPY3D *out)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (check_kind(from->kind) != CUDA_SUCCESS)
 		return check_kind(from->kind);
-	if (from->srcArray || from->dstArray)
-		return CUDA_ERROR_NOT_SUPPORTED;
 	*out = box(from->dstPtr.ptr, from->dstPtr.pitch, from->srcPtr.ptr, from->srcPtr.pitch,
 		   from->extent, from->kind);
 	out->srcHeight = from->srcPtr.ysize;
@@ -384,7 +382,7 @@ CUresult copy_of_parms(const struct cudaMemcpy3DParms *from, CUDA_MEMCPY3D *out)
 	out->dstXInBytes = from->dstPos.x;
 	out->dstY = from->dstPos.y;
 	out->dstZ = from->dstPos.z;
-	return CUDA_SUCCESS;
+	return sides_of_arrays(from->srcArray, from->dstArray, out);
 }
 
 cudaError_t cudaMemcpy3D(const struct cudaMemcpy3DParms *parameters)

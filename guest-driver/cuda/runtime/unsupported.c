@@ -12,14 +12,3 @@
 		return runtime_fail(cudaErrorNotSupported); \
 	}
 #include "unsupported.inc"
-
-struct cudaChannelFormatDesc {
-	int x, y, z, w, f;
-};
-
-/* A description of texels; only what takes it is not supported. */
-struct cudaChannelFormatDesc cudaCreateChannelDesc(int x, int y, int z, int w, int f);
-struct cudaChannelFormatDesc cudaCreateChannelDesc(int x, int y, int z, int w, int f)
-{
-	return (struct cudaChannelFormatDesc){ x, y, z, w, f };
-}

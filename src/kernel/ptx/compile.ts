@@ -8,11 +8,13 @@ import { compareDoubles, convertDouble } from "./emit-double.js";
 import { compareTexts } from "./emit-float.js";
 import { halfValue } from "./emit-half.js";
 import { specialRegister } from "./emit-misc.js";
+import { surfaceTraps } from "./emit-texture.js";
 import { threadsOf, warpHelper } from "./emit-warp.js";
 import { PtxError, type PtxLimits } from "./error.js";
 import { DOUBLE_HELPERS } from "./helpers-double.js";
 import { FLOAT_HELPERS } from "./helpers-float.js";
 import { INT_HELPERS } from "./helpers-int.js";
+import { textureHelper } from "./helpers-texture.js";
 import type { FlatKernel, Inst, Value } from "./ir.js";
 import { emitMachine, machineHelper } from "./machine.js";
 import { cutBlocks, MaskedEmitter, type MaskPlan, planMasks } from "./masked.js";
@@ -55,7 +57,9 @@ export interface Analysis {
 
 export function hasFault(kernel: FlatKernel): boolean {
   return kernel.code.some(
-    (item) => typeof item !== "number" && (item.op === "trap" || item.op === "$assert"),
+    (item) =>
+      typeof item !== "number" &&
+      (item.op === "trap" || item.op === "$assert" || surfaceTraps(item)),
   );
 }
 
@@ -131,6 +135,7 @@ function helperTexts(e: Emit, memory: MemoryHelpers, printfAt: number): string[]
   const texts: string[] = [];
   const done = new Set<string>();
   const threads = threadsOf(e);
+  const isPlain = e.options.segments === 1 && !e.options.checked;
   for (let grown = true; grown; ) {
     grown = false;
     for (const name of [...e.helpers]) {
@@ -138,7 +143,11 @@ function helperTexts(e: Emit, memory: MemoryHelpers, printfAt: number): string[]
       done.add(name);
       grown = true;
       if (memory.add(name)) continue;
-      const library = INT_HELPERS[name] ?? FLOAT_HELPERS[name] ?? DOUBLE_HELPERS[name];
+      const library =
+        INT_HELPERS[name] ??
+        FLOAT_HELPERS[name] ??
+        DOUBLE_HELPERS[name] ??
+        textureHelper(name, isPlain);
       const made = warpHelper(name, threads) ?? machineHelper(name, threads);
       const text = library?.text ?? made ?? OTHER_HELPERS[name] ?? null;
       for (const need of (library?.needs ?? "").split(" ")) if (need !== "") e.helpers.add(need);

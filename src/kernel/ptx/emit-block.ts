@@ -9,6 +9,7 @@ import { HALF_HANDLERS } from "./emit-half.js";
 import { INT_HANDLERS } from "./emit-int.js";
 import { MEMORY_HANDLERS } from "./emit-memory.js";
 import { MISC_HANDLERS } from "./emit-misc.js";
+import { TEXTURE_HANDLERS } from "./emit-texture.js";
 import { WARP_HANDLERS } from "./emit-warp.js";
 import { mulWide, WIDE_HANDLERS } from "./emit-wide.js";
 import { PtxError } from "./error.js";
@@ -21,6 +22,7 @@ const BY_NAME: Readonly<Record<string, Handler>> = {
   ...ATOMIC_HANDLERS,
   ...WARP_HANDLERS,
   ...MISC_HANDLERS,
+  ...TEXTURE_HANDLERS,
 };
 
 const own = (table: Readonly<Record<string, Handler>>, op: string): Handler | undefined =>

@@ -21,6 +21,8 @@ import { resolveSlots, type Slot } from "./slots.js";
 import { B32, B64, type Type, typeNamed } from "./types.js";
 
 /** Instructions whose first operand is no result. */
+const TEXTURES = new Set(["tex", "tld4", "suld", "sust"]);
+
 const NO_RESULT = new Set([
   "st",
   "red",
@@ -206,7 +208,10 @@ class Lowering {
     const src: Value[] = [];
     item.operands.forEach((operand, i) => {
       const into = i < results ? dst : src;
-      if (operand.kind === "pair") {
+      if (operand.kind === "list" && TEXTURES.has(item.op)) {
+        // A handle and its coordinates.
+        for (const each of operand.items) into.push(this.value(each, frame, item));
+      } else if (operand.kind === "pair") {
         into.push(this.value(operand.first, frame, item), this.value(operand.second, frame, item));
       } else into.push(this.value(operand, frame, item));
     });

@@ -10,6 +10,10 @@ import { widthOf } from "./types.js";
 /** Whether a store writes parts of words, which takes a compare-and-swap. */
 function isPartial(inst: Inst): boolean {
   const type = inst.types.at(-1);
+  if (inst.op === "sust" && type !== undefined) {
+    const values = inst.src[2];
+    return (values?.kind === "vec" ? values.items.length : 1) * widthOf(type) < 32;
+  }
   if (inst.op !== "st" || type === undefined || widthOf(type) >= 32) return false;
   const value = inst.src[1];
   const count = value?.kind === "vec" ? value.items.length : 1;
@@ -25,6 +29,8 @@ export function planMemory(
   for (const block of blocks) {
     for (const inst of block.insts) {
       if (inst.op === "$printf") heap = true;
+      if (inst.op === "sust" && isPartial(inst)) heap = true;
+      if (inst.op === "sust") continue;
       if (inst.op !== "atom" && inst.op !== "red" && !isPartial(inst)) continue;
       const address = inst.src[0];
       if (address === undefined) continue;

@@ -32,6 +32,13 @@ function vector(inst: Inst, value: Value | undefined): Type {
   return value?.kind === "vec" ? halved(type, value.items.length) : type;
 }
 
+/** A texture: handle, the layer if it has layers, coordinates. */
+function sampled(inst: Inst, type: Type): Signature {
+  const layer = inst.mods.some((mod) => mod === "a1d" || mod === "a2d" || mod === "acube");
+  const axes = repeat(inst.types[1] ?? type, 4);
+  return { dst: repeat(type, 4), src: [ADDRESS, ...(layer ? [U32] : []), ...axes] };
+}
+
 const BY_OP: Readonly<Record<string, (inst: Inst, type: Type) => Signature>> = {
   setp: compared,
   set: compared,
@@ -75,6 +82,15 @@ const BY_OP: Readonly<Record<string, (inst: Inst, type: Type) => Signature>> = {
   elect: () => ({ dst: [U32, PRED], src: [U32] }),
   isspacep: () => ({ dst: [PRED], src: [ADDRESS] }),
   testp: (_, t) => ({ dst: [PRED], src: [t] }),
+  tex: sampled,
+  tld4: sampled,
+  txq: () => ({ dst: [U32], src: [ADDRESS] }),
+  suq: () => ({ dst: [U32], src: [ADDRESS] }),
+  suld: (_, t) => ({ dst: repeat(t, 4), src: [ADDRESS, ...repeat(U32, 4)] }),
+  sust: (i, t) => {
+    const count = i.src[1]?.kind === "vec" ? i.src[1].items.length : 1;
+    return { dst: [], src: [ADDRESS, ...repeat(U32, count), ...repeat(t, 4)] };
+  },
   $printf: () => ({ dst: [U32], src: [ADDRESS, ADDRESS] }),
   nanosleep: () => ({ dst: [], src: [U32] }),
 };

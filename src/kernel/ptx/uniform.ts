@@ -23,6 +23,11 @@ const DIVERGENT_OPS = new Set([
   "madc",
   "$printf",
   "elect",
+  "tex",
+  "tld4",
+  "txq",
+  "suq",
+  "suld",
 ]);
 
 /** Rounds over the program; real ones need a handful. */

@@ -188,6 +188,91 @@ static void managed_variables(void)
 	OK(cudaLibraryUnload(own));
 }
 
+/* Two texts with names of the same sound, some of them their own. */
+static const char link_first[] =
+	"//\n.version 8.0\n.target sm_75\n.address_size 64\n"
+	".extern .func (.param .b32 r) twice (.param .b32 a);\n"
+	".extern .global .align 4 .u32 common;\n"
+	".global .align 4 .u32 own = 5;\n"
+	".func (.param .b32 r) helper (.param .b32 a)\n"
+	"{ .reg .b32 %r<3>; ld.param.u32 %r1, [a]; add.u32 %r2, %r1, 1; st.param.b32 [r], %r2; ret; }\n"
+	".visible .entry linked (.param .u64 out)\n"
+	"{ .reg .b32 %r<9>; .reg .b64 %rd<3>; ld.param.u64 %rd1, [out]; cvta.to.global.u64 %rd2, %rd1;\n"
+	"  ld.global.u32 %r1, [own]; ld.global.u32 %r2, [common]; add.u32 %r3, %r1, %r2;\n"
+	"  { .param .b32 a0; .param .b32 r0; st.param.b32 [a0], %r3; call (r0), twice, (a0);\n"
+	"    ld.param.b32 %r4, [r0]; }\n"
+	"  { .param .b32 a0; .param .b32 r0; st.param.b32 [a0], %r4; call (r0), helper, (a0);\n"
+	"    ld.param.b32 %r5, [r0]; }\n"
+	"  st.global.u32 [%rd2], %r5; ret; }\n";
+static const char link_second[] =
+	".version 8.0\n.target sm_75\n.address_size 64\n"
+	".visible .global .align 4 .u32 common = 100; /* own */\n"
+	".global .align 4 .u32 own = 7000;\n"
+	".func (.param .b32 r) helper (.param .b32 a)\n"
+	"{ .reg .b32 %r<4>; ld.param.u32 %r1, [a]; ld.global.u32 %r2, [own];\n"
+	"  add.u32 %r3, %r1, %r2; st.param.b32 [r], %r3; ret; }\n"
+	".visible .func (.param .b32 r) twice (.param .b32 a)\n"
+	"{ .reg .b32 %r<5>; ld.param.u32 %r1, [a]; shl.b32 %r2, %r1, 1;\n"
+	"  { .param .b32 a0; .param .b32 r0; st.param.b32 [a0], %r2; call (r0), helper, (a0);\n"
+	"    ld.param.b32 %r3, [r0]; } st.param.b32 [r], %r3; ret; }\n";
+
+static CUresult add_text(CUlinkState state, const char *text)
+{
+	return cuLinkAddData(state, CU_JIT_INPUT_PTX, (void *)(uintptr_t)text, strlen(text) + 1,
+			     "text", 0, NULL, NULL);
+}
+
+static void linking(void)
+{
+	char log[1024] = "";
+	CUjit_option options[] = { CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES };
+	void *values[] = { log, (void *)(uintptr_t)sizeof(log) }, *image;
+	CUlinkState state;
+	CUmodule module;
+	CUfunction function;
+	CUdeviceptr out;
+	void *parameters[] = { &out };
+	int result = 0;
+	size_t bytes;
+
+	OK(cudaFree(NULL));
+	OK(cuLinkCreate(2, options, values, &state));
+	OK(add_text(state, link_first));
+	OK(add_text(state, link_second));
+	OK(cuLinkComplete(state, &image, &bytes));
+	OK(cuModuleLoadData(&module, image));
+	OK(cuLinkDestroy(state));
+	GIVES(CUDA_ERROR_INVALID_HANDLE, cuLinkDestroy(state));
+	OK(cuModuleGetFunction(&function, module, "linked"));
+	OK(cuMemAlloc(&out, 4));
+	OK(cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, NULL, parameters, NULL));
+	OK(cuMemcpyDtoH(&result, out, 4));
+	CHECK(result == (5 + 100) * 2 + 7000 + 1);
+
+	OK(cuLinkCreate(2, options, values, &state));
+	OK(add_text(state, link_first));
+	GIVES(CUDA_ERROR_INVALID_PTX, cuLinkComplete(state, &image, &bytes));
+	CHECK(strstr(log, "undefined reference to 'twice'"));
+	OK(add_text(state, link_second));
+	OK(add_text(state, link_second));
+	GIVES(CUDA_ERROR_INVALID_PTX, cuLinkComplete(state, &image, &bytes));
+	CHECK(strstr(log, "multiple definition of 'common'"));
+	GIVES(CUDA_ERROR_INVALID_PTX, add_text(state, ".version 8.0\n.target sm_75\n!"));
+	CHECK(strstr(log, "line 3"));
+	GIVES(CUDA_ERROR_NO_BINARY_FOR_GPU,
+	      cuLinkAddData(state, CU_JIT_INPUT_CUBIN, log, 100, "a.cubin", 0, NULL, NULL));
+	CHECK(strstr(log, "a.cubin"));
+	GIVES(CUDA_ERROR_FILE_NOT_FOUND,
+	      cuLinkAddFile(state, CU_JIT_INPUT_PTX, "/nowhere.ptx", 0, NULL, NULL));
+	OK(cuLinkDestroy(state));
+	OK(cuLinkCreate(0, NULL, NULL, &state));
+	OK(cuLinkAddFile(state, CU_JIT_INPUT_PTX, ptx_path, 0, NULL, NULL));
+	OK(cuLinkComplete(state, &image, &bytes));
+	OK(cuModuleLoadData(&module, image));
+	OK(cuModuleGetFunction(&function, module, "scale"));
+	OK(cuLinkDestroy(state));
+}
+
 static void graphs(void)
 {
 	float *values = numbers(), result, factor = 2;
@@ -294,6 +379,7 @@ static const struct {
 	{ "wild", wild },	      { "trap", trap },
 	{ "assertion", assertion },   { "mistakes", mistakes },
 	{ "managed-variables", managed_variables },
+	{ "linking", linking },
 };
 
 int main(int argc, char **argv)

@@ -433,6 +433,15 @@ enum vgpu_result vgpu_memcpy_d2h_async(vgpu_context *c, void *target, vgpu_devpt
 	return result ? result : c->failure;
 }
 
+enum vgpu_result vgpu_memcpy_h2d(vgpu_context *c, vgpu_devptr target, const void *source,
+				 size_t bytes)
+{
+	enum vgpu_result result = vgpu_memcpy_h2d_async(c, target, source, bytes, 0);
+
+	run_until(c, 0, OBJECTS, 0);
+	return result ? result : c->failure;
+}
+
 enum vgpu_result vgpu_memcpy_d2h(vgpu_context *c, void *target, vgpu_devptr source, size_t bytes)
 {
 	enum vgpu_result result = vgpu_memcpy_d2h_async(c, target, source, bytes, 0);

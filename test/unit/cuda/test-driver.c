@@ -241,7 +241,7 @@ static void boxes(void)
 	in.dstPitch = 4;
 	GIVES(CUDA_ERROR_INVALID_VALUE, cuMemcpy2D(&in));
 	in.dstMemoryType = CU_MEMORYTYPE_ARRAY;
-	GIVES(CUDA_ERROR_NOT_SUPPORTED, cuMemcpy2D(&in));
+	GIVES(CUDA_ERROR_INVALID_HANDLE, cuMemcpy2D(&in));
 }
 
 static void launches(void)
