@@ -38,6 +38,8 @@ describe("CUDA on the device", () => {
     "managed",
     "managed-variables",
     "linking",
+    "cut-off",
+    "gone",
     "graphs",
     "mistakes",
     "trap",

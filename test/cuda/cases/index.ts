@@ -15,6 +15,7 @@ import { SCAN } from "./scan.js";
 import { SORT } from "./sort.js";
 import { STREAM } from "./stream.js";
 import { TEXT } from "./text.js";
+import { TEXTURE } from "./texture.js";
 import { WARP } from "./warp.js";
 
 export const CASES: readonly KernelCase[] = [
@@ -32,6 +33,7 @@ export const CASES: readonly KernelCase[] = [
   ...NUMBERS,
   ...MATH,
   ...TEXT,
+  ...TEXTURE,
 ];
 
 /** The oldest target that nvcc 13 compiles for, and the newest. */

@@ -3,10 +3,12 @@
  * CUDA on a real device, one case a run: `cuda CASE PTX-FILE`. Prints "ok", or what is wrong. Built
  * on both of CUDA's interfaces; the kernels are those of cuda-kernels.cu.
  */
+#define _GNU_SOURCE
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cuda.h"
 #include "cuda_runtime_api.h"
@@ -369,6 +371,77 @@ static void mistakes(void)
 	reduce();
 }
 
+/* A fat binary of nvcc's, cut off at many places: each is refused, and the whole one loads. */
+static void cut_off(void)
+{
+	char path[] = "/tmp/vgpu-cuda-cut-XXXXXX";
+	static unsigned char bytes[1 << 20];
+	FILE *file = fopen("test/cuda/fatbin/reduce.default.fatbin", "rb");
+	int out = mkstemp(path);
+	size_t count;
+	CUmodule module;
+
+	CHECK(file && out >= 0);
+	count = fread(bytes, 1, sizeof(bytes), file);
+	fclose(file);
+	CHECK(count > 1000 && count < sizeof(bytes));
+	OK(cudaFree(NULL));
+	for (size_t kept = 1; kept < count; kept += kept < 200 ? 7 : count / 23) {
+		CHECK(!ftruncate(out, 0) && pwrite(out, bytes, kept, 0) == (ssize_t)kept);
+		GIVES(CUDA_ERROR_INVALID_IMAGE, cuModuleLoad(&module, path));
+	}
+	CHECK(pwrite(out, bytes, count, 0) == (ssize_t)count);
+	OK(cuModuleLoad(&module, path));
+	/* What is inside may be broken too: the device finds it out. */
+	memset(bytes + 200, 0xa5, count - 200);
+	CHECK(pwrite(out, bytes, count, 0) == (ssize_t)count);
+	CHECK(cuModuleLoad(&module, path) != CUDA_SUCCESS);
+	close(out);
+	unlink(path);
+	reduce();
+}
+
+/* What is gone, and what was never there. */
+static void gone(void)
+{
+	float *values = numbers(), *other = numbers(), result = 0;
+	int count = COUNT;
+	void *parameters[] = { &values, &other, &count };
+	CUfunction function;
+	CUdeviceptr pointer;
+	CUmodule module;
+	cudaStream_t stream;
+	cudaEvent_t event;
+	size_t bytes;
+
+	OK(cudaStreamCreate(&stream));
+	OK(cudaStreamDestroy(stream));
+	GIVES(cudaErrorInvalidResourceHandle, cudaStreamSynchronize(stream));
+	GIVES(cudaErrorInvalidResourceHandle,
+	      cudaLaunchKernel(kernel("sum"), one, many, parameters, 512, stream));
+	OK(cudaEventCreate(&event));
+	OK(cudaEventDestroy(event));
+	GIVES(cudaErrorInvalidResourceHandle, cudaEventRecord(event, NULL));
+	OK(cudaFree(other));
+	GIVES(cudaErrorInvalidValue, cudaMemcpy(other, values, 4, cudaMemcpyDeviceToDevice));
+	GIVES(cudaErrorInvalidValue, cudaMemcpy(&result, other, 4, cudaMemcpyDeviceToHost));
+	GIVES(cudaErrorInvalidValue, cudaMemset(other, 0, 4));
+	OK(cuModuleLoad(&module, ptx_path));
+	GIVES(CUDA_ERROR_NOT_FOUND, cuModuleGetFunction(&function, module, "nothing"));
+	GIVES(CUDA_ERROR_NOT_FOUND, cuModuleGetGlobal(&pointer, &bytes, module, "nothing"));
+	OK(cuModuleGetFunction(&function, module, "scale"));
+	OK(cuModuleUnload(module));
+	GIVES(CUDA_ERROR_INVALID_HANDLE, cuModuleGetFunction(&function, module, "scale"));
+	GIVES(CUDA_ERROR_INVALID_HANDLE,
+	      cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, NULL, parameters, NULL));
+	GIVES(cudaErrorInvalidDeviceFunction,
+	      cudaLaunchKernel((const void *)"nothing", one, one, parameters, 0, NULL));
+	GIVES(CUDA_ERROR_FILE_NOT_FOUND, cuModuleLoad(&module, "/nowhere.ptx"));
+	GIVES(cudaErrorInvalidSymbol, cudaMemcpyToSymbol(&result, &count, 4, 0,
+							 cudaMemcpyHostToDevice));
+	reduce();
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -379,7 +452,8 @@ static const struct {
 	{ "wild", wild },	      { "trap", trap },
 	{ "assertion", assertion },   { "mistakes", mistakes },
 	{ "managed-variables", managed_variables },
-	{ "linking", linking },
+	{ "linking", linking },	      { "cut-off", cut_off },
+	{ "gone", gone },
 };
 
 int main(int argc, char **argv)

@@ -22,6 +22,7 @@ import {
 } from "./parse.js";
 import { formatPrintf } from "./printf.js";
 import { type Meeting, meetingOf } from "./sync-ops.js";
+import { textureRun } from "./texture-ops.js";
 
 /** Slots of a thread's stack: registers, parameters and local variables of all its frames. */
 const STACK_SLOTS_MIN = 512;
@@ -241,7 +242,8 @@ class Grid {
     const meeting = meetingOf(o);
     if (meeting !== null) return { kind: "meet", meeting };
     const carry = (): Carry => this.#carry();
-    const run = memoryRun(o) ?? convertRun(o) ?? integerRun(o, carry) ?? floatRun(o);
+    const run =
+      memoryRun(o) ?? textureRun(o) ?? convertRun(o) ?? integerRun(o, carry) ?? floatRun(o);
     if (run === null) return o.fail("the interpreter does not know the instruction");
     return { kind: "run", run };
   }
