@@ -6,6 +6,8 @@
  *   [parameters, as the guest packed them] [addresses of variables: u64 each]
  *   [segments: number u32, bytes u32 each], each part padded to 16 bytes
  *
+ * and for checked kernels which memory is in use (ranges.ts).
+ *
  * The block, the dynamic workgroup memory and the number of segments are compiled in. Slices need no
  * other pipeline: the kernel always takes its workgroup offset and grid from immediates.
  */
@@ -22,6 +24,7 @@ import type { PtxEntry, Variant } from "./kernel-code.js";
 import type { KernelFunction } from "./kernels.js";
 import { checkGrid, launchFailure, launchWhole, waitForPipeline } from "./launch.js";
 import { canSlice, launchSlice, wantsSlices } from "./launch-slices.js";
+import { writeRanges } from "./ranges.js";
 import type { Job, Stream } from "./streams.js";
 
 type Block = readonly [number, number, number];
@@ -195,11 +198,14 @@ function packUniform(
     at += 8;
   }
   at = padded(at);
-  for (const { number, segment, allocator } of context.memory.segments()) {
+  for (const { number, segment } of context.memory.segments()) {
     view.setUint32(at, number, true);
-    // A checked kernel stops at what nobody has allocated.
-    view.setUint32(at + 4, entry.code.checkedAccess ? allocator.end : segment.bytes, true);
+    view.setUint32(at + 4, segment.bytes, true);
     at += 8;
+  }
+  if (entry.code.checkedAccess) {
+    const allocators = [...context.memory.segments()].map(({ allocator }) => allocator);
+    writeRanges(view, padded(at), allocators);
   }
   return bytes;
 }

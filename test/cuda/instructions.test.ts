@@ -3,13 +3,14 @@
 import { describe, expect, it } from "vitest";
 import { formsCase } from "../support/cuda/forms-case.js";
 import { gpuCase } from "../support/cuda/gpu.js";
-import { FLOAT, type Form, HALF, INTEGER, WIDE } from "../support/cuda/instructions.js";
+import { DOUBLE, FLOAT, type Form, HALF, INTEGER, WIDE } from "../support/cuda/instructions.js";
 
 const GROUPS: readonly [string, readonly Form[]][] = [
   ["32-bit integers", INTEGER],
   ["64-bit integers", WIDE],
   ["16-bit integers", HALF],
   ["floats", FLOAT],
+  ["f64", DOUBLE],
 ];
 /** Forms a kernel: more would compile for too long. */
 const BATCH = 24;

@@ -28,6 +28,7 @@ import type {
 } from "../../src/gpu/executor.js";
 import { ExecutorError } from "../../src/gpu/executor.js";
 import { SLICE_LAYOUT } from "../../src/kernel/wgsl/index.js";
+import { CHECKED_RANGES_BYTES } from "./stub-translator.js";
 
 export class MemorySegment implements Segment {
   readonly data: Uint8Array;
@@ -377,7 +378,10 @@ function runPtx(
   boxes: readonly Box[],
   grid: Triple,
 ): void {
-  const table = uniform.subarray(uniform.length - Math.ceil((segments.length * 2) / 4) * 4);
+  const tableWords = Math.ceil((segments.length * 2) / 4) * 4;
+  const isChecked = uniform.byteLength > CHECKED_RANGES_BYTES;
+  const behind = isChecked ? tableWords + CHECKED_RANGES_BYTES / 4 : 0;
+  const table = uniform.subarray(uniform.length - behind - tableWords);
   const [offset = 0, number = 0, value = 0, count = 0] = uniform;
   const at = segments.findIndex((_, index) => table[2 * index] === number);
   const target = segments[at];

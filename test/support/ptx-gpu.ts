@@ -21,6 +21,8 @@ export interface PtxLaunch {
   /** Addresses of globals by name, in segment 0. */
   readonly globals?: ReadonlyMap<string, number>;
   readonly options?: Partial<EmitOptions>;
+  /** For checked kernels: the ranges in use of each segment, start and end. */
+  readonly inUse?: readonly (readonly (readonly [number, number])[])[];
   /** Workgroups per slice along x. */
   readonly sliceX?: number;
 }
@@ -63,6 +65,19 @@ export function uniformBytes(
   segments.forEach((segment, i) => {
     words[segmentsAt + 2 * i] = SEGMENT_BASE + i;
     words[segmentsAt + 2 * i + 1] = segment.length;
+  });
+  // Of a checked kernel: all but the first bytes is in use, unless the test says what is.
+  const partsAt = segmentsAt + pad(segments.length * 8);
+  if (partsAt === words.length) return bytes;
+  const whole = segments.map((segment) => [[256, segment.length] as const]);
+  const inUse = launch.inUse ?? whole;
+  let at = partsAt + pad(segments.length * 8);
+  let first = 0;
+  inUse.forEach((ranges, i) => {
+    words.set([first, ranges.length], partsAt + 2 * i);
+    words.set(ranges.flat(), at);
+    at += 2 * ranges.length;
+    first += ranges.length;
   });
   return bytes;
 }

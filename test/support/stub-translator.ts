@@ -15,6 +15,9 @@ import {
   type Translator,
 } from "../../src/kernel/translator/index.js";
 
+/** Room for the ranges in use of a checked kernel: a hundred are enough here. */
+export const CHECKED_RANGES_BYTES = 800;
+
 export interface StubVariable extends Partial<Omit<ModuleVariable, "init">> {
   readonly name: string;
   readonly init?: readonly number[];
@@ -99,8 +102,9 @@ export class StubTranslator implements Translator {
     if (found.fails !== undefined) throw new TranslateError("unsupported", found.fails);
     const globals = found.globals ?? [];
     const pad = (bytes: number): number => Math.ceil(bytes / 16) * 16;
-    const uniformBytes =
-      pad(found.paramBytes ?? 0) + pad(globals.length * 8) + pad(request.segments * 8);
+    const segments = pad(request.segments * 8);
+    const ranges = request.checked ? segments + CHECKED_RANGES_BYTES : 0;
+    const uniformBytes = pad(found.paramBytes ?? 0) + pad(globals.length * 8) + segments + ranges;
     const wgsl = `// ${kernel}`.padEnd(found.length ?? 0);
     return { wgsl, entryPoint: kernel, globals, uniformBytes };
   }

@@ -293,7 +293,7 @@ export function compileKernel(
   const faultIndex = options.checked || hasFault(kernel) ? globals.push(FAULT_GLOBAL) - 1 : -1;
   const printfIndex = hasPrintf(kernel) ? globals.push(PRINTF_GLOBAL) - 1 : -1;
   const locksIndex = hasWideAtomics(kernel) ? globals.push(LOCKS_GLOBAL) - 1 : -1;
-  const uniform = planUniform(kernel.paramBytes, globals.length, options.segments);
+  const uniform = planUniform(kernel.paramBytes, globals.length, options.segments, options.checked);
   const analysis = analyseKernel(kernel, options, limits);
   const e = createEmit(kernel, options, limits, analysis, uniform);
   const { graph, nodes } = analysis;

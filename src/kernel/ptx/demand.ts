@@ -31,6 +31,14 @@ function isLowClosed(inst: Inst): boolean {
   return LOW_CLOSED.has(inst.op);
 }
 
+/** A conversion of an integer that takes its low word alone. */
+function isCut(inst: Inst): boolean {
+  const [to, from] = inst.types;
+  if (inst.op !== "cvt" || to === undefined || from === undefined || hasMod(inst, "sat"))
+    return false;
+  return to.bits <= 32 && ![to.kind, from.kind].some((kind) => kind === "f" || kind === "bf");
+}
+
 export interface DemandOptions {
   /** Whether accesses through this address need its high word. */
   readonly needsHigh: (inst: Inst, address: Value, masks: SpaceMasks) => boolean;
@@ -59,8 +67,7 @@ function visit(inst: Inst, masks: SpaceMasks, options: DemandOptions, flow: Flow
       return;
     }
     if (type === undefined || type.bits * type.lanes !== 64) return;
-    if (inst.op === "cvt" && (inst.types[0]?.bits ?? 64) <= 32 && inst.types[0]?.kind !== "f")
-      return;
+    if (isCut(inst)) return;
     const isWideSum = (inst.op === "mad" || inst.op === "mul") && hasMod(inst, "wide");
     if ((isMoved || isWideSum) && dst?.kind === "reg") flow.from[dst.reg]?.push(value.reg);
     else root(value);

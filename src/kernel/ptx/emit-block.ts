@@ -9,6 +9,7 @@ import { HALF_HANDLERS } from "./emit-half.js";
 import { INT_HANDLERS } from "./emit-int.js";
 import { MEMORY_HANDLERS } from "./emit-memory.js";
 import { MISC_HANDLERS } from "./emit-misc.js";
+import { emitTurns, inTurns } from "./emit-turns.js";
 import { TEXTURE_HANDLERS } from "./emit-texture.js";
 import { WARP_HANDLERS } from "./emit-warp.js";
 import { mulWide, WIDE_HANDLERS } from "./emit-wide.js";
@@ -73,5 +74,8 @@ export function emitInst(e: Emit, inst: Inst): void {
 }
 
 export function emitInsts(e: Emit, insts: readonly Inst[]): void {
-  for (const inst of insts) emitInst(e, inst);
+  for (const { part, isLoop } of inTurns(insts)) {
+    if (isLoop) emitTurns(e, part, emitInst);
+    else for (const inst of part) emitInst(e, inst);
+  }
 }

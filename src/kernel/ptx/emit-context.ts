@@ -38,6 +38,10 @@ export interface MemoryPlan {
 export interface UniformPlan {
   readonly globalsAt: number;
   readonly segmentsAt: number;
+  /** In checked kernels: of each segment the first range of memory in use, and their number. */
+  readonly partsAt: number;
+  /** Ranges of memory in use: start and end, by segment and start. */
+  readonly rangesAt: number;
   readonly words: number;
 }
 
@@ -76,11 +80,11 @@ export class Emit {
 
   private doubles = 0;
 
-  /** Counts an operation of f64. */
+  /** Counts a call of an f64 function. */
   countDouble(): void {
     this.doubles += 1;
     const { doublesMax } = this.limits;
-    if (this.doubles > doublesMax) throw this.fail(`exceeds ${doublesMax} operations of f64`);
+    if (this.doubles > doublesMax) throw this.fail(`exceeds ${doublesMax} copies of f64 functions`);
   }
 
   line(text: string): void {
@@ -103,6 +107,8 @@ export class Emit {
   isOpaque = false;
   /** In a masked meeting: the lanes of the warp that take part, as an expression. */
   lanes: string | null = null;
+  /** In the state machine: whether the thread of an index is at the same meeting. */
+  meets: ((index: string) => string) | null = null;
   /** Whether the instruction's result must be kept from reassociation (numerics.ts). */
   isProtected: (inst: Inst) => boolean = () => false;
   /** Whether global memory that was written before the barrier may be read after it. */

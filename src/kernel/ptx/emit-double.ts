@@ -15,30 +15,65 @@ function checkRounding(e: Emit, inst: Inst): void {
 
 const source = (e: Emit, inst: Inst, index: number): string => e.double(arg(e, inst, index));
 
+const negated = (text: string): string => `(${par(text)} ^ vec2u(0u, 0x80000000u))`;
+
+/** An operation that is one call of a long function. */
+export interface DoubleOperation {
+  readonly helper: string;
+  readonly operands: (e: Emit, inst: Inst) => string[];
+}
+
+function operands(e: Emit, inst: Inst): string[] {
+  checkRounding(e, inst);
+  return inst.src.map((_, i) => source(e, inst, i));
+}
+
+const OPERATIONS: Readonly<Record<string, DoubleOperation>> = {
+  add: { helper: "dadd", operands },
+  sub: {
+    helper: "dadd",
+    operands: (e, inst) => {
+      checkRounding(e, inst);
+      return [source(e, inst, 0), negated(source(e, inst, 1))];
+    },
+  },
+  mul: { helper: "dmul", operands },
+  fma: { helper: "dfma", operands },
+  mad: { helper: "dfma", operands },
+  div: { helper: "ddiv", operands },
+  sqrt: { helper: "dsqrt", operands },
+};
+
+/** How the instruction calls one of the long functions; null if it does not. */
+export function doubleOperation(inst: Inst): DoubleOperation | null {
+  const type = inst.types[0];
+  if (type === undefined || !isDouble(type) || !Object.hasOwn(OPERATIONS, inst.op)) return null;
+  return OPERATIONS[inst.op] ?? null;
+}
+
+const operate: Handler = (e, inst) => {
+  const operation = doubleOperation(inst);
+  if (operation === null) throw e.fail();
+  e.countDouble();
+  const args = operation.operands(e, inst);
+  e.setW(inst.dst[0], `${e.use(operation.helper)}(${args.join(", ")})`);
+};
+
 function call(helper: string): Handler {
   return (e, inst) => {
-    checkRounding(e, inst);
     e.countDouble();
-    const args = inst.src.map((_, i) => source(e, inst, i));
-    e.setW(inst.dst[0], `${e.use(helper)}(${args.join(", ")})`);
+    e.setW(inst.dst[0], `${e.use(helper)}(${operands(e, inst).join(", ")})`);
   };
 }
 
-const negated = (text: string): string => `(${par(text)} ^ vec2u(0u, 0x80000000u))`;
-
 export const DOUBLE_HANDLERS: Readonly<Record<string, Handler>> = {
-  add: call("dadd"),
-  sub: (e, inst) => {
-    checkRounding(e, inst);
-    e.countDouble();
-    const b = negated(source(e, inst, 1));
-    e.setW(inst.dst[0], `${e.use("dadd")}(${source(e, inst, 0)}, ${b})`);
-  },
-  mul: call("dmul"),
-  fma: call("dfma"),
-  mad: call("dfma"),
-  div: call("ddiv"),
-  sqrt: call("dsqrt"),
+  add: operate,
+  sub: operate,
+  mul: operate,
+  fma: operate,
+  mad: operate,
+  div: operate,
+  sqrt: operate,
   // The approximations are seeds of Newton's method; exact ones do.
   rcp: (e, inst) => {
     checkRounding(e, inst);

@@ -40,11 +40,17 @@ export function shuffleSource(e: Emit, inst: Inst): { lane: string; ok: string }
   return { lane: `(${t} & 31u)`, ok: `(${t} < 32u)` };
 }
 
-/** The index of the thread to read from; a lane that does not exist gives the own one. */
-export function shuffleIndex(e: Emit, lane: string): string {
+/**
+ * The word of the lane to read from. What a lane gives that takes no part is undefined in PTX; GPUs
+ * give 0, and programs sum such words up. In a masked meeting those lanes have given 0 themselves.
+ */
+function shuffled(e: Emit, lane: string): string {
   const threads = threadsOf(e);
-  const index = `((lix & ~31u) + ${lane})`;
-  return threads % 32 === 0 ? index : `min(${index}, ${threads - 1}u)`;
+  const index = e.bind(`(lix & ~31u) + ${lane}`);
+  if (e.meets !== null) return `select(0u, wx[ph + ${index}], ${e.meets(index)})`;
+  // A word beyond the workgroup is any other word of the array.
+  if (threads % 32 === 0) return `wx[ph + ${index}]`;
+  return `select(0u, wx[ph + ${index}], ${index} < ${threads}u)`;
 }
 
 /** An operation in two steps: the word that each lane gives, and what it makes of all words. */
@@ -70,7 +76,7 @@ const shfl: WarpOperation = {
   },
   finish: (e, inst) => {
     const { lane, ok } = shuffleSource(e, inst);
-    const value = e.bind(`wx[ph + ${shuffleIndex(e, lane)}]`);
+    const value = e.bind(shuffled(e, lane));
     const [dst, flag] = inst.dst;
     e.setU(dst, value);
     if (flag !== undefined) e.setP(flag, ok);

@@ -22,7 +22,7 @@ export interface PtxLimits {
   readonly nestingMax: number;
   /** Largest sum of the initial bytes of a module's variables. */
   readonly initialBytesMax: number;
-  /** Most f64 operations of one kernel: GPU compilers copy the software for each. */
+  /** Most f64 functions called in one kernel: GPU compilers copy the software for each call. */
   readonly doublesMax: number;
   /** Longest emitted WGSL, UTF-16 code units. */
   readonly emittedLengthMax: number;

@@ -17,6 +17,15 @@ const toHalf = (name: string, round: string): string => `fn ${name}(x: f32) -> u
   ${round}
 }`;
 
+const extremeOf = (op: string, joined: string): string =>
+  `fn ${op}0(a: f32, b: f32) -> f32 {
+  return select(${op}(a, b), bitcast<f32>(bitcast<u32>(a) ${joined} bitcast<u32>(b)), a == b);
+}`;
+
+/** The result where b is NaN, and where a is. */
+const ofNumbers = (name: string, op: string, ifB: string, ifA: string): string =>
+  `fn ${name}(a: f32, b: f32) -> f32 { return select(select(${op}(a, b), ${ifB}, isnan(b)), ${ifA}, isnan(a)); }`;
+
 export const FLOAT_HELPERS: Readonly<Record<string, Helper>> = {
   isnan: {
     text: "fn isnan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }",
@@ -25,22 +34,14 @@ export const FLOAT_HELPERS: Readonly<Record<string, Helper>> = {
     text: "fn satf(x: f32) -> f32 { return select(clamp(x, 0.0f, 1.0f), 0.0f, isnan(x)); }",
     needs: "isnan",
   },
-  minf: {
-    text: "fn minf(a: f32, b: f32) -> f32 { return select(select(min(a, b), a, isnan(b)), b, isnan(a)); }",
-    needs: "isnan",
-  },
-  maxf: {
-    text: "fn maxf(a: f32, b: f32) -> f32 { return select(select(max(a, b), a, isnan(b)), b, isnan(a)); }",
-    needs: "isnan",
-  },
-  minf_nan: {
-    text: "fn minf_nan(a: f32, b: f32) -> f32 { return select(select(min(a, b), b, isnan(b)), a, isnan(a)); }",
-    needs: "isnan",
-  },
-  maxf_nan: {
-    text: "fn maxf_nan(a: f32, b: f32) -> f32 { return select(select(max(a, b), b, isnan(b)), a, isnan(a)); }",
-    needs: "isnan",
-  },
+  // Equal operands differ at most in the sign of a zero, and the one with more bits set is the lesser:
+  // WGSL's min() and max() may give either.
+  min0: { text: extremeOf("min", "|") },
+  max0: { text: extremeOf("max", "&") },
+  minf: { text: ofNumbers("minf", "min0", "a", "b"), needs: "isnan min0" },
+  maxf: { text: ofNumbers("maxf", "max0", "a", "b"), needs: "isnan max0" },
+  minf_nan: { text: ofNumbers("minf_nan", "min0", "b", "a"), needs: "isnan min0" },
+  maxf_nan: { text: ofNumbers("maxf_nan", "max0", "b", "a"), needs: "isnan max0" },
   div_rn: { text: "fn div_rn(a: f32, b: f32) -> f32 { return a / b; }" },
   sqrt_rn: { text: "fn sqrt_rn(a: f32) -> f32 { return sqrt(a); }" },
   // tanh() overflows on some drivers for large arguments.

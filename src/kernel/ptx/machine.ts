@@ -184,6 +184,8 @@ class Machine {
     e.use("exchange");
     e.use("machine");
     e.isUniform = false;
+    const exists = threads % 32 === 0 ? () => "" : (index: string) => `${index} < ${threads}u && `;
+    e.meets = (index) => `${exists(index)}ms[ph + ${index}] == pc`;
     e.line(`var pc = ${this.state(0)};`);
     e.line("var rc = 0u;");
     e.line("var stuck = 0u;");

@@ -272,7 +272,8 @@ export class MaskedEmitter {
       exchange(e, `select(0u, 1u, ${act})`);
       e.lanes = e.bind(`${e.use("ballot")}()`);
     }
-    exchange(e, operation.word(e, inst));
+    const word = operation.word(e, inst);
+    exchange(e, isShuffle ? `select(0u, ${word}, ${act})` : word);
     this.when(act, () => operation.finish(e, inst));
     e.lanes = null;
   }

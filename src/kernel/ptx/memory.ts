@@ -237,16 +237,43 @@ export class MemoryHelpers {
   return g_chk(a, n, line, w);
 }`;
     }
-    const tests: string[] = [];
-    for (let i = 0; i < this.options.segments; i += 1) {
-      const bytes = this.word(this.uniform.segmentsAt + 2 * i + 1);
-      tests.push(`(a.y == ${this.segment(i)} && a.x <= ${bytes} && ${bytes} - a.x >= n)`);
-    }
-    return `fn g_chk(a: vec2u, n: u32, line: u32, w: u32) -> vec2u {
+    const bad = `vec2u(0u, ${this.segment(0)})`;
+    return `${this.inUse()}
+fn g_chk(a: vec2u, n: u32, line: u32, w: u32) -> vec2u {
   ${align}
-  if (a.x < 256u || !(${tests.join(" || ")})) { fault(3u, line); return vec2u(0u, ${this.segment(0)}); }
-  if ((a.x & k) != 0u) { fault(4u, line); return vec2u(0u, ${this.segment(0)}); }
+  let isSame = a.y == seen.z && a.x >= seen.x && a.x <= seen.y && seen.y - a.x >= n;
+  if (!isSame && !in_use(a, n)) { fault(3u, line); return ${bad}; }
+  if ((a.x & k) != 0u) { fault(4u, line); return ${bad}; }
   return a;
+}`;
+  }
+
+  /** Whether an access lies in one range of memory in use, by bisection; keeps the range. */
+  private inUse(): string {
+    const { partsAt, rangesAt } = this.uniform;
+    const parts: string[] = [];
+    for (let i = 0; i < this.options.segments; i += 1) {
+      const [first, count] = [this.word(partsAt + 2 * i), this.word(partsAt + 2 * i + 1)];
+      parts.push(`if (a.y == ${this.segment(i)}) { low = ${first}; high = low + ${count}; }`);
+    }
+    return `var<private> seen: vec3u;
+fn range_in_use(i: u32) -> vec2u {
+  let v = cb[${rangesAt / 4}u + (i >> 1u)];
+  return select(v.xy, v.zw, (i & 1u) == 1u);
+}
+fn in_use(a: vec2u, n: u32) -> bool {
+  var low = 0u; var high = 0u;
+  ${parts.join("\n  ")}
+  let first = low;
+  while (low < high) {
+    let at = (low + high) >> 1u;
+    if (range_in_use(at).x <= a.x) { low = at + 1u; } else { high = at; }
+  }
+  if (low == first) { return false; }
+  let r = range_in_use(low - 1u);
+  if (a.x > r.y || r.y - a.x < n) { return false; }
+  seen = vec3u(r, a.y);
+  return true;
 }`;
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What is decided about a whole kernel before a line of it is written. */
 import type { EmitOptions, MemoryPlan, UniformPlan } from "./emit-context.js";
+import { keptOverTurns } from "./emit-turns.js";
 import type { Block, FlatKernel, Inst } from "./ir.js";
 import { eachDef, eachUse, hasMod, successors } from "./ir.js";
 import { accessMask, GLOBAL, LOCAL, SHARED, type SpaceMasks } from "./spaces.js";
@@ -43,11 +44,22 @@ export function planMemory(
   return { atomicHeap: heap, atomicShared: shared };
 }
 
-export function planUniform(paramBytes: number, globals: number, segments: number): UniformPlan {
+/** Most ranges of memory in use that a checked kernel is told; they fill most of a uniform. */
+const RANGES_MAX = 3072;
+
+export function planUniform(
+  paramBytes: number,
+  globals: number,
+  segments: number,
+  checked: boolean,
+): UniformPlan {
   const words = (bytes: number): number => Math.ceil(bytes / 16) * 4;
   const globalsAt = words(paramBytes);
   const segmentsAt = globalsAt + words(globals * 8);
-  return { globalsAt, segmentsAt, words: segmentsAt + words(segments * 8) };
+  const partsAt = segmentsAt + words(segments * 8);
+  const rangesAt = partsAt + words(segments * 8);
+  const end = checked ? rangesAt + RANGES_MAX * 2 : partsAt;
+  return { globalsAt, segmentsAt, partsAt, rangesAt, words: end };
 }
 
 /** Registers that can be `let`: written once, without a guard, and read later in that block only. */
@@ -68,6 +80,9 @@ export function letRegisters(kernel: FlatKernel, blocks: readonly Block[]): Uint
         isDone[reg] = 1;
       });
     }
+    keptOverTurns(block, (reg) => {
+      isLet[reg] = 2;
+    });
     const { term } = block;
     if (term.kind !== "branch") continue;
     const { condition } = term;

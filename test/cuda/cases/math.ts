@@ -129,7 +129,6 @@ function exactF64(): KernelCase {
     ];
   }).flat();
   return caseOf(module, launch("exact_f64", 1, 128, [ptr("a"), ptr("b"), ptr("out"), i32(n)]), {
-    heavy: "SwiftShader compiles and runs f64 by software for half a minute",
     buffers: { a, b, out: new Float64Array(8 * n) },
     expect: { out: { data: Float64Array.from(want), tolerance: { abs: 0 } } },
   });
@@ -140,7 +139,6 @@ function functionsF64(): KernelCase {
   const input = Float64Array.from(floats(n, 167, -5, 5));
   const want = Array.from(input, (x) => [Math.exp(x), Math.log(Math.abs(x) + 0.5), Math.sin(x)]);
   return caseOf(module, launch("functions_f64", 1, 64, [ptr("input"), ptr("out"), i32(n)]), {
-    noGpu: "software drivers compile so much f64 for minutes",
     buffers: { input, out: new Float64Array(3 * n) },
     expect: {
       out: { data: Float64Array.from(want.flat()), tolerance: { abs: 1e-15, rel: 1e-14 } },

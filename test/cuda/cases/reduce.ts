@@ -96,7 +96,6 @@ function dotF64(): KernelCase {
     for (let t = 0; t < s; t++) part[t] = (part[t] ?? 0) + (part[t + s] ?? 0);
   }
   return caseOf(module, launch("dot_f64", 1, 64, [ptr("a"), ptr("b"), ptr("out"), i32(n)]), {
-    heavy: "SwiftShader compiles and runs f64 by software for half a minute",
     buffers: { a, b, out: new Float64Array(1) },
     expect: {
       out: { data: Float64Array.of((part[0] ?? 0) / n), tolerance: { abs: 1e-17, rel: 1e-14 } },

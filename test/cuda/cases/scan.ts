@@ -69,4 +69,21 @@ function compact(): KernelCase {
   });
 }
 
-export const SCAN: readonly KernelCase[] = [block(), blelloch(), twoKernels(), compact()];
+function chained(): KernelCase {
+  const input = ints(640, 35, 0, 1000);
+  const out = inclusive(input, 640);
+  const totals = Int32Array.from({ length: 10 }, (_, b) => out[b * 64 + 63] ?? 0);
+  const args = [ptr("input"), ptr("out"), ptr("totals")];
+  return caseOf(module, launch("scan_chained", 10, 64, args), {
+    buffers: { input, out: new Int32Array(640), totals: new Int32Array(10).fill(-1) },
+    expect: { out, totals },
+  });
+}
+
+export const SCAN: readonly KernelCase[] = [
+  block(),
+  blelloch(),
+  twoKernels(),
+  compact(),
+  chained(),
+];

@@ -107,6 +107,31 @@ function reduceOp(): KernelCase {
   });
 }
 
+function sumOfSums(): KernelCase {
+  const input = ints(512, 108, -1000, 1000);
+  const sum = (b: number): number => input.subarray(b * 256, b * 256 + 256).reduce((x, y) => x + y);
+  return caseOf(module, launch("sum_of_sums", 2, 256, [ptr("input"), ptr("out")]), {
+    buffers: { input, out: new Int32Array(2) },
+    expect: { out: Int32Array.of(sum(0), sum(1)) },
+  });
+}
+
+function endedLanes(): KernelCase {
+  const input = ints(140, 109, -1000, 1000);
+  const want = input.map((v, i) => {
+    const t = i % 70;
+    const lane = t & 31;
+    if (lane >= 20) return 0;
+    const of = (other: number): number =>
+      other < 20 && t - lane + other < 70 ? (input[i - lane + other] ?? 0) : 0;
+    return t < 32 ? v * 3 + of(lane ^ 16) : v + of(lane ^ 8) * 5;
+  });
+  return caseOf(module, launch("ended_lanes", 2, 70, [ptr("input"), ptr("out")]), {
+    buffers: { input, out: new Int32Array(140) },
+    expect: { out: want },
+  });
+}
+
 export const WARP: readonly KernelCase[] = [
   shuffles(),
   votes(),
@@ -115,4 +140,6 @@ export const WARP: readonly KernelCase[] = [
   halfWarps(),
   oddBlock(),
   reduceOp(),
+  sumOfSums(),
+  endedLanes(),
 ];

@@ -97,3 +97,21 @@ extern "C" __global__ void compact(const int *in, int *out, int *counts, int lea
   if (keep) out[blockIdx.x * blockDim.x + at] = in[i];
   if (t == 0) counts[blockIdx.x] = bases[blockDim.x / 32];
 }
+
+// Each block waits for the total of the one before it: a scan in one launch.
+extern "C" __global__ void scan_chained(const int *in, int *out, volatile int *totals) {
+  __shared__ int before;
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (threadIdx.x == 0) {
+    int sum = 0, from = 0;
+    for (int k = 0; k < blockDim.x; k++) sum += in[i + k];
+    if (blockIdx.x > 0)
+      while ((from = totals[blockIdx.x - 1]) < 0) {}
+    totals[blockIdx.x] = from + sum;
+    before = from;
+  }
+  __syncthreads();
+  int sum = before;
+  for (int k = 0; k <= threadIdx.x; k++) sum += in[blockIdx.x * blockDim.x + k];
+  out[i] = sum;
+}

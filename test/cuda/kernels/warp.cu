@@ -87,3 +87,36 @@ extern "C" __global__ void reduce_op(const unsigned *in, unsigned *out) {
   out[i * 3 + 1] = most;
   out[i * 3 + 2] = bits;
 }
+
+__device__ int lanes_sum(unsigned mask, int v) {
+  for (int o = warpSize / 2; o > 0; o /= 2) v += __shfl_down_sync(mask, v, o);
+  return v;
+}
+
+// Warps are summed, then their sums by a part of the first warp: the lanes beyond it give nothing.
+extern "C" __global__ void sum_of_sums(const int *in, int *out) {
+  __shared__ int sums[32];
+  int t = threadIdx.x, warps = blockDim.x / 32;
+  int v = lanes_sum(0xffffffff, in[blockIdx.x * blockDim.x + t]);
+  if (t % 32 == 0) sums[t / 32] = v;
+  __syncthreads();
+  unsigned some = __ballot_sync(0xffffffff, t < warps);
+  if (t < warps) v = lanes_sum(some, sums[t]);
+  if (t == 0) out[blockIdx.x] = v;
+}
+
+// Of each warp some lanes have ended when the others shuffle; the two branches meet at barriers.
+extern "C" __global__ void ended_lanes(const int *in, int *out) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  int lane = threadIdx.x & 31;
+  int v = in[i];
+  if (lane >= 20) return;
+  if (threadIdx.x < 32) {
+    __syncthreads();
+    v = v * 3 + __shfl_xor_sync(0xfffff, v, 16);
+  } else {
+    v = v + __shfl_xor_sync(0xfffff, v, 8) * 5;
+    __syncthreads();
+  }
+  out[i] = v;
+}

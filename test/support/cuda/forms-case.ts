@@ -16,9 +16,10 @@ function same(kind: keyof typeof KINDS, got: bigint, want: bigint): boolean {
   view.setBigUint64(8, want, true);
   if (kind === "f") {
     const [a, b] = [view.getFloat32(0, true), view.getFloat32(8, true)];
-    // A denormal result may be flushed.
+    // A denormal result may be flushed; a zero has its sign.
     const tiny = (v: number): boolean => Math.abs(v) < 2 ** -126;
-    return (Number.isNaN(a) && Number.isNaN(b)) || (tiny(a) && tiny(b));
+    const isFlushed = tiny(a) && tiny(b) && (a !== 0 || b !== 0);
+    return (Number.isNaN(a) && Number.isNaN(b)) || isFlushed;
   }
   if (kind === "fd") {
     return Number.isNaN(view.getFloat64(0, true)) && Number.isNaN(view.getFloat64(8, true));

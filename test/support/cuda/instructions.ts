@@ -123,6 +123,7 @@ export const WIDE: readonly Form[] = [
     "cvt.s64.s8 D, A;",
   ]),
   ...forms("rd", compared(S, "s64 u64"), "r"),
+  ...forms("rd", ["add.s64 %rd3, A, B; cvt.sat.s32.s64 D, %rd3;"], "r"),
   ...forms("rd", ["cvt.u32.u64 D, A;", "cvt.sat.s32.s64 D, A;", "cvt.sat.u32.s64 D, A;"], "r"),
   ...forms("rd", each("cvt", "rn.f32.s64 rn.f32.u64 rz.f32.s64 rp.f32.u64", "D, A"), "f"),
 ];
@@ -174,6 +175,22 @@ export const FLOAT: readonly Form[] = [
   ...forms("f", ["slct.s32.f32 D, 1, 2, A;"], "r"),
 ];
 
+export const DOUBLE: readonly Form[] = [
+  ...forms("fd", each("add.rn sub.rn mul.rn div.rn min max", "f64", "D, A, B")),
+  ...forms("fd", ["fma.rn.f64 D, A, B, C;", "neg.f64 D, A;", "abs.f64 D, A;"]),
+  ...forms("fd", each("sqrt.rn rcp.rn", "f64", "D, A")),
+  ...forms("fd", each("cvt", "rni.f64.f64 rzi.f64.f64 rmi.f64.f64 rpi.f64.f64", "D, A")),
+  ...forms("fd", compared(ORDERED, "f64"), "r"),
+  ...forms("fd", each("cvt.rzi cvt.rni", "s32.f64 u32.f64", "D, A"), "r"),
+  ...forms("fd", each("cvt.rzi cvt.rmi", "s64.f64 u64.f64", "D, A"), "rd"),
+  // Of a value that nothing else reads.
+  ...forms("fd", ["add.rn.f64 %fd3, A, B; cvt.rzi.s32.f64 D, %fd3;"], "r"),
+  ...forms("fd", ["cvt.rn.f32.f64 D, A;"], "f"),
+  ...forms("f", ["cvt.f64.f32 D, A;"], "fd"),
+  ...forms("rd", each("cvt.rn", "f64.s64 f64.u64", "D, A"), "fd"),
+  ...forms("r", each("cvt.rn", "f64.s32 f64.u32", "D, A"), "fd"),
+];
+
 const NASTY32 = [
   0, 1, 2, 3, 5, 7, 8, 15, 16, 31, 32, 33, 63, 64, 127, 128, 255, 256, 0x7fff, 0x8000, 0xffff,
   0x10000, 0x7fffff, 0x800000, 0xffffff, 0x7ffffffe, 0x7fffffff, 0x80000000, 0x80000001, 0xffffff00,
@@ -215,6 +232,12 @@ const NASTY_FLOATS = [
   1 / 3,
 ];
 
+const NASTY_DOUBLES = [
+  ...NASTY_FLOATS,
+  ...[1 / 3, Math.PI, 2 ** 53 + 2, 1e300, -1e308, 1e-300, 5e-324, -5e-324, 2 ** -1022, 2 ** -1060],
+  ...[2 ** 52 + 1, 9007199254740991, -(2 ** 63), 2 ** 64, 2147483647.5, 1 + 2 ** -52],
+];
+
 /** `count` sets of three operands of a kind, as bytes: first all kinds of bad ones, then any. */
 export function operandsFor(kind: keyof typeof KINDS, count: number, seed: number): Uint8Array {
   const random = new Random(seed);
@@ -224,12 +247,24 @@ export function operandsFor(kind: keyof typeof KINDS, count: number, seed: numbe
     random.below(3) === 0 ? random.u32() : (NASTY32[random.below(NASTY32.length)] ?? 0);
   for (let i = 0; i < count * 3; i++) {
     const at = i * bytes;
-    if (kind === "f") {
+    if (i < 12 && (kind === "f" || kind === "fd")) {
+      // All pairs of zeros.
+      const sign = Math.floor(i / 3) & ([2, 1, 0][i % 3] ?? 0);
+      const zero = sign === 0 ? 0 : -0;
+      if (kind === "f") data.setFloat32(at, zero, true);
+      else data.setFloat64(at, zero, true);
+    } else if (kind === "f") {
       const nasty = NASTY_FLOATS[random.below(NASTY_FLOATS.length)] ?? 0;
       data.setFloat32(at, random.below(3) === 0 ? random.between(-100, 100) : nasty, true);
     } else if (kind === "fd") {
-      const nasty = NASTY_FLOATS[random.below(NASTY_FLOATS.length)] ?? 0;
-      data.setFloat64(at, random.below(3) === 0 ? random.between(-100, 100) : nasty, true);
+      // Numbers near each other in size, so that sums cancel and products round.
+      const nasty = NASTY_DOUBLES[random.below(NASTY_DOUBLES.length)] ?? 0;
+      const near = random.between(-1, 1) * 2 ** random.below(60);
+      data.setFloat64(
+        at,
+        random.below(3) === 0 ? nasty : near + near * 2 ** -30 * random.u32(),
+        true,
+      );
     } else if (kind === "rs") {
       data.setUint16(at, word(), true);
     } else {

@@ -67,8 +67,8 @@ function shuffle(o: Operands): Meeting {
       const values = new Map(threads.map((t) => [t.lane, value(t.frame)]));
       for (const t of threads) {
         const [from, inside] = bySource(kind, t.lane, lane(t.frame) & 31, control(t.frame));
-        // A lane that takes no part has no defined value; its own is as good as any.
-        set(t.frame, values.get(from) ?? value(t.frame));
+        // A lane that takes no part has no defined value; GPUs give 0.
+        set(t.frame, values.get(from) ?? 0);
         setFlag(t.frame, inside);
       }
     },

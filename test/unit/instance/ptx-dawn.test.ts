@@ -274,6 +274,25 @@ describe("faults of kernels in PTX on a GPU", () => {
       "ILLEGAL_ADDRESS",
     ],
     ["just behind the last allocation", (g) => at(g.harness.alloc(0, 256), 256), "ILLEGAL_ADDRESS"],
+    [
+      "behind the last byte of an allocation before others",
+      (g) => {
+        const short = g.harness.alloc(0, 100);
+        g.harness.alloc(0, 256);
+        return at(short, 100);
+      },
+      "ILLEGAL_ADDRESS",
+    ],
+    [
+      "memory that was freed between others",
+      (g) => {
+        const [, freed] = [0, 1, 2].map(() => g.harness.alloc(0, 1024));
+        if (freed === undefined) throw new Error("nothing was allocated");
+        g.harness.free(0, freed);
+        return at(freed, 512);
+      },
+      "ILLEGAL_ADDRESS",
+    ],
     ["an odd address", (g) => at(g.harness.alloc(0, 256), 1), "MISALIGNED_ADDRESS"],
   ];
 

@@ -118,6 +118,33 @@ describe("faults", () => {
     return bytes.subarray(at, at + 16);
   };
 
+  it("when checked finds what lies in none of many ranges, in either of two segments", async () => {
+    const globals = new Map([["__vgpu_fault", 1 << 16]]);
+    const even: [number, number][] = Array.from({ length: 500 }, (_, i) => [
+      1024 + 64 * i,
+      1024 + 64 * i + 40,
+    ]);
+    const inUse = [[[1 << 16, (1 << 16) + 16], ...[]] as [number, number][], even];
+    const code = async (y: number): Promise<number | undefined> => {
+      const params = packParams([{ f32: 2 }, { ptr: y, segment: 1 }, { ptr: y, segment: 1 }, 5]);
+      const [bytes = new Uint8Array()] = await runPtx(
+        {
+          ...{ module, kernel: "saxpy", grid: [1, 1, 1], block: [32, 1, 1], params, globals },
+          ...{ inUse, options: { checked: true } },
+        },
+        [new Uint8Array(1 << 17), new Uint8Array(1 << 16)],
+      );
+      return new Uint32Array(bytes.buffer, 1 << 16, 1)[0];
+    };
+    for (const range of [0, 1, 250, 498, 499]) {
+      const start = 1024 + 64 * range;
+      expect(await code(start)).toBe(0);
+      expect(await code(start + 20)).toBe(0);
+      expect(await code(start + 24)).toBe(3);
+      expect(await code(start - 4)).toBe(3);
+    }
+  });
+
   it.each([
     ["nothing for good accesses", 64, 0, 0],
     ["an address beyond the segment", 32, 2 ** 21 - 64, 3],
