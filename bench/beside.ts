@@ -78,11 +78,11 @@ function slowEnd(values: readonly number[], measurement: Measurement): number {
 }
 
 async function waitForSocket(path: string, child: ChildProcess): Promise<void> {
-  for (let waitedMs = 0; waitedMs < START_MS; waitedMs += 20) {
+  for (let waitedMs = 0; waitedMs < START_MS; waitedMs += 2) {
     if (existsSync(path)) return;
     if (child.exitCode !== null)
       throw new Error(`vgpu-instance has ended with status ${child.exitCode}`);
-    await new Promise((done) => setTimeout(done, 20));
+    await new Promise((done) => setTimeout(done, 2));
   }
   throw new Error(`vgpu-instance does not listen at ${path} within ${START_MS} ms`);
 }

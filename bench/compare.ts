@@ -51,7 +51,7 @@ function build(commit: string, parent: string, name: string): Build {
   run(root, "git", "worktree", "add", "--detach", folder, full);
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   run(folder, process.execPath, "scripts/build-addon.mjs");
-  run(folder, "npx", "tsc", "-p", "tsconfig.build.json");
+  run(folder, "npm", "run", "--silent", "build");
   run(folder, "make", "-s", "-C", "guest-driver");
   return { commit: full.slice(0, 10), folder };
 }

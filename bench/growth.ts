@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * How cost grows with size: launches of a train, bytes of a copy, streams. Each point beside native
- * Dawn where there is such a thing; a plot of each (SVG) goes to out/growth-*.svg.
+ * How cost grows with size: launches of a train, bytes of a copy, streams, guests, guest memory and
+ * the ranges that a copy is scattered over. Each point beside native Dawn where there is such a
+ * thing; a plot of each (SVG) goes to out/growth-*.svg.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { median } from "simple-statistics";
 import { Ours, startNative } from "./beside.js";
+import { growthGuests } from "./growth-guests.js";
+import { growthMemory, type MemoryPoint } from "./growth-memory.js";
 import type { LineProcess } from "./line-process.js";
 import { type Plot, plotSvg } from "./plot.js";
 import type { SharingReport, SharingResult, SharingSuite } from "./sharing.js";
@@ -33,6 +36,7 @@ interface Curve {
   readonly name: string;
   readonly title: string;
   readonly x: string;
+  readonly ticks?: Plot["ticks"];
   readonly points: readonly Point[];
 }
 
@@ -41,6 +45,7 @@ function curves(largest: number): Curve[] {
     name,
     title: name === "h2d" ? "Copy to the device, pinned" : "Copy from the device, pinned",
     x: "bytes",
+    ticks: "bytes" as const,
     points: SIZES.filter((bytes) => bytes <= largest).map((bytes) => ({
       at: bytes,
       ours: `${name} bytes=${bytes} memory=pinned`,
@@ -65,6 +70,7 @@ function curves(largest: number): Curve[] {
       name: "streams",
       title: "1000 empty launches over several streams",
       x: "streams",
+      ticks: "counts",
       points: STREAMS.map((streams) => ({
         at: streams,
         ours: `launch_async streams=${streams}`,
@@ -88,7 +94,7 @@ async function measurePoint(
   ours: LineProcess,
   native: LineProcess,
 ): Promise<readonly [number, number | null]> {
-  const n = Math.max(2, Math.min(500, Math.round(POINT_NS / point.guessNs)));
+  const n = Math.max(1, Math.min(500, Math.round(POINT_NS / point.guessNs)));
   const mine = median(await samples(ours, `run ${point.ours} n=${n}`)) * scale;
   if (point.native === null) return [mine, null];
   const [work, given] = point.native;
@@ -132,7 +138,79 @@ async function measureCurve(
     { label: "para-vgpu", points: line((result) => result.median) },
     { label: "native Dawn", points: line((result) => result.native_median) },
   ].filter(({ points }) => points.length > 0);
-  return { plot: { title: curve.title, x: curve.x, y: "microseconds", lines }, results };
+  const { title, x, ticks = "decades" } = curve;
+  return { plot: { title, x, ticks, lines }, results };
+}
+
+/** A plot whose lines have nothing of native Dawn's beside them, and the results in it. */
+function beside(
+  name: string,
+  plot: Omit<Plot, "lines">,
+  lines: readonly {
+    readonly label: string;
+    readonly key: string;
+    readonly points: readonly (readonly [number, number])[];
+  }[],
+): { name: string; plot: Plot; results: SharingResult[] } {
+  const results = lines.flatMap(({ key, points }) =>
+    points.map(([at, us]): SharingResult => {
+      const median = Number(us.toPrecision(4));
+      return { name: `growth_${name}_${key}_${at}`, unit: "us", median };
+    }),
+  );
+  return { name, plot: { ...plot, lines }, results };
+}
+
+type Measured = ReturnType<typeof beside>;
+
+async function guestCurve(executor: string, quick: boolean): Promise<Measured> {
+  const points = await growthGuests(executor, quick);
+  const title = "A launch and a wait, by interrupt, under vgpud";
+  return beside("guests", { title, x: "guests", ticks: "counts" }, [
+    {
+      label: "others idle",
+      key: "alone",
+      points: points.map((each) => [each.guests, each.aloneUs] as const),
+    },
+    {
+      label: "all launch",
+      key: "together",
+      points: points.map((each) => [each.guests, each.togetherUs] as const),
+    },
+  ]);
+}
+
+async function memoryCurves(socket: string, quick: boolean): Promise<Measured[]> {
+  const { memory, ranges } = await growthMemory(socket, quick);
+  const lines = (points: readonly MemoryPoint[], at: (point: MemoryPoint) => number) => [
+    {
+      label: "to the device",
+      key: "h2d",
+      points: points.map((each) => [at(each), each.h2dUs] as const),
+    },
+    {
+      label: "from the device",
+      key: "d2h",
+      points: points.map((each) => [at(each), each.d2hUs] as const),
+    },
+  ];
+  const scattered = "Copy of 16 MiB in pages of 4 KiB all over the guest's memory";
+  return [
+    beside(
+      "memory",
+      { title: scattered, x: "guest memory", ticks: "bytes" },
+      lines(memory, (each) => each.memoryBytes),
+    ),
+    beside(
+      "ranges",
+      {
+        title: "Copy of 16 MiB in ranges over 4 GiB of guest memory",
+        x: "ranges",
+        ticks: "counts",
+      },
+      lines(ranges, (each) => each.ranges),
+    ),
+  ];
 }
 
 export const growth: SharingSuite = async ({ quick, executor }): Promise<SharingReport> => {
@@ -143,13 +221,21 @@ export const growth: SharingSuite = async ({ quick, executor }): Promise<Sharing
     const { adapter } = await native.next();
     const results: SharingResult[] = [];
     mkdirSync(join(root, "out"), { recursive: true });
-    for (const curve of curves(quick ? 16 << 20 : 128 << 20)) {
-      const measured = await measureCurve(curve, quick ? 1 : 5, ours.client, native);
-      results.push(...measured.results);
-      const file = join(root, "out", `growth-${curve.name}.svg`);
-      writeFileSync(file, plotSvg({ ...measured.plot, note: String(adapter) }));
+    const draw = ({ name, plot, results: own }: Measured): void => {
+      results.push(...own);
+      const file = join(root, "out", `growth-${name}.svg`);
+      writeFileSync(file, plotSvg({ ...plot, note: String(adapter) }));
       process.stderr.write(`${file}\n`);
-    }
+    };
+    for (const curve of curves(quick ? 16 << 20 : 128 << 20))
+      draw({
+        name: curve.name,
+        ...(await measureCurve(curve, quick ? 1 : 3, ours.client, native)),
+      });
+    // A second front end has to wait until the first is gone.
+    ours.client.stop();
+    for (const each of await memoryCurves(join(folder, `${executor}.sock`), quick)) draw(each);
+    draw(await guestCurve(executor, quick));
     return { adapter: String(adapter), results };
   } finally {
     native.stop();

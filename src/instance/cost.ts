@@ -5,7 +5,9 @@
  * from the measured time of whole batches; a new pipeline is taken for expensive until it is known.
  *
  * What was learned from few workgroups says little of many, for the batch's own cost hides it: a
- * cost is trusted for launches up to some times the size that was measured.
+ * cost is trusted for launches up to some times the size that was measured. And workgroups differ: how
+ * far times exceed the mean is kept too, so that a slice of few, of which one may have the work of many,
+ * is cut with that in mind.
  */
 import type { Variant } from "./kernel-code.js";
 
@@ -15,6 +17,33 @@ export class KernelCost {
   nsPerGroup = 0;
   /** Most workgroups that were measured at once. */
   groupsMax = 0;
+  /** Upwards, of the cost of one workgroup, if each is as it is whatever its neighbours are: ns². */
+  #variance = 0;
+  /** Workgroups that the mean is made of, older ones counted less. */
+  #weight = 0;
+
+  /** Workgroups that will hardly take longer than `ns`, if one takes `meanNs`; a fraction too. */
+  groupsWithin(ns: number, meanNs: number): number {
+    // meanNs · n + spread · √n = ns
+    const spread = DEVIATIONS * Math.sqrt(this.#variance);
+    const root = (Math.sqrt(spread * spread + 4 * meanNs * ns) - spread) / (2 * meanNs);
+    return root * root;
+  }
+
+  /** A launch or slice of so many workgroups took `groups` times `ns`. */
+  learn(groups: number, ns: number): void {
+    const known = this.nsPerGroup;
+    const heldMax = Math.max(WINDOW_GROUPS, WINDOW * groups);
+    this.#weight = Math.min(this.#weight, heldMax) + groups;
+    this.groupsMax = Math.max(this.groupsMax, groups);
+    this.nsPerGroup = known > 0 ? known + (groups / this.#weight) * (ns - known) : ns;
+    if (known === 0) return;
+    // A time that is far off is rather a disturbance than the kernel's.
+    const above = Math.min(Math.max(0, ns - known), ABOVE_MAX * known);
+    const seen = above * above * groups;
+    const rate = seen > this.#variance ? DOUBT_RATE : TRUST_RATE;
+    this.#variance += rate * (seen - this.#variance);
+  }
 
   /** Whether the cost is known for a launch of this size. */
   covers(groups: number): boolean {
@@ -38,8 +67,19 @@ export interface CostPart {
   readonly slice: SliceMeter | null;
 }
 
-/** A new measurement's weight against what was known. */
-const LEARNING_RATE = 0.25;
+/**
+ * What was measured before weighs in the mean as twice the workgroups of a new measurement, and
+ * where that are few, as so many.
+ */
+const WINDOW = 2;
+const WINDOW_GROUPS = 32;
+/** So many standard deviations above its mean a slice is reckoned with. */
+const DEVIATIONS = 1;
+/** Greatest excess that counts, as a multiple of the mean. */
+const ABOVE_MAX = 4;
+/** Weight of a new deviation against the known one: of one that is larger, of one that is smaller. */
+const DOUBT_RATE = 0.25;
+const TRUST_RATE = 0.125;
 /** Least cost that is learned: workgroups are not free. */
 const NS_PER_GROUP_MIN = 0.01;
 /** Part of a batch's time that is not its launches: submission, waiting, copies per byte. */
@@ -80,10 +120,7 @@ export class CostMeter {
     const scale = tookNs / this.#estimateNs;
     for (const { variant, groups, estimateNs, slice } of this.#parts) {
       const measured = Math.max(NS_PER_GROUP_MIN, (estimateNs * scale) / groups);
-      const { cost } = variant;
-      const known = cost.nsPerGroup;
-      cost.nsPerGroup = known > 0 ? known + LEARNING_RATE * (measured - known) : measured;
-      cost.groupsMax = Math.max(cost.groupsMax, groups);
+      variant.cost.learn(groups, measured);
       slice?.measured(groups, measured);
     }
   }

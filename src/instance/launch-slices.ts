@@ -5,8 +5,8 @@
  * how far it has come is in the job: job.progress, and job.cursor for the rest.
  *
  *   cost unknown    a probe of a 64th of the grid; the stream waits until it is measured
- *   cost known      as many workgroups as fit into the batch's time; at most four times as many
- *                   as in any slice before, because costs differ over a grid
+ *   cost known      as many workgroups as hardly take longer than the batch's time; at most four times
+ *                   as many as in any slice before, because costs differ over a grid
  */
 import type { LaunchCommand } from "../command/types.js";
 import type { Pipeline, StorageRange, UniformSource } from "../gpu/executor.js";
@@ -137,10 +137,11 @@ function sliceGroups(
 ): number {
   const { slicesMin } = host.scheduling;
   if (slicesMin > 0) return Math.ceil(cursor.total / slicesMin);
-  if (cost.nsPerGroup === 0) return Math.max(1, Math.floor(cursor.total / PROBE_PARTS));
-  // The last slice tells more of the next one than the average, but not all.
-  const known = cursor.nsPerGroup > 0 ? cost.nsPerGroup / GROWTH : cost.nsPerGroup;
-  const fitting = (host.budgetNs - host.estimateNs) / Math.max(known, cursor.nsPerGroup);
+  if (cost.nsPerGroup === 0)
+    return wholeWaves(host, Math.max(1, Math.floor(cursor.total / PROBE_PARTS)));
+  // The last one, if it was dear, tells as much of the next one as the mean.
+  const meanNs = (cost.nsPerGroup + Math.max(cost.nsPerGroup, cursor.nsPerGroup)) / 2;
+  const fitting = cost.groupsWithin(host.budgetNs - host.estimateNs, meanNs);
   const trusted = cursor.groupsMax > 0 ? cursor.groupsMax * GROWTH : cost.groupsMax * TRUST;
   const groups = wholeWaves(host, Math.floor(Math.min(fitting, trusted)));
   return left <= groups * REST ? left : groups;

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { loadZstd } from "../../../src/kernel/fatbin/index.js";
 import { InlineTranslator } from "../../../src/kernel/translator/index.js";
 import {
   FunctionQueryResponse,
@@ -15,6 +16,9 @@ import {
   statusName,
 } from "../../../src/protocol/generated/wire.js";
 import { Harness, ok } from "./harness.js";
+
+// Else the first fat binary waits for it.
+await loadZstd();
 
 const PTX = readFileSync(new URL("./ptx/kernels.ptx", import.meta.url), "utf8");
 const FATBIN = new Uint8Array(
