@@ -24,7 +24,8 @@ namespace {
 
 /// The kernel's own limit of descriptors in one message (SCM_MAX_FD).
 constexpr size_t kMaxFdsPerMessage = 253;
-constexpr int kLockAttempts = 50;
+/// 2 s: whoever holds the lock only looks at a path, but may not run for a while on a busy machine.
+constexpr int kLockAttempts = 500;
 constexpr useconds_t kLockPauseUs = 4000;
 
 sockaddr_un AddressOf(const std::string& path) {

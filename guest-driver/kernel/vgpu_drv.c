@@ -25,7 +25,7 @@
 /* Context ids are indices of an array in the device: sanity, not a limit. */
 #define VGPU_CONTEXTS_MAX	65536u
 #define VGPU_CAPABILITIES_KNOWN	(VGPU_CAP_WGSL | VGPU_CAP_F16 | \
-				 VGPU_CAP_SUBGROUPS | VGPU_CAP_TIMESTAMPS)
+				 VGPU_CAP_SUBGROUPS | VGPU_CAP_TIMESTAMPS | VGPU_CAP_PTX)
 
 static unsigned int vgpu_device_id = VGPU_VIRTIO_ID;
 module_param_named(device_id, vgpu_device_id, uint, 0444);

@@ -97,6 +97,8 @@ static enum vgpu_result context_start(struct vgpu *context)
 			      sizeof(context->caps), "capabilities");
 	if (result != VGPU_SUCCESS)
 		return result;
+	/* VGPU-DRV-5: the device may have more than it was asked to put into force. */
+	context->caps.capabilities &= context->capabilities;
 	if (!context->caps.queued_commands_max || !context->caps.grid_max)
 		return fail(VGPU_ERROR_OPEN_FAILED,
 			    "%s: limits of zero (queued commands %u, grid %u)", context->path,

@@ -128,6 +128,7 @@ static enum vgpu_result dev_start(struct vgpu *context)
 			    context->path, info.abi_version, VGPU_IOCTL_ABI_VERSION);
 	context->id = info.context;
 	context->epoch = info.epoch;
+	context->capabilities = info.capabilities;
 	timeline = mmap(NULL, VGPU_MMAP_TIMELINE_BYTES, PROT_READ, MAP_SHARED, dev->fd,
 			VGPU_MMAP_TIMELINE_OFFSET);
 	if (timeline == MAP_FAILED)

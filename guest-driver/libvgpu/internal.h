@@ -269,6 +269,8 @@ struct vgpu {
 	/* The connection or the device is gone. */
 	_Atomic bool lost;
 
+	/* In force: what INIT gave. The transport's to set. */
+	uint64_t capabilities;
 	struct vgpu_capabilities_response caps;
 	uint32_t batch_commands;
 	uint32_t submit_bytes_max;

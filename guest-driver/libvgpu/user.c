@@ -68,6 +68,7 @@ static enum vgpu_result context_ask(struct vgpu *context)
 	memset(device->area + at, 0, (size_t)2 * PAGE);
 	snprintf(request.name, sizeof(request.name), "%s", program_invocation_short_name);
 	context->epoch = device->epoch;
+	context->capabilities = device->capabilities;
 	result = control_call(context, VGPU_REQ_CONTEXT_CREATE, &request, sizeof(request), NULL, 0,
 			      "context creation");
 	own->created = result == VGPU_SUCCESS;

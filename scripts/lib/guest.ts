@@ -55,6 +55,8 @@ export interface GuestOptions {
   /** A shell script that the guest runs after the programs. */
   readonly script?: string;
   readonly logDirectory: string;
+  /** Further parameters of the kernel. */
+  readonly append?: string;
   /** Further arguments of QEMU, e.g. for a monitor. */
   readonly qemuArguments?: readonly string[];
   readonly onEvent?: (event: GuestEvent) => void;
@@ -184,5 +186,6 @@ function kernelArguments(options: GuestOptions): string {
   if (options.script !== undefined) {
     parts.push(`vgpu_script=${Buffer.from(options.script).toString("base64")}`);
   }
+  if (options.append !== undefined) parts.push(options.append);
   return parts.join(" ");
 }

@@ -59,7 +59,9 @@ export class Vring {
 
   /** The part of the started ring in which the driver's additions show, for native waiting. */
   get watchedView(): Uint8Array | null {
-    return this.#placed?.watched ?? null;
+    // A broken ring is not looked at: the memory that it lay in may be gone.
+    if (this.#placed === null || this.#placed.ring.brokenReason !== null) return null;
+    return this.#placed.watched;
   }
 
   get kickFd(): number {

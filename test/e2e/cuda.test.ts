@@ -40,6 +40,7 @@ describe("CUDA on the device", () => {
     "linking",
     "cut-off",
     "gone",
+    "calls",
     "graphs",
     "mistakes",
     "trap",

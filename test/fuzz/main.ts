@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * npm run fuzz -- [--list] [--seconds N] [--target NAME] [--seed N] [--input FILE]
+ * npm run fuzz -- [--list] [--seconds N] [--target NAME] [--seed N] [--input FILE] [--native]
  *
  * Fuzzes all targets, N seconds each (default 10), or one. A crashing input is written to out/fuzz
  * and the exit status is 1. With --input a single input is run again.
@@ -11,6 +11,7 @@ import { runInNewContext } from "node:vm";
 import { Command, InvalidArgumentError } from "commander";
 import { systemRandom } from "../../src/io/random.js";
 import { type FuzzResult, fuzz, tryInput, verdict, writeCrash } from "./engine.js";
+import { fuzzNative, NATIVE_TARGETS } from "./native.js";
 import type { FuzzTarget } from "./target.js";
 import { CANARY, TARGETS } from "./targets.js";
 
@@ -20,6 +21,7 @@ interface Options {
   readonly target?: string;
   readonly seed?: number;
   readonly input?: string;
+  readonly native?: boolean;
 }
 
 const MIB = 2 ** 20;
@@ -92,7 +94,14 @@ async function main(options: Options): Promise<boolean> {
   if (options.list) {
     for (const { name, parses } of [...TARGETS, CANARY])
       console.log(`${name.padEnd(18)} ${parses}`);
+    for (const { name, parses } of NATIVE_TARGETS)
+      console.log(`${name.padEnd(18)} ${parses} (--native)`);
     return true;
+  }
+  const seed = options.seed ?? systemRandom.u32();
+  if (options.native) {
+    console.log(`seed ${seed}, ${options.seconds} s each`);
+    return fuzzNative(options.seconds, seed, options.target);
   }
   const targets = chosen(options.target);
   const [first] = targets;
@@ -102,7 +111,6 @@ async function main(options: Options): Promise<boolean> {
     return repeat(first, options.input);
   }
   exposeGc();
-  const seed = options.seed ?? systemRandom.u32();
   console.log(`seed ${seed}, ${options.seconds} s each`);
   let good = true;
   for (const target of targets) good = (await fuzzOne(target, seed, options.seconds)) && good;
@@ -115,6 +123,7 @@ const program = new Command("fuzz")
   .option("--seconds <n>", "seconds for each target", number, 10)
   .option("--target <name>", "only this one")
   .option("--seed <n>", "repeats a run", number)
+  .option("--native", "the targets in C, with libFuzzer and sanitizers")
   .option("--input <file>", "run one input of a target");
 program.parse();
 try {

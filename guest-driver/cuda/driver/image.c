@@ -43,43 +43,47 @@ struct entry {
 
 static CUresult image_of_container(const uint8_t *data, size_t limit, struct image *image)
 {
-	const struct container *head = (const void *)data;
 	size_t total, kept = 0, at;
+	struct container head;
 	uint8_t *copy;
 
-	if (limit && limit < sizeof(*head))
+	if (limit && limit < sizeof(head))
 		return CUDA_ERROR_INVALID_IMAGE;
-	if (head->header_bytes < sizeof(*head) || head->bytes > FILE_BYTES_MAX)
+	/* Nothing in an image has to be aligned. */
+	memcpy(&head, data, sizeof(head));
+	if (head.header_bytes < sizeof(head) || head.bytes > FILE_BYTES_MAX)
 		return CUDA_ERROR_INVALID_IMAGE;
-	total = head->header_bytes + (size_t)head->bytes;
+	total = head.header_bytes + (size_t)head.bytes;
 	if (limit && total > limit)
 		return CUDA_ERROR_INVALID_IMAGE;
 	copy = malloc(total);
 	if (!copy)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	memcpy(copy, data, head->header_bytes);
-	kept = head->header_bytes;
-	for (at = head->header_bytes; at + sizeof(struct entry) <= total;) {
-		const struct entry *entry = (const void *)(data + at);
-		uint64_t bytes = entry->header_bytes + entry->bytes;
+	memcpy(copy, data, head.header_bytes);
+	kept = head.header_bytes;
+	for (at = head.header_bytes; at + sizeof(struct entry) <= total;) {
+		struct entry entry;
+		uint64_t bytes;
 
-		if (entry->header_bytes < sizeof(*entry) || entry->bytes > total ||
+		memcpy(&entry, data + at, sizeof(entry));
+		bytes = entry.header_bytes + entry.bytes;
+		if (entry.header_bytes < sizeof(entry) || entry.bytes > total ||
 		    bytes > total - at) {
 			free(copy);
 			return CUDA_ERROR_INVALID_IMAGE;
 		}
-		if (entry->kind == ENTRY_PTX) {
+		if (entry.kind == ENTRY_PTX) {
 			memcpy(copy + kept, data + at, bytes);
 			kept += bytes;
 		}
 		at += bytes;
 	}
-	if (kept == head->header_bytes) {
+	if (kept == head.header_bytes) {
 		free(copy);
 		return report(CUDA_ERROR_NO_BINARY_FOR_GPU,
 			      "the fat binary has no PTX; build with -gencode arch=compute_75,code=compute_75 or the like");
 	}
-	((struct container *)copy)->bytes = kept - head->header_bytes;
+	((struct container *)copy)->bytes = kept - head.header_bytes;
 	*image = (struct image){ copy, kept, VGPU_FORMAT_FATBIN, copy };
 	return CUDA_SUCCESS;
 }

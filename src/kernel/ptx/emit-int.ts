@@ -355,6 +355,14 @@ const dot: Handler = (e, inst) => {
   e.setU(inst.dst[0], `${helper}(${a}, ${b}, ${c})`);
 };
 
+/** The sum of the bytes' differences and the third operand; other video instructions are not there. */
+const absoluteDifferences: Handler = (e, inst) => {
+  const isPlain = inst.types.every(({ kind, bits }) => kind === "u" && bits === 32);
+  if (!isPlain || !hasMod(inst, "add") || hasMod(inst, "sat")) throw e.fail();
+  const [a, b, c] = [0, 1, 2].map((n) => e.u(arg(e, inst, n)));
+  e.setU(inst.dst[0], `${e.use("vabsdiff4_add")}(${a}, ${b}, ${c})`);
+};
+
 function unary(make: (a: string, e: Emit) => string): Handler {
   return (e, inst) => e.setU(inst.dst[0], make(source(e, inst, 0, typeOf(e, inst)), e));
 }
@@ -405,6 +413,7 @@ export const INT_HANDLERS: Readonly<Record<string, Handler>> = {
   sad,
   dp4a: dot,
   dp2a: dot,
+  vabsdiff4: absoluteDifferences,
   brev: unary((a) => `reverseBits(${a})`),
   popc: unary((a) => `countOneBits(${a})`),
   clz: unary((a) => `countLeadingZeros(${a})`),

@@ -156,6 +156,14 @@ export const INT_HELPERS: Readonly<Record<string, Helper>> = {
   return insertBits(b, a, pos, min(l & 255u, 32u - pos));
 }`,
   },
+  vabsdiff4_add: {
+    text: `fn vabsdiff4_add(a: u32, b: u32, c: u32) -> u32 {
+  let x = (vec4u(a) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+  let y = (vec4u(b) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(255u);
+  let d = max(x, y) - min(x, y);
+  return c + d.x + d.y + d.z + d.w;
+}`,
+  },
   bmsk_c: {
     text: `fn bmsk_c(p: u32, l: u32) -> u32 {
   if (p > 31u || l == 0u) { return 0u; }

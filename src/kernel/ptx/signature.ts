@@ -54,6 +54,7 @@ const BY_OP: Readonly<Record<string, (inst: Inst, type: Type) => Signature>> = {
   clz: (_, t) => ({ dst: [U32], src: [t] }),
   bfind: (_, t) => ({ dst: [U32], src: [t] }),
   fns: () => ({ dst: [U32], src: [U32, U32, U32] }),
+  vabsdiff4: () => ({ dst: [U32], src: [U32, U32, U32] }),
   dp4a: () => ({ dst: [U32], src: [U32, U32, U32] }),
   dp2a: () => ({ dst: [U32], src: [U32, U32, U32] }),
   sad: (_, t) => ({ dst: [t], src: [t, t, t] }),

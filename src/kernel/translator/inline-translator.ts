@@ -35,7 +35,7 @@ export class InlineTranslator implements Translator {
   async load(id: number, source: string | Uint8Array): Promise<TranslatedModule> {
     if (typeof source !== "string") await loadZstd();
     return translated("invalid", () => {
-      const text = (typeof source === "string" ? source : choosePtx(source)).replace(/\0+$/u, "");
+      const text = withoutEnd(typeof source === "string" ? source : choosePtx(source));
       const module = parsePtx(text, LIMITS);
       this.#modules.set(id, { module, lines: kernelLines(text) });
       return {
@@ -115,22 +115,31 @@ function translated<T>(reason: "invalid" | "unsupported", work: () => T): T {
   }
 }
 
-/** A kernel ends where the next entry point or function begins. */
+/** Without zeros at its end. No expression: from each zero of a text it would look for the end again. */
+function withoutEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && text.charCodeAt(end - 1) === 0) end--;
+  return text.slice(0, end);
+}
+
+/** How far into a line its head is looked for: that of nvcc's longest names is far shorter. */
+const HEAD_LENGTH_MAX = 4096;
+const HEAD = /^[^/]*?\.(entry|func)\b(?:.*?\s([\w$]+)\s*\()?/u;
+
+/** A kernel ends where the next entry point or function begins. Each line is looked at once. */
 function kernelLines(text: string): Map<string, readonly [number, number]> {
   const lines = new Map<string, readonly [number, number]>();
-  const heads = /^[^\n/]*?\.(entry|func)\b[^\n]*?\s([\w$]+)\s*\(|^[^\n/]*?\.(?:entry|func)\b/gmu;
-  let line = 1;
-  let at = 0;
   let open: { name: string; line: number } | null = null;
-  const advance = (to: number): void => {
-    for (; at < to; at++) if (text.charCodeAt(at) === 10) line++;
-  };
-  for (const head of text.matchAll(heads)) {
-    advance(head.index);
+  let line = 1;
+  for (let at = 0; at < text.length; line++) {
+    const end = text.indexOf("\n", at);
+    const stop = end < 0 ? text.length : end;
+    const head = HEAD.exec(text.slice(at, Math.min(stop, at + HEAD_LENGTH_MAX)));
+    at = stop + 1;
+    if (head === null) continue;
     if (open !== null) lines.set(open.name, [open.line, line - 1]);
     open = head[1] === "entry" ? { name: head[2] ?? "", line } : null;
   }
-  advance(text.length);
-  if (open !== null) lines.set(open.name, [open.line, line]);
+  if (open !== null) lines.set(open.name, [open.line, text.endsWith("\n") ? line : line - 1]);
   return lines;
 }

@@ -442,6 +442,67 @@ static void gone(void)
 	reduce();
 }
 
+/* Calls that no other case makes: boxes, occupancy, launches with attributes, what there is not. */
+static void calls(void)
+{
+	float *values = numbers(), factor = 2, two = 0;
+	int count = COUNT, blocks = 0, size = 0, grid_size = 0, can = -1, value = -1;
+	static unsigned int box[4][3][2];
+	void *parameters[] = { &values, &factor, &count };
+	CUlaunchAttribute attribute = { .id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION };
+	CUlaunchConfig config = { .gridDimX = 8, .gridDimY = 1, .gridDimZ = 1, .blockDimX = 128,
+				  .blockDimY = 1, .blockDimZ = 1, .attrs = &attribute };
+	CUDA_MEMCPY3D copy = { .srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcPitch = 16, .srcHeight = 4,
+			       .srcXInBytes = 4, .srcY = 1, .dstMemoryType = CU_MEMORYTYPE_HOST,
+			       .dstHost = box, .dstPitch = 8, .dstHeight = 3,
+			       .WidthInBytes = 8, .Height = 3, .Depth = 4 };
+	CUfunction function;
+	CUdeviceptr plane;
+	void *pinned;
+
+	OK(cudaGetFuncBySymbol(&function, (const void *)kernel("scale")));
+	OK(cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, function, 128, 0));
+	CHECK(blocks >= 1 && blocks <= 16);
+	OK(cuOccupancyMaxPotentialBlockSize(&grid_size, &size, function, NULL, 0, 0));
+	CHECK(size >= 32 && grid_size >= 1);
+	OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&value, (const void *)kernel("scale"), 128,
+							 0));
+	CHECK(value == blocks);
+
+	OK(cuLaunchKernelEx(&config, function, parameters, NULL));
+	attribute.value.clusterDim.x = 2;
+	attribute.value.clusterDim.y = attribute.value.clusterDim.z = 1;
+	config.numAttrs = 1;
+	GIVES(CUDA_ERROR_NOT_SUPPORTED, cuLaunchKernelEx(&config, function, parameters, NULL));
+	attribute.id = CU_LAUNCH_ATTRIBUTE_PRIORITY;
+	OK(cuLaunchKernelEx(&config, function, parameters, NULL));
+	OK(cudaMemcpy(&two, values + 1, 4, cudaMemcpyDeviceToHost));
+	CHECK(two == 4);
+
+	OK(cuMemAlloc(&plane, 16 * 4 * 4));
+	OK(cuMemsetD32(plane, 1, 64));
+	OK(cuMemsetD2D32(plane + 4, 16, 7, 2, 16));
+	copy.srcDevice = plane;
+	OK(cuMemcpy3D(&copy));
+	for (int i = 0; i < 24; i++)
+		CHECK((&box[0][0][0])[i] == 7);
+	OK(cuMemcpyDtoH(&value, plane + 12, 4));
+	CHECK(value == 1);
+	copy.Depth = 5;
+	GIVES(CUDA_ERROR_INVALID_VALUE, cuMemcpy3D(&copy));
+
+	OK(cuDeviceCanAccessPeer(&can, 0, 0));
+	CHECK(can == 0);
+	GIVES(cudaErrorInvalidDevice, cudaDeviceEnablePeerAccess(0, 0));
+	OK(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY, 0));
+	CHECK(value == 0);
+	OK(cudaMallocHost(&pinned, 4096));
+	GIVES(CUDA_ERROR_NOT_SUPPORTED, cuMemHostGetDevicePointer(&plane, pinned, 0));
+	OK(cudaFreeHost(pinned));
+	OK(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, 0));
+	CHECK(value == 0);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -453,7 +514,7 @@ static const struct {
 	{ "assertion", assertion },   { "mistakes", mistakes },
 	{ "managed-variables", managed_variables },
 	{ "linking", linking },	      { "cut-off", cut_off },
-	{ "gone", gone },
+	{ "gone", gone },	      { "calls", calls },
 };
 
 int main(int argc, char **argv)

@@ -61,6 +61,7 @@ export const INTEGER: readonly Form[] = [
   ...forms("r", each("prmt", "b32.f4e b32.b4e b32.rc8 b32.ecl b32.ecr b32.rc16", "D, A, B, C")),
   ...forms("r", ["lop3.b32 D, A, B, C, 0x96;", "lop3.b32 D, A, B, C, 0x1b;"]),
   ...forms("r", each("dp4a", "u32.u32 s32.s32 s32.u32 u32.s32", "D, A, B, C")),
+  ...forms("r", ["vabsdiff4.u32.u32.u32.add D, A, B, C;"]),
   ...forms("r", each("dp2a.lo dp2a.hi", "u32.u32 s32.s32 s32.u32", "D, A, B, C")),
   ...forms("r", each("bmsk.clamp bmsk.wrap", "b32", "D, A, B")),
   ...forms("r", each("szext.clamp szext.wrap", "u32 s32", "D, A, B")),

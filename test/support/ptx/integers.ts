@@ -390,6 +390,19 @@ function dotProduct(o: Operands): Run {
   };
 }
 
+/** vabsdiff4 with a sum of its four results. */
+function absoluteDifferences(o: Operands): Run {
+  const [x, y, z] = [o.u32(o.text(1)), o.u32(o.text(2)), o.u32(o.text(3))];
+  const set = o.setInt("u32", o.text(0));
+  return (b) => {
+    let sum = z(b);
+    for (let at = 0; at < 32; at += 8) {
+      sum += Math.abs(((x(b) >>> at) & 255) - ((y(b) >>> at) & 255));
+    }
+    set(b, sum | 0);
+  };
+}
+
 /** add.cc, addc, sub.cc, subc, mad.cc, madc: the carry is kept by the caller. */
 export interface Carry {
   flag: bigint;
@@ -437,6 +450,7 @@ export function integerRun(o: Operands, carry: () => Carry): Run | null {
     return (b) => set(b, f(x(b), y(b), 0) & 1);
   }
   if (op === "prmt") return selectBytes(o);
+  if (op === "vabsdiff4") return absoluteDifferences(o);
   if (op === "dp4a" || op === "dp2a") return dotProduct(o);
   if (!isSmall(type) && !isWide(type)) return null;
   if (/^(addc|subc|madc)$/.test(op) || mods.includes("cc")) return withCarry(o, type, carry);

@@ -86,6 +86,19 @@ describe.each(kinds)("the translator %s", (_, make) => {
     translator.close();
   });
 
+  it.each([
+    ["heads of kernels in one line", `${".entry a ".repeat(200_000)}\n*/\n`, /^no error/],
+    ["zeros before the end", `${"\0".repeat(1_000_000)}x`, /^invalid/],
+  ])("takes no longer for %s", async (_, text, expected) => {
+    const translator = make();
+    const start = process.cpuUsage();
+    const head = ".version 8.0\n.target sm_75\n.address_size 64\n/*\n";
+    expect(await reason(translator.load(9, head + text))).toMatch(expected);
+    // Each was looked through from each of its places: hours.
+    expect(process.cpuUsage(start).user / 1000).toBeLessThan(5000);
+    translator.close();
+  });
+
   it("tells what is wrong with a module", async () => {
     const translator = make();
     expect(await reason(translator.load(1, ".version 8.0\n.target sm_75\n.what"))).toMatch(

@@ -143,7 +143,7 @@ describe("what cannot be launched", () => {
     ["@group(0) @binding(0) var t: sampler;", "'t' (sampler)"],
     ["var<immediate> t: u32;", "'t' (address space immediate)"],
     ["@group(0) @binding(0) var<storage> t: array<bool>;", "array<bool>"],
-  ])("%s is NOT_SUPPORTED", (declaration, named) => {
+  ])("VGPU-DEV-141: %s is NOT_SUPPORTED", (declaration, named) => {
     const source = `${declaration} @compute @workgroup_size(1) fn f() { _ = &t; }`;
     const error = errorOf(() => findEntry(reflectModule(source), "f"));
     expect(error.status).toBe(Status.NOT_SUPPORTED);

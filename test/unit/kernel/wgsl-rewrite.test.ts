@@ -270,7 +270,7 @@ fn main() { /* here */ _ = x[0]; } // tail`;
   });
 });
 
-describe("what cannot be expressed is ARGUMENT_ALIAS and says why", () => {
+describe("VGPU-DEV-142: what cannot be expressed is ARGUMENT_ALIAS and says why", () => {
   const two = (body: string, declarations = "", type = "array<vec4f>"): string => `${declarations}
     @group(0) @binding(0) var<storage, read_write> left: ${type};
     @group(0) @binding(1) var<storage, read_write> right: array<f32>;

@@ -5,7 +5,7 @@
  * device, and against a device that can be told to misbehave.
  *
  *   mock-backend PATH [--delay-us=N] [--queue-max=N] [--slots=N] [--no-event-idx]
- *                     [--refuse-submit=N] [--garbage]
+ *                     [--refuse-submit=N] [--garbage] [--version-two] [--ptx-unasked]
  *
  * Environment: MOCK_RECORD=FILE gets every submit request in hexadecimal, one a line.
  *
@@ -98,7 +98,7 @@ static uint32_t submits;
 
 static struct {
 	uint32_t delay_us, queue_max, slots, refuse_submit;
-	bool no_event_idx, garbage;
+	bool no_event_idx, garbage, version_two, ptx_unasked;
 } options = { .queue_max = 1024, .slots = 32 };
 
 static void broken(const char *format, ...)
@@ -606,7 +606,8 @@ static uint32_t hostmem_request(struct context *context, uint32_t type, const ui
 static void capabilities(uint8_t *out, uint32_t *out_bytes)
 {
 	struct vgpu_capabilities_response answer = {
-		.capabilities = VGPU_CAP_WGSL, .memory_bytes = MEMORY_BYTES,
+		.capabilities = VGPU_CAP_WGSL | (options.ptx_unasked ? VGPU_CAP_PTX : 0),
+		.memory_bytes = MEMORY_BYTES,
 		.segment_bytes_max = MEMORY_BYTES, .hostmem_bytes_max = 1ull << 32,
 		.contexts_max = CONTEXTS_MAX, .streams_max = STREAMS, .modules_max = OBJECTS_MAX,
 		.functions_max = OBJECTS_MAX, .events_max = EVENTS_MAX,
@@ -876,7 +877,8 @@ static uint64_t vring_message(const struct message *message, int fd)
 static void config_reply(int sock, struct message *message)
 {
 	struct vgpu_config config = {
-		.magic = options.garbage ? 0x12345678 : VGPU_MAGIC, .version = VGPU_VERSION,
+		.magic = options.garbage ? 0x12345678 : VGPU_MAGIC,
+		.version = options.version_two ? VGPU_VERSION + 0x10000 : VGPU_VERSION,
 		.queue_count = 3, .contexts_max = CONTEXTS_MAX, .streams_max = STREAMS,
 		.control_request_bytes_max = VGPU_CONTROL_REQUEST_BYTES_MAX,
 		.submit_bytes_max = VGPU_SUBMIT_BYTES_MAX,
@@ -996,6 +998,10 @@ static void parse(int count, char **arguments)
 			options.refuse_submit = (uint32_t)atoi(a + 16);
 		else if (!strcmp(a, "--no-event-idx"))
 			options.no_event_idx = true;
+		else if (!strcmp(a, "--version-two"))
+			options.version_two = true;
+		else if (!strcmp(a, "--ptx-unasked"))
+			options.ptx_unasked = true;
 		else if (!strcmp(a, "--garbage"))
 			options.garbage = true;
 		else

@@ -583,6 +583,34 @@ static void wrong_device_is_refused(void)
 	mock_stop(&mock);
 }
 
+/* VGPU-DRV-3. */
+static void wrong_version_is_refused(void)
+{
+	struct mock mock = mock_start("--version-two", NULL, NULL);
+	vgpu_context *context;
+
+	FAILS(VGPU_ERROR_OPEN_FAILED, vgpu_open(NULL, &context));
+	TEXT_HAS("version");
+	mock_stop(&mock);
+}
+
+/* VGPU-DRV-5: GET_CAPABILITIES tells of PTX, and INIT has not put it into force. */
+static void capabilities_out_of_force_are_not_used(void)
+{
+	static const char ptx[] = ".version 8.0\n.target sm_75\n.address_size 64\n";
+	struct mock mock = mock_start("--ptx-unasked", NULL, NULL);
+	vgpu_context *context = open_default();
+	struct vgpu_device_info info;
+	vgpu_module module;
+
+	OK(vgpu_device_info(context, &info));
+	CHECK(!(info.capabilities & VGPU_DEVICE_PTX));
+	FAILS(VGPU_ERROR_NOT_SUPPORTED, vgpu_module_load(context, ptx, sizeof(ptx),
+							 VGPU_FORMAT_PTX, &module, NULL, 0));
+	vgpu_close(context);
+	mock_stop(&mock);
+}
+
 static void second_program_is_told(void)
 {
 	struct mock mock = mock_start(NULL, NULL, NULL);
@@ -696,6 +724,8 @@ const struct test device_tests[] = {
 	{ "pinned-memory-comes-and-goes", pinned_memory_comes_and_goes },
 	{ "slots-run-out-with-a-text", slots_run_out_with_a_text },
 	{ "wrong-device-is-refused", wrong_device_is_refused },
+	{ "wrong-version-is-refused", wrong_version_is_refused },
+	{ "capabilities-out-of-force-are-not-used", capabilities_out_of_force_are_not_used },
 	{ "second-program-is-told", second_program_is_told },
 	{ "child-is-refused", child_is_refused },
 	{ "dead-device-is-told-at-once", dead_device_is_told_at_once },
