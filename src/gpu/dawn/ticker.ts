@@ -43,7 +43,10 @@ const SLEEP_SHARE = 1 / 16;
 const LONG_NS = 4_000_000;
 /** Before its expected end, a wait that ends early is lengthened by at most a quarter. */
 const SLEEP_SHARE_EXPECTED = 1 / 4;
-/** Around and after its expected end, by this share. */
+/** The last part of the expected time, in which a wait is lengthened by a 64th at most. */
+const DUE_SHARE = 1 / 8;
+const SLEEP_SHARE_NEAR = 1 / 64;
+/** After its expected end, by this share. */
 const SLEEP_SHARE_DUE = 1 / 128;
 
 export class Ticker {
@@ -186,8 +189,11 @@ export class Ticker {
     const ranNs = now - this.#activeNs;
     const long = this.#long;
     if (aheadNs > 0 && long) {
-      const earlyNs = Math.max(LONG_NS * SLEEP_SHARE_EXPECTED, ranNs * SLEEP_SHARE_EXPECTED);
-      return Math.min(aheadNs, earlyNs);
+      const totalNs = ranNs + aheadNs;
+      const dueInNs = aheadNs - totalNs * DUE_SHARE;
+      // An end that is only looked for when it is expected is never seen to come before.
+      if (dueInNs <= 0) return Math.min(aheadNs, totalNs * SLEEP_SHARE_NEAR);
+      return Math.min(dueInNs, Math.max(LONG_NS, ranNs) * SLEEP_SHARE_EXPECTED);
     }
     const waitedNs = aheadNs > 0 ? ranNs : now - Math.max(this.#activeNs, this.#expectedNs);
     // What took long is not looked for on every turn when it should end: its end is never exact.
