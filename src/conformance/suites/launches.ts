@@ -94,6 +94,8 @@ form
     equal(await outcome(other, many), "refused ARGUMENT_COUNT", "with 65");
   });
 
+const MOST = VGPU.LAUNCH_VALUE_BYTES_MAX;
+
 form
   .test("argument-form")
   .desc("Kinds and sizes of arguments, on both sides of each limit.")
@@ -106,8 +108,8 @@ form
     { name: "pointer-8", kind: ArgumentKind.POINTER, bytes: 8, data: 8, good: true },
     { name: "value-0", kind: ArgumentKind.VALUE, bytes: 0, data: 0, good: false },
     { name: "value-1", kind: ArgumentKind.VALUE, bytes: 1, data: 8, good: true },
-    { name: "value-4096", kind: ArgumentKind.VALUE, bytes: 4096, data: 4096, good: true },
-    { name: "value-4097", kind: ArgumentKind.VALUE, bytes: 4097, data: 4104, good: false },
+    { name: "value-most", kind: ArgumentKind.VALUE, bytes: MOST, data: MOST, good: true },
+    { name: "value-over", kind: ArgumentKind.VALUE, bytes: MOST + 1, data: MOST + 8, good: false },
   ])
   .fn(async (t, { kind, bytes, data, good }) => {
     const context = await withFunction(t, EMPTY);
