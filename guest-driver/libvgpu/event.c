@@ -191,7 +191,9 @@ enum vgpu_result vgpu_event_synchronize(vgpu_context *context, vgpu_event handle
 		result = event_get(context, handle, &event);
 	if (result != VGPU_SUCCESS || !event.recorded)
 		return result;
-	result = event_send(context, &event);
+	/* Who waits sends nothing meanwhile: what is held back would leave the GPU idle. */
+	if (!fence_reached(context, event.stream, event.fence))
+		result = stream_flush(context, &context->streams[event.stream]);
 	return result == VGPU_SUCCESS ? wait_fence(context, event.stream, event.fence) : result;
 }
 
