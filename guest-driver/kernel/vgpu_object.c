@@ -484,6 +484,9 @@ int vgpu_unpin(struct vgpu_context *ctx, const struct vgpu_ioctl_unpin *arg)
 
 /* -- contexts ------------------------------------------------------------ */
 
+/* How often a context's creation starts the session anew before it gives up. */
+#define VGPU_SESSION_TRIES 8
+
 /* Make the device let go of @ctx. Return: whether it has said so. */
 static bool vgpu_context_quiet(struct vgpu_context *ctx)
 {
@@ -610,8 +613,11 @@ static int vgpu_context_announce(struct vgpu_context *ctx, bool *quiet)
 	int err, try;
 
 	strscpy_pad(request.name, ctx->name, sizeof(request.name));
-	/* Twice: a device that was replaced since asks for a new session. */
-	for (try = 0; try < 2; try++) {
+	/*
+	 * A device that was replaced since asks for a new session, and may be
+	 * replaced again before it has the context.
+	 */
+	for (try = 0; try <= VGPU_SESSION_TRIES; try++) {
 		*quiet = true;
 		err = vgpu_session_ensure(vd);
 		if (err)
@@ -629,6 +635,7 @@ static int vgpu_context_announce(struct vgpu_context *ctx, bool *quiet)
 			break;
 		vgpu_session_lost(vd, ctx->session,
 				  "a new context finds no session");
+		status = VGPU_STATUS_DEVICE_LOST;
 	}
 	return vgpu_status_errno(status);
 }

@@ -75,6 +75,9 @@ static enum vgpu_result context_ask(struct vgpu *context)
 	return result;
 }
 
+/* How often a context's creation starts the session anew before it gives up. */
+#define SESSION_TRIES 8
+
 /* The device does not have the session's state any more: it was replaced, or lost its GPU. */
 static bool session_is_over(const struct vgpu *context, enum vgpu_result result)
 {
@@ -94,12 +97,17 @@ static enum vgpu_result context_create(struct vgpu *context)
 	own->arm = device->area + at + PAGE;
 	pthread_mutex_lock(&device->session_lock);
 	result = context_ask(context);
-	if (session_is_over(context, result)) {
+	/* It may be replaced again between the two requests. */
+	for (int i = 0; i < SESSION_TRIES && session_is_over(context, result); i++) {
 		result = user_session_start(device);
 		if (result == VGPU_SUCCESS)
 			result = context_ask(context);
 	}
 	pthread_mutex_unlock(&device->session_lock);
+	if (result == VGPU_ERROR_NOT_INITIALISED)
+		return fail(VGPU_ERROR_DEVICE_LOST,
+			    "unix:%s lost its state %d times while a context was created",
+			    device->path, SESSION_TRIES + 1);
 	if (result != VGPU_SUCCESS)
 		return result;
 	if (timeline_header(context)->magic != VGPU_TIMELINE_MAGIC)

@@ -175,10 +175,21 @@ function instancesOf({ log }: RealBroker, vgpu: string): number[] {
 }
 
 describe("an instance that dies again and again", () => {
-  it("costs its neighbour nothing but time", { timeout: 120_000 }, async () => {
+  it("costs its neighbour nothing but time", { timeout: 120_000 }, async ({ onTestFailed }) => {
     const kills = 8;
     // Restarts are not held back here.
     const real = await startRealBroker(["a", "b"], { executor: "dawn" });
+    onTestFailed(() => {
+      const said = programs.map(({ child, lines, stderr }) => ({
+        program: child.spawnargs.slice(1).join(" "),
+        ended: child.exitCode ?? child.signalCode,
+        lines: lines.length,
+        last: lines.slice(-8),
+        stderr,
+      }));
+      const log = real.log.slice(-60).join("");
+      process.stderr.write(`${JSON.stringify(said, null, 1)}\n${log}\n`);
+    });
     const start = (vgpu: string, program: string, ...args: string[]): Watched => {
       const env = guestEnvironment(real.socketOf(vgpu));
       const started = new Watched(testProgram(program), args, env);
@@ -201,10 +212,7 @@ describe("an instance that dies again and again", () => {
       const rounds = neighbour.lines.length;
       const said = victim.lines.length;
       // The victim computes again, in another context.
-      await eventually(
-        () => Promise.resolve(victim.lines.length),
-        (count) => count > said + 2,
-      );
+      await victim.count(said + 3);
       // The worker checks each word of each round, and ends at once when one is wrong.
       await neighbour.line(new RegExp(`^round ${Math.max(200, rounds)}$`));
       process.stderr.write(`a neighbour of ${kills} kills: ${neighbour.pauses(2)}\n`);

@@ -41,7 +41,7 @@ export class Watched {
   readonly times: number[] = [];
   stderr = "";
   readonly exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-  #wake: () => void = () => {};
+  readonly #wakes: (() => void)[] = [];
 
   constructor(command: string, args: readonly string[], env: NodeJS.ProcessEnv) {
     this.child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
@@ -65,19 +65,42 @@ export class Watched {
   }
 
   /** Resolves when a line matches; rejects with what was said if the program ends before. */
-  async line(pattern: RegExp): Promise<string> {
+  line(pattern: RegExp): Promise<string> {
+    return this.#find(
+      () => this.lines.find((line) => pattern.test(line)),
+      () => `ended without ${pattern}`,
+    );
+  }
+
+  /** Resolves when it has said this many lines in all; rejects if it ends before. */
+  async count(lines: number): Promise<void> {
+    await this.#find(
+      () => (this.lines.length >= lines ? true : undefined),
+      () => `ended after ${this.lines.length} of ${lines} lines`,
+    );
+  }
+
+  async #find<T>(find: () => T | undefined, complaint: () => string): Promise<T> {
     for (;;) {
-      const found = this.lines.find((line) => pattern.test(line));
+      const found = find();
       if (found !== undefined) {
         return found;
       }
-      if (this.child.exitCode !== null || this.child.signalCode !== null) {
-        throw new Error(`ended without ${pattern}: ${this.lines.join(" | ")} ${this.stderr}`);
+      const { exitCode, signalCode } = this.child;
+      if (exitCode !== null || signalCode !== null) {
+        const end = signalCode ?? `code ${exitCode}`;
+        throw new Error(
+          `${complaint()} (${end}): ${this.lines.slice(-20).join(" | ")} ${this.stderr}`,
+        );
       }
       await new Promise<void>((resolve) => {
-        this.#wake = resolve;
+        this.#wakes.push(resolve);
       });
     }
+  }
+
+  #wake(): void {
+    for (const wake of this.#wakes.splice(0)) wake();
   }
 
   /** The longest time without a line and the usual one, from the `first` line on: text for people. */

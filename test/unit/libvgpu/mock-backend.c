@@ -90,6 +90,8 @@ static struct queue queues[3];
 static uint8_t *memory;
 static uint64_t memory_used;
 static uint64_t session;
+/* How often it was as if replaced between INIT and a context's creation. */
+static uint32_t forgotten;
 static bool event_idx;
 static uint64_t kicks;
 static uint64_t clock_ns;
@@ -97,7 +99,7 @@ static FILE *record;
 static uint32_t submits;
 
 static struct {
-	uint32_t delay_us, queue_max, slots, refuse_submit;
+	uint32_t delay_us, queue_max, slots, refuse_submit, forgets;
 	bool no_event_idx, garbage, version_two, ptx_unasked;
 } options = { .queue_max = 1024, .slots = 32 };
 
@@ -664,6 +666,11 @@ static uint32_t answer_request(const uint8_t *request, uint8_t *out, uint32_t ro
 		return VGPU_STATUS_OK;
 	}
 	if (header.type == VGPU_REQ_CONTEXT_CREATE) {
+		if (forgotten < options.forgets) {
+			forgotten++;
+			session = 0;
+			return VGPU_STATUS_NOT_INITIALISED;
+		}
 		context_create(context, payload);
 		return VGPU_STATUS_OK;
 	}
@@ -980,6 +987,7 @@ static void reset(void)
 	}
 	memset(contexts, 0, sizeof(contexts));
 	session = 0;
+	forgotten = 0;
 	memory_used = 256;
 }
 
@@ -996,6 +1004,8 @@ static void parse(int count, char **arguments)
 			options.slots = (uint32_t)atoi(a + 8);
 		else if (!strncmp(a, "--refuse-submit=", 16))
 			options.refuse_submit = (uint32_t)atoi(a + 16);
+		else if (!strncmp(a, "--forgets=", 10))
+			options.forgets = (uint32_t)atoi(a + 10);
 		else if (!strcmp(a, "--no-event-idx"))
 			options.no_event_idx = true;
 		else if (!strcmp(a, "--version-two"))

@@ -611,6 +611,22 @@ static void capabilities_out_of_force_are_not_used(void)
 	mock_stop(&mock);
 }
 
+/* VGPU-DRV-7: a device that is replaced again and again while a context is made. */
+static void a_context_outlasts_lost_sessions(void)
+{
+	struct mock mock = mock_start("--forgets=8", NULL, NULL);
+	vgpu_context *context = open_default();
+	vgpu_devptr pointer;
+
+	OK(vgpu_mem_alloc(context, 4, &pointer));
+	vgpu_close(context);
+	mock_stop(&mock);
+	mock = mock_start("--forgets=9", NULL, NULL);
+	FAILS(VGPU_ERROR_DEVICE_LOST, vgpu_open(NULL, &context));
+	TEXT_HAS("lost its state 9 times");
+	mock_stop(&mock);
+}
+
 static void second_program_is_told(void)
 {
 	struct mock mock = mock_start(NULL, NULL, NULL);
@@ -726,6 +742,7 @@ const struct test device_tests[] = {
 	{ "wrong-device-is-refused", wrong_device_is_refused },
 	{ "wrong-version-is-refused", wrong_version_is_refused },
 	{ "capabilities-out-of-force-are-not-used", capabilities_out_of_force_are_not_used },
+	{ "a-context-outlasts-lost-sessions", a_context_outlasts_lost_sessions },
 	{ "second-program-is-told", second_program_is_told },
 	{ "child-is-refused", child_is_refused },
 	{ "dead-device-is-told-at-once", dead_device_is_told_at_once },
