@@ -449,6 +449,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       if (failed !== null) this.failContext(context, failed, blamed(record));
     }
     for (const wake of record.waiters) wake();
+    // The next instance is waited for longer than the guest: who has nothing left exits first.
+    if (!this.busy) this.#turns.idle();
     this.publisher.publish();
     this.pump();
     if (!this.busy) this.#turns.idle();

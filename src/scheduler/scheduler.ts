@@ -35,6 +35,8 @@ export interface SchedulerOptions {
   readonly graceNs: number;
   /** How long before a deadline the next one is told to prepare, ns. */
   readonly prepareLeadNs: number;
+  /** It is told so long after an entry already, which may end early, ns. */
+  readonly prepareAfterNs: number;
   /** How long a debtor waits for a vGPU that usually comes back at once, ns. */
   readonly anticipationNs: number;
   /** The longest entry of one that is alone, ns: so one that does not answer is noticed. */
@@ -44,6 +46,7 @@ export interface SchedulerOptions {
 export const defaultOptions: SchedulerOptions = {
   graceNs: 500e6,
   prepareLeadNs: 1e6,
+  prepareAfterNs: 0.3e6,
   anticipationNs: 2e6,
   aloneMaxNs: 1e9,
 };
@@ -461,7 +464,11 @@ export class Scheduler {
       return;
     }
     this.#wakeAt(overdueNs);
-    const hintNs = holding.deadlineNs - this.#options.prepareLeadNs;
+    const { prepareLeadNs, prepareAfterNs } = this.#options;
+    const hintNs = Math.min(
+      holding.deadlineNs - prepareLeadNs,
+      holding.enteredNs + prepareAfterNs,
+    );
     if (nowNs < hintNs) {
       this.#wakeAt(hintNs);
       return;
