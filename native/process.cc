@@ -97,6 +97,38 @@ Napi::Value GetAffinity(const Napi::CallbackInfo& info) {
   return cpus;
 }
 
+/// As in linux/sched/types.h, which some headers of libc do not get along with.
+struct SchedAttributes {
+  uint32_t size;
+  uint32_t policy;
+  uint64_t flags;
+  int32_t nice;
+  uint32_t priority;
+  uint64_t runtime;
+  uint64_t deadline;
+  uint64_t period;
+};
+constexpr uint64_t kResetOnFork = 0x01;
+
+/// Asks for a slice of this length, ns, for the calling thread alone: one with a short slice gets a
+/// core that is busy with a long one's work as soon as it wakes (Linux 6.12; older ones ignore it).
+/// Threads and processes that are created later have the usual one, unless the thread has a negative
+/// nice value, which they would not inherit either then. False where the thread is not scheduled by
+/// slices, or the system does not let it choose.
+Napi::Value SetSliceNs(const Napi::CallbackInfo& info) {
+  const int64_t slice = IntegerArg(info, 0, "sliceNs", 100'000, 100'000'000);
+  SchedAttributes now{};
+  bool set = ::syscall(SYS_sched_getattr, 0, &now, sizeof now, 0U) == 0 &&
+             now.policy == SCHED_OTHER;
+  if (set) {
+    now.size = sizeof now;
+    if (now.nice >= 0) now.flags |= kResetOnFork;
+    now.runtime = static_cast<uint64_t>(slice);
+    set = ::syscall(SYS_sched_setattr, 0, &now, 0U) == 0;
+  }
+  return Napi::Boolean::New(info.Env(), set);
+}
+
 /// Raises the soft limit of open descriptors to the hard one; returns the limit now in force.
 Napi::Value RaiseNofile(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -119,6 +151,7 @@ void InitProcess(Napi::Env, Napi::Object exports) {
   Export<PidfdSendSignal>(exports, "pidfdSendSignal");
   Export<SetAffinity>(exports, "setAffinity");
   Export<GetAffinity>(exports, "getAffinity");
+  Export<SetSliceNs>(exports, "setSliceNs");
   Export<RaiseNofile>(exports, "raiseNofile");
 }
 

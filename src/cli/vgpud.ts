@@ -14,7 +14,7 @@ import { controlPathIn, defaultRuntimeDir } from "../broker/paths.js";
 import { DEFAULT_RESTARTS } from "../broker/restart-policy.js";
 import { SETTING_KEYS } from "../broker/settings-text.js";
 import { realClock } from "../io/clock.js";
-import { close, listen } from "../io/native.js";
+import { close, listen, setSliceNs } from "../io/native.js";
 import { realTimers } from "../io/timers.js";
 import { SettingsError } from "../scheduler/index.js";
 import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from "../telemetry/log.js";
@@ -127,6 +127,9 @@ function confinementOf(options: Options, log: Logger): Confinement | null {
   return openConfinement(launcher, user);
 }
 
+/** While the GPU changes hands it idles: the broker does not wait for a core behind instances. */
+const SLICE_NS = 100_000;
+
 async function main(): Promise<void> {
   const options = program().parse().opts<Options>();
   const { runtimeDir } = options;
@@ -139,6 +142,7 @@ async function main(): Promise<void> {
   const log = createLogger({ name: "vgpud", level: options.logLevel });
   const trace = options.trace === undefined ? null : new TraceFile(options.trace);
   const controlPath = options.control ?? controlPathIn(runtimeDir);
+  setSliceNs(SLICE_NS);
   const broker = new Broker({
     vgpus,
     runtimeDir,

@@ -171,5 +171,6 @@ export interface NativeAddon {
   pidfdSendSignal(pidfd: number, signal: number): boolean;
   setAffinity(pid: number, cpus: readonly number[]): void;
   getAffinity(pid: number): number[];
+  setSliceNs(sliceNs: number): boolean;
   raiseNofile(): number;
 }

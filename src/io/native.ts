@@ -241,5 +241,10 @@ export const pidfdSendSignal = addon.pidfdSendSignal;
 /** Binds a process or thread (0: this one) to CPUs. */
 export const setAffinity = addon.setAffinity;
 export const getAffinity = addon.getAffinity;
+/**
+ * Has this thread run in turns of so many ns (0.1 to 100 ms) on a core that others want too, and soon
+ * after it wakes: on Linux 6.12 and newer. False where the system does not let it choose.
+ */
+export const setSliceNs = addon.setSliceNs;
 /** Raises the limit of open descriptors to the hard one; returns it. */
 export const raiseNofile = addon.raiseNofile;
