@@ -15,7 +15,6 @@ import {
   raiseNofile,
   setCloexec,
   setNonblocking,
-  setSliceNs,
 } from "../io/native.js";
 import { createLogger, type Logger } from "../telemetry/log.js";
 import type { VirtioDevice } from "../vhost-user/device.js";
@@ -28,9 +27,6 @@ import type { InstanceOptions } from "./instance-options.js";
 export interface InstanceDevice extends VirtioDevice {
   close?(): void | Promise<void>;
 }
-
-/** A guest waits for each turn of this thread's, and behind the guest the next one for the GPU. */
-const SLICE_NS = 200_000;
 
 export class InstanceRunner {
   readonly #options: InstanceOptions;
@@ -60,7 +56,6 @@ export class InstanceRunner {
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
     raiseNofile();
-    setSliceNs(SLICE_NS);
     const { crashAt } = this.#options;
     if (crashAt !== null && !armCrash(crashAt))
       throw new UsageError(`--crash-at: '${crashAt}' is no POINT[:COUNT]`);

@@ -151,6 +151,8 @@ export interface Batch {
    * filled the executor's buffers. Launches, fills and copies on the GPU are, up to here.
    */
   readonly full?: boolean;
+  /** Nothing more comes: does what can be done before {@link submit}. */
+  seal?(): void;
   /** In place of submit: nothing that was held back happens. */
   discard(): void;
   /** Hands the batch to the GPU. `done` is called exactly once, later, never from within. */

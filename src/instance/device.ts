@@ -29,7 +29,7 @@ import { EventQueue } from "./event-queue.js";
 import { EventTotals } from "./events.js";
 import { type Failure, failure } from "./failure.js";
 import { GpuKeeper, type GpuState } from "./gpu-keeper.js";
-import { type GuestStateWriter, writeGuestState } from "./guest-state.js";
+import { GuestState, type GuestStateWriter } from "./guest-state.js";
 import { type DeviceLog, LogLimiter, type OneShot } from "./host.js";
 import { type GuestViews, HostmemTotals } from "./hostmem.js";
 import { KernelStore } from "./kernel-store.js";
@@ -87,6 +87,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   readonly #store: KernelStore;
   readonly #events: EventQueue;
   readonly #gpu: GpuKeeper;
+  readonly #guestState = new GuestState();
   readonly #hostmemTotals = new HostmemTotals();
   readonly #eventTotals = new EventTotals();
   #transport: DeviceTransport | null = null;
@@ -510,7 +511,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     const queues = Array.from({ length: VGPU.QUEUE_COUNT }, (_, index) => {
       return transport?.queue(index)?.position ?? null;
     });
-    writeGuestState(writer, {
+    this.#guestState.write(writer, {
       epoch: this.#epoch,
       contexts: this.contexts.values(),
       queues,

@@ -32,12 +32,29 @@ export interface GuestStateSources {
   readonly stagingBytes: number;
 }
 
-export function writeGuestState(writer: GuestStateWriter, sources: GuestStateSources): void {
-  const contexts = [...sources.contexts];
-  writer.writeQueues(queueState(sources.queues));
-  writer.writeCursor(dispatchCursor(contexts));
-  writer.writeTimelines(timelineState(sources.epoch, contexts));
-  writer.writeMemoryMap(memoryMap(sources));
+/** Writes what has changed: at an exit, the next vGPU waits for this. */
+export class GuestState {
+  #writer: GuestStateWriter | null = null;
+  #cursor: DispatchCursor | null = null;
+  #memory: GuestStateSources["memory"] | null = null;
+  #sizes = "";
+
+  write(writer: GuestStateWriter, sources: GuestStateSources): void {
+    const contexts = [...sources.contexts];
+    const cursor = dispatchCursor(contexts);
+    const { memory, deviceBytes, stagingBytes } = sources;
+    const sizes = `${memory.generation} ${deviceBytes} ${stagingBytes}`;
+    const known = writer === this.#writer;
+    writer.writeQueues(queueState(sources.queues));
+    writer.writeTimelines(timelineState(sources.epoch, contexts));
+    if (!known || cursor !== NO_CURSOR || this.#cursor !== NO_CURSOR) writer.writeCursor(cursor);
+    if (!known || memory !== this.#memory || sizes !== this.#sizes)
+      writer.writeMemoryMap(memoryMap(sources));
+    this.#writer = writer;
+    this.#cursor = cursor;
+    this.#memory = memory;
+    this.#sizes = sizes;
+  }
 }
 
 function queueState(queues: GuestStateSources["queues"]): QueueState {

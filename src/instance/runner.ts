@@ -55,7 +55,6 @@ export interface RunnerOptions extends PublisherOptions {
 
 /** A lease that ends earlier than this is not worth another batch. */
 const TURN_NS_MIN = 50_000;
-
 const NO_COMMANDS: readonly DeviceCommand[] = [];
 
 export class Runner implements ReadGate, ExecuteHost, TurnHost {
@@ -120,7 +119,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   }
 
   get busy(): boolean {
-    return this.#inFlight.length > 0 || this.waiting;
+    return this.inFlight > 0 || this.waiting;
   }
 
   /** Whether it could use the GPU now: not while nothing may be shown, or there is no GPU. */
@@ -136,7 +135,6 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   get making(): boolean {
     return this.#pumping;
   }
-
   /** Bytes of copies between host and device that are in flight. */
   get stagingBytes(): number {
     return this.#inFlight.stagingBytes;
@@ -229,6 +227,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.budgetNs = this.scheduling.batchNsMax;
     try {
       this.#prepared = this.#encodeNext();
+      this.#prepared?.batch.seal?.();
     } finally {
       this.#ahead = false;
       this.#pumping = false;
@@ -449,7 +448,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       if (failed !== null) this.failContext(context, failed, blamed(record));
     }
     for (const wake of record.waiters) wake();
-    // The next instance is waited for longer than the guest: who has nothing left exits first.
+    // The GPU idles until the next instance has it: who has nothing left exits before all else.
     if (!this.busy) this.#turns.idle();
     this.publisher.publish();
     this.pump();

@@ -35,7 +35,7 @@ export interface SchedulerOptions {
   readonly graceNs: number;
   /** How long before a deadline the next one is told to prepare, ns. */
   readonly prepareLeadNs: number;
-  /** It is told so long after an entry already, which may end early, ns. */
+  /** It is told so long after an entry already, which may end early: when that has begun, ns. */
   readonly prepareAfterNs: number;
   /** How long a debtor waits for a vGPU that usually comes back at once, ns. */
   readonly anticipationNs: number;
@@ -46,7 +46,7 @@ export interface SchedulerOptions {
 export const defaultOptions: SchedulerOptions = {
   graceNs: 500e6,
   prepareLeadNs: 1e6,
-  prepareAfterNs: 0.3e6,
+  prepareAfterNs: 1.5e6,
   anticipationNs: 2e6,
   aloneMaxNs: 1e9,
 };
@@ -465,10 +465,7 @@ export class Scheduler {
     }
     this.#wakeAt(overdueNs);
     const { prepareLeadNs, prepareAfterNs } = this.#options;
-    const hintNs = Math.min(
-      holding.deadlineNs - prepareLeadNs,
-      holding.enteredNs + prepareAfterNs,
-    );
+    const hintNs = Math.min(holding.deadlineNs - prepareLeadNs, holding.enteredNs + prepareAfterNs);
     if (nowNs < hintNs) {
       this.#wakeAt(hintNs);
       return;

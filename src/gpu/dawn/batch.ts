@@ -55,6 +55,7 @@ export class DawnBatch implements Batch {
   readonly #label: string;
   readonly #mayTime: boolean;
   #encoder: GPUCommandEncoder | null = null;
+  #sealed: GPUCommandBuffer | null = null;
   #pass: GPUComputePassEncoder | null = null;
   #maps: PendingMap[] = [];
   /** Reads on a software GPU that nothing has followed yet. */
@@ -89,9 +90,7 @@ export class DawnBatch implements Batch {
       bytes += source.length;
       aligned &&= source.length % 4 === 0;
     }
-    if (bytes === 0) {
-      return;
-    }
+    if (bytes === 0) return;
     this.#encodeReads();
     const segment = target as DawnSegment;
     if (aligned && this.#encoder === null) {
@@ -267,9 +266,7 @@ export class DawnBatch implements Batch {
 
   fill(target: Segment, offset: number, bytes: number, pattern: number, width: 1 | 2 | 4): void {
     this.operations++;
-    if (bytes === 0) {
-      return;
-    }
+    if (bytes === 0) return;
     this.#encodeReads();
     const segment = target as DawnSegment;
     segment.gpuWrites();
@@ -333,9 +330,16 @@ export class DawnBatch implements Batch {
     this.#pass?.end();
     this.#pass = null;
     this.#encoder = null;
+    this.#sealed = null;
     this.#untimed();
     this.#core.arena.clear();
     this.#core.batchClosed();
+  }
+
+  seal(): void {
+    if (this.#copies) this.#untimed();
+    if (this.#timing !== null) this.#core.timing?.resolve(this.#timing, this.#endPass());
+    if (this.#reads.length === 0) this.#finish();
   }
 
   submit(done: (outcome: BatchOutcome) => void): void {
@@ -344,7 +348,6 @@ export class DawnBatch implements Batch {
     }
     this.#closed = true;
     const core = this.#core;
-    if (core.lost !== null || this.#copies) this.#untimed();
     if (core.lost !== null) {
       const message = core.lost;
       core.batchClosed();
@@ -354,8 +357,8 @@ export class DawnBatch implements Batch {
     const entry = core.track(done);
     this.#entry = entry;
     const chain = this.#chain();
+    if (this.#sealed === null) this.seal();
     const timing = this.#timing;
-    if (timing !== null) core.timing?.resolve(timing, this.#endPass());
     this.#flush();
     core.batchClosed();
     if (chain !== null) {
@@ -423,19 +426,21 @@ export class DawnBatch implements Batch {
     }
   }
 
+  #finish(): void {
+    if (this.#encoder === null) return;
+    this.#sealed = this.#endPass().finish();
+    this.#encoder = null;
+  }
+
   /** Submits what is encoded, and asks for the staging buffers that it fills. */
   #flush(): void {
     const core = this.#core;
-    if (this.#encoder !== null || this.#maps.length > 0) {
-      this.#written = false;
-    }
+    this.#finish();
+    const commands = this.#sealed;
+    this.#sealed = null;
+    if (commands !== null || this.#maps.length > 0) this.#written = false;
     core.arena.upload(core.queue);
-    if (this.#encoder !== null) {
-      this.#endPass();
-      const commands = this.#encoder.finish();
-      this.#encoder = null;
-      core.ticker.call(() => core.queue.submit([commands]));
-    }
+    if (commands !== null) core.ticker.call(() => core.queue.submit([commands]));
     if (this.#maps.length > 0) {
       const maps = this.#maps;
       this.#maps = [];
