@@ -30,8 +30,6 @@ describe("one vGPU alone", () => {
     s.runnable("a", 0);
     expect(s.nextNs()).toBe(998 * MS);
     expect(s.advance(998 * MS)).toEqual([{ kind: "bound", id: "a", deadlineNs: 1000 * MS }]);
-    expect(s.nextNs()).toBe(999 * MS);
-    s.advance(999 * MS);
     expect(s.nextNs()).toBe(3500 * MS);
     expect(s.advance(3500 * MS)).toEqual([{ kind: "kill", id: "a", reason: "overdue" }]);
     expect(s.holder).toBe("a");
@@ -55,18 +53,26 @@ describe("contention", () => {
     ]);
   });
 
-  it("leaves a holder the rest of its slice, and hints at the next one before its end", () => {
+  it("leaves a holder the rest of its slice, and hints at the next one once that has begun", () => {
     const s = scheduler({ sliceNs: 5 * MS }, {});
     s.runnable("a", 0);
     expect(s.runnable("b", 1 * MS)).toEqual([{ kind: "bound", id: "a", deadlineNs: 5 * MS }]);
-    expect(s.nextNs()).toBe(4 * MS);
-    expect(s.advance(4 * MS)).toEqual([{ kind: "prepare", id: "b" }]);
+    expect(s.nextNs()).toBe(1.5 * MS);
+    expect(s.advance(1.5 * MS)).toEqual([{ kind: "prepare", id: "b" }]);
     expect(s.advance(4.5 * MS)).toEqual([]);
     expect(s.exit("a", exit("slice-used"), 5 * MS)).toEqual([
       { kind: "enter", id: "b", deadlineNs: 7 * MS },
     ]);
     // The other's slice is shorter: it goes on until it had as much.
     expect(s.exit("b", exit("slice-used"), 7 * MS)).toMatchObject([{ kind: "enter", id: "b" }]);
+  });
+
+  it("hints before the end of a slice that is shorter than that", () => {
+    const s = scheduler({}, {});
+    s.runnable("a", 0);
+    s.runnable("b", 0);
+    expect(s.nextNs()).toBe(1 * MS);
+    expect(s.advance(1 * MS)).toEqual([{ kind: "prepare", id: "b" }]);
   });
 
   it("ends a holder within a slice even for one that is not due yet", () => {
