@@ -21,6 +21,8 @@ import {
 const GROUPS = 64;
 const MIX_MS = [0.5, 1, 2, 5];
 const COUNTS = [1, 2, 4, 8, 16, 32];
+/** Each instance has to come to its turn often enough to be warm: V8 compiles what is called often. */
+const WARM_MS_PER_GUEST = 600;
 
 export async function scale(options: SharingOptions): Promise<SharingReport> {
   const results: SharingResult[] = [];
@@ -58,7 +60,8 @@ async function together(rig: Rig, quick: boolean): Promise<number> {
   const rate = async (guests: readonly Guest[]): Promise<number> => {
     const load = (seed: number): Load => ({ mix: [0, 1, 2, 3], seed, depth: 16 });
     await Promise.all(guests.map((guest, index) => guest.go(load(index + 1))));
-    const works = await rig.window(guests, 500, windowMs);
+    const warmMs = Math.max(500, (quick ? 0.5 : 1) * WARM_MS_PER_GUEST * guests.length);
+    const works = await rig.window(guests, warmMs, windowMs);
     await Promise.all(guests.map((guest) => guest.stop()));
     return works.reduce((sum, { counts }) => sum + worth(counts, MIX_MS), 0) / windowMs;
   };
