@@ -181,7 +181,7 @@ export function runLibFuzzer(
   const folder = join(root, "out/fuzz/native", target.name);
   const corpus = join(folder, "corpus");
   seedFiles(target, corpus);
-  const options = [`-max_total_time=${seconds}`, `-seed=${seed}`, "-max_len=4096", "-timeout=10"];
+  const options = [`-max_total_time=${seconds}`, `-seed=${seed}`, "-max_len=4096", "-timeout=60"];
   // Naming functions starts a process, whose pipes would be taken for an input's.
   const limits = ["-rss_limit_mb=1024", "-print_funcs=0", `-artifact_prefix=${folder}/`];
   const { status, stderr } = spawnSync(program, [...options, ...limits, corpus], {
