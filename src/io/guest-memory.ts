@@ -364,18 +364,6 @@ export class GuestMemory {
         `the region of ${bytes} bytes at user address ${spec.userAddress} reaches beyond 2^64`,
       );
     }
-    // Words that are aligned for the driver have to be so here too.
-    const offset = BigInt(spec.mmapOffset);
-    if (
-      (BigInt(start) - offset) % WORD_BYTES !== 0n ||
-      (spec.userAddress - offset) % WORD_BYTES !== 0n
-    ) {
-      throw new GuestMemoryError(
-        "range",
-        `the region at guest address ${start} and user address ${spec.userAddress} has offset ` +
-          `${offset}, which is not the same modulo ${WORD_BYTES}`,
-      );
-    }
     for (const other of existing) {
       const otherUserEnd = other.userStart + BigInt(other.end - other.start);
       const overlaps =
@@ -387,6 +375,18 @@ export class GuestMemory {
           `the region of ${bytes} bytes at guest address ${start} overlaps the one at ${other.start}`,
         );
       }
+    }
+    // Words that are aligned for the driver have to be so here too.
+    const offset = BigInt(spec.mmapOffset);
+    if (
+      (BigInt(start) - offset) % WORD_BYTES !== 0n ||
+      (spec.userAddress - offset) % WORD_BYTES !== 0n
+    ) {
+      throw new GuestMemoryError(
+        "range",
+        `the region at guest address ${start} and user address ${spec.userAddress} has offset ` +
+          `${offset}, which is not the same modulo ${WORD_BYTES}`,
+      );
     }
     return openRegion(this.#map, spec, start, bytes);
   }

@@ -61,8 +61,10 @@ void LoopTurn() {
   for (uv_handle_s* handle : now) {
     if (!Exists(handle) || !handle->active) continue;
     pollfd entry{handle->fd, POLLIN, 0};
+    // libFuzzer's own timer interrupts.
+    while (::poll(&entry, 1, 0) < 0) PROMISE(errno == EINTR);
     // libuv aborts if a descriptor that it watches is gone.
-    PROMISE(::poll(&entry, 1, 0) >= 0 && (entry.revents & POLLNVAL) == 0);
+    PROMISE((entry.revents & POLLNVAL) == 0);
     if (entry.revents != 0) handle->ready(reinterpret_cast<uv_poll_s*>(handle), 0, handle->events);
   }
   for (uv_handle_s* handle : now) {
