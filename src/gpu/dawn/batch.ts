@@ -14,6 +14,7 @@
 import type { Batch, BatchOutcome, LaunchOperation, Segment, UniformSource } from "../executor.js";
 import { ExecutorError } from "../executor.js";
 import { ARENA_BYTES } from "./arena.js";
+import { BatchTimes } from "./batch-times.js";
 import { alignDown, gather, repeat } from "./bytes.js";
 import { type DawnCore, DawnPipeline, type DawnSegment, type InFlight } from "./core.js";
 import {
@@ -25,7 +26,6 @@ import {
   type ReadPart,
 } from "./read-chain.js";
 import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js";
-import type { TimingSlot } from "./timing.js";
 
 /** Writes up to this size are gathered in the arena. */
 const SMALL_WRITE_BYTES = 16 * 1024;
@@ -53,9 +53,10 @@ interface ImmediatePass {
 export class DawnBatch implements Batch {
   readonly #core: DawnCore;
   readonly #label: string;
-  readonly #mayTime: boolean;
+  readonly #times: BatchTimes;
   #encoder: GPUCommandEncoder | null = null;
   #sealed: GPUCommandBuffer | null = null;
+  #timed = false;
   #pass: GPUComputePassEncoder | null = null;
   #maps: PendingMap[] = [];
   /** Reads on a software GPU that nothing has followed yet. */
@@ -65,11 +66,6 @@ export class DawnBatch implements Batch {
   #closed = false;
   /** Nothing but writes so far, all of which are in place when `writeBuffer` has returned. */
   #written = true;
-  /** Its timestamps, from the first pass on, if it is timed. */
-  #timing: TimingSlot | null = null;
-  #passes = 0;
-  /** Something large is copied, before or after the passes, which timestamps would leave out. */
-  #copies = false;
   operations = 0;
 
   constructor(core: DawnCore, label: string, timed: boolean) {
@@ -79,7 +75,7 @@ export class DawnBatch implements Batch {
     core.batchOpen = true;
     this.#core = core;
     this.#label = label;
-    this.#mayTime = timed;
+    this.#times = new BatchTimes(core, timed);
   }
 
   write(target: Segment, offset: number, sources: readonly Uint8Array[]): void {
@@ -108,7 +104,7 @@ export class DawnBatch implements Batch {
   /** Straight from the sources, small ones gathered; all that was encoded is submitted. */
   #writeDirect(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
     const { queue, uploads, gathered } = this.#core;
-    this.#copies = true;
+    this.#times.copies = true;
     segment.used = true;
     gather(sources, gathered, (data, at) => {
       if (uploads !== null && segment.gpuWritten && data.length > LARGE_WRITE_BYTES) {
@@ -148,7 +144,7 @@ export class DawnBatch implements Batch {
   /** Gathers parts in host memory, because `writeBuffer` takes whole words only. */
   #writeUnaligned(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
     const partMax = this.#core.scratchBytesMax;
-    this.#copies = true;
+    this.#times.copies = true;
     let part = new Uint8Array(0);
     let used = 0;
     let at = offset;
@@ -190,7 +186,8 @@ export class DawnBatch implements Batch {
   ): void {
     this.operations++;
     const segment = source as DawnSegment;
-    this.#copies = true;
+    this.#times.copies = true;
+    this.#times.reading = true;
     segment.gpuReads();
     const read: ReadPart = { segment, offset, bytes, partOffset: 0, targets };
     if (this.#core.uploads === null) this.#encodeRead(read);
@@ -226,7 +223,7 @@ export class DawnBatch implements Batch {
       return;
     }
     this.#encodeReads();
-    this.#copies = true;
+    this.#times.copies = true;
     from.gpuReads();
     to.gpuWrites();
     const aligned = (targetOffset | sourceOffset | bytes) % 4 === 0;
@@ -320,6 +317,16 @@ export class DawnBatch implements Batch {
     }
   }
 
+  mark(): number | null {
+    const emptyPass = (descriptor: GPUComputePassDescriptor): void =>
+      this.#endPass().beginComputePass(descriptor).end();
+    return this.#times.mark(this.operations, emptyPass);
+  }
+
+  get marksFull(): boolean {
+    return this.#times.full;
+  }
+
   /** One operation needs at most half of the arena: uniforms of all bindings. */
   get full(): boolean {
     return this.#core.arena.used > ARENA_BYTES / 2;
@@ -331,14 +338,13 @@ export class DawnBatch implements Batch {
     this.#pass = null;
     this.#encoder = null;
     this.#sealed = null;
-    this.#untimed();
+    this.#times.drop();
     this.#core.arena.clear();
     this.#core.batchClosed();
   }
 
   seal(): void {
-    if (this.#copies) this.#untimed();
-    if (this.#timing !== null) this.#core.timing?.resolve(this.#timing, this.#endPass());
+    this.#timed = this.#times.resolve(() => this.#endPass());
     if (this.#reads.length === 0) this.#finish();
   }
 
@@ -349,6 +355,7 @@ export class DawnBatch implements Batch {
     this.#closed = true;
     const core = this.#core;
     if (core.lost !== null) {
+      this.#times.drop();
       const message = core.lost;
       core.batchClosed();
       queueMicrotask(() => done({ ok: false, reason: "lost", message }));
@@ -358,33 +365,27 @@ export class DawnBatch implements Batch {
     this.#entry = entry;
     const chain = this.#chain();
     if (this.#sealed === null) this.seal();
-    const timing = this.#timing;
     this.#flush();
     core.batchClosed();
-    if (chain !== null) {
-      chain.start();
-      return;
-    }
-    if (this.#written) {
+    if (chain === null && this.#written) {
       // Whatever is submitted later comes after the data, so there is nothing to wait for.
       queueMicrotask(() => core.finish(entry));
       return;
     }
-    if (this.#outstanding === 0) {
+    const settled = (): void => this.#settle();
+    const other = this.#outstanding > 0;
+    // Said before the calls, which ask for the first tick.
+    if (other) core.ticker.activity();
+    else if (core.uploads !== null && this.operations >= MANY_OPERATIONS) core.ticker.manyShort();
+    else core.ticker.activity(this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1);
+    if (this.#timed) {
       this.#outstanding++;
-      const settled = (): void => this.#settle();
-      // Said before the call, which asks for the first tick.
-      if (core.uploads !== null && this.operations >= MANY_OPERATIONS) core.ticker.manyShort();
-      else core.ticker.activity(this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1);
-      if (timing === null) {
-        core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
-        return;
-      }
-      const mapped = core.ticker.call(() => timing.staging.mapAsync(GPUMapMode.READ));
-      mapped.then(() => this.#timed(entry, timing), settled);
-      return;
+      this.#times.wait(entry, settled);
+    } else if (!other) {
+      this.#outstanding++;
+      core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
     }
-    core.ticker.activity();
+    chain?.start();
   }
 
   /** The reads at the end, if they are long; short ones are encoded. */
@@ -401,22 +402,6 @@ export class DawnBatch implements Batch {
       core.chainEnds();
       this.#settle();
     });
-  }
-
-  /** It is done, and its timestamps are there. */
-  #timed(entry: InFlight, slot: TimingSlot): void {
-    const { timing, closed } = this.#core;
-    if (timing !== null && !closed) {
-      entry.timedNs = timing.read(slot);
-      timing.give(slot);
-    }
-    this.#settle();
-  }
-
-  /** The host's clock has to do for this one. */
-  #untimed(): void {
-    if (this.#timing !== null) this.#core.timing?.give(this.#timing);
-    this.#timing = null;
   }
 
   #settle(): void {
@@ -440,7 +425,10 @@ export class DawnBatch implements Batch {
     this.#sealed = null;
     if (commands !== null || this.#maps.length > 0) this.#written = false;
     core.arena.upload(core.queue);
-    if (commands !== null) core.ticker.call(() => core.queue.submit([commands]));
+    if (commands !== null) {
+      this.#times.sent();
+      core.ticker.call(() => core.queue.submit([commands]));
+    }
     if (this.#maps.length > 0) {
       const maps = this.#maps;
       this.#maps = [];
@@ -462,10 +450,7 @@ export class DawnBatch implements Batch {
   #beginPass(): GPUComputePassEncoder {
     if (this.#pass === null) {
       this.#encoder ??= this.#core.device.createCommandEncoder();
-      if (this.#passes++ === 0 && this.#mayTime) this.#timing = this.#core.timing?.take() ?? null;
-      this.#pass = this.#encoder.beginComputePass(
-        this.#timing === null ? {} : { timestampWrites: this.#timing.writes() },
-      );
+      this.#pass = this.#encoder.beginComputePass(this.#times.pass());
     }
     return this.#pass;
   }
