@@ -11,6 +11,7 @@
  *   read                    segment → staging buffer → map → guest memory, in parts that overlap
  *   copy                    copyBufferToBuffer, or through the scratch buffer
  */
+import { markStage } from "../../io/stage-marks.js";
 import type { Batch, BatchOutcome, LaunchOperation, Segment, UniformSource } from "../executor.js";
 import { ExecutorError } from "../executor.js";
 import { ARENA_BYTES } from "./arena.js";
@@ -112,6 +113,7 @@ export class DawnBatch implements Batch {
     this.#copies = true;
     segment.used = true;
     gather(sources, gathered, (data, at) => {
+      this.#core.copiedBytes += segment.gpuWritten ? 2 * data.length : data.length;
       if (uploads !== null && segment.gpuWritten && data.length > LARGE_WRITE_BYTES) {
         uploads.write(segment.buffer, offset + at, data);
         this.#written = false;
@@ -122,6 +124,7 @@ export class DawnBatch implements Batch {
       if (data.length > SMALL_WRITE_BYTES && (uploads === null || segment.gpuWritten))
         this.#written = false;
     });
+    markStage("written");
   }
 
   #writeSmall(
@@ -434,7 +437,9 @@ export class DawnBatch implements Batch {
       this.#endPass();
       const commands = this.#encoder.finish();
       this.#encoder = null;
+      markStage("encoded");
       core.ticker.call(() => core.queue.submit([commands]));
+      markStage("submitted");
     }
     if (this.#maps.length > 0) {
       const maps = this.#maps;
