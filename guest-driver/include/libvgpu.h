@@ -661,6 +661,15 @@ VGPU_API enum vgpu_result vgpu_synchronize(vgpu_context *context);
 /** vgpu_event_create() - a new event. Errors: HANDLE_LIMIT. */
 VGPU_API enum vgpu_result vgpu_event_create(vgpu_context *context, vgpu_event *event);
 
+/**
+ * vgpu_event_create_timed() - a new event for measuring with vgpu_event_elapsed()
+ *
+ * Its records are timed by the GPU where it has timestamps, single operations
+ * apart; each costs the GPU some time. Times of other events are as fine as the
+ * batches in which the device runs what it gets. Errors: HANDLE_LIMIT.
+ */
+VGPU_API enum vgpu_result vgpu_event_create_timed(vgpu_context *context, vgpu_event *event);
+
 /** vgpu_event_destroy() - end an event; waits already queued still hold. */
 VGPU_API enum vgpu_result vgpu_event_destroy(vgpu_context *context, vgpu_event event);
 

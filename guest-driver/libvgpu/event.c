@@ -24,7 +24,7 @@ static enum vgpu_result generations_grow(struct vgpu *context)
 	return VGPU_SUCCESS;
 }
 
-enum vgpu_result vgpu_event_create(vgpu_context *context, vgpu_event *handle)
+static enum vgpu_result event_create(vgpu_context *context, bool timed, vgpu_event *handle)
 {
 	enum vgpu_result result = enter(context);
 	struct event *event;
@@ -38,6 +38,7 @@ enum vgpu_result vgpu_event_create(vgpu_context *context, vgpu_event *handle)
 	event = calloc(1, sizeof(*event));
 	if (!event)
 		return fail(VGPU_ERROR_HOST_MEMORY, "no memory for an event");
+	event->timed = timed && (context->caps.capabilities & VGPU_CAP_TIMESTAMPS);
 	pthread_rwlock_wrlock(&context->table_lock);
 	known = context->events.count;
 	result = table_add(&context->events, event, handle, &event->wire);
@@ -54,6 +55,16 @@ enum vgpu_result vgpu_event_create(vgpu_context *context, vgpu_event *handle)
 		free(event);
 	}
 	return result;
+}
+
+enum vgpu_result vgpu_event_create(vgpu_context *context, vgpu_event *handle)
+{
+	return event_create(context, false, handle);
+}
+
+enum vgpu_result vgpu_event_create_timed(vgpu_context *context, vgpu_event *handle)
+{
+	return event_create(context, true, handle);
 }
 
 enum vgpu_result vgpu_event_destroy(vgpu_context *context, vgpu_event handle)
@@ -85,7 +96,7 @@ static enum vgpu_result queue_record(struct vgpu *context, struct stream_state *
 	if (result == VGPU_SUCCESS) {
 		command = room;
 		command->event = event->wire;
-		command->reserved = 0;
+		command->flags = event->timed ? VGPU_EVENT_TIMED : 0;
 		command->generation = ++context->event_generations[event->wire];
 		event->generation = command->generation;
 		event->stream = stream->index;

@@ -155,6 +155,8 @@ struct event {
 	uint32_t stream;
 	uint64_t fence;
 	bool recorded;
+	/* Its records ask the GPU for the time. */
+	bool timed;
 };
 
 /* ---- Pinned host memory ---------------------------------------------------- */

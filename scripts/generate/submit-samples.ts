@@ -131,7 +131,8 @@ export function commandSamples(layout: Layout): readonly Sample[] {
     },
     ...[0, 1, 7, 8, 9].map(writeInline),
     ...launchSamples(layout),
-    { name: "plain", command: "EVENT_RECORD", fields: { event: 4, generation: 1n } },
+    { name: "plain", command: "EVENT_RECORD", fields: { event: 4, flags: 0, generation: 1n } },
+    { name: "timed", command: "EVENT_RECORD", fields: { event: 4, flags: 1, generation: 1n } },
     {
       name: "largest generation",
       command: "EVENT_WAIT",

@@ -210,6 +210,10 @@ function copyViolations(cases: BadCommands): void {
   bad("COPY_FROM_DEVICE", "2^53 bytes", { bytes: OVER }, "bytes");
   bad("COPY_DEVICE", "2^53 bytes", { bytes: OVER }, "bytes");
   bad("FILL", "2^53 bytes", { bytes: OVER, width: 4 }, "bytes");
+  for (const flags of [2, 0x8000_0001]) {
+    const record = simple("EVENT_RECORD", { generation: 1n, flags });
+    cases.field(`flags ${flags}`, record, "RESERVED_NONZERO", "flags");
+  }
   bad("EVENT_RECORD", "generation 0", {}, "generation");
   bad("EVENT_RECORD", "generation 2^53", { generation: OVER }, "generation");
   bad("EVENT_WAIT", "generation 0", {}, "generation");

@@ -8,6 +8,7 @@ import {
   CommandCopyHost,
   CommandEventDestroy,
   CommandEventRecord,
+  CommandEventWait,
   CommandFill,
   CommandFunctionCreate,
   CommandFunctionDestroy,
@@ -316,29 +317,54 @@ export function decodeWriteInline(
   return { kind: "writeInline", pointer: pointerAt(view, base + wire.at.pointer), data };
 }
 
-/** EVENT_RECORD and EVENT_WAIT, whose payloads have one layout. */
-export function decodeEvent(
-  kind: "eventRecord" | "eventWait",
+export function decodeEventRecord(
   view: DataView,
   at: number,
   end: number,
   index: number,
-): Types.EventRecordCommand | Types.EventWaitCommand | DecodeError {
+): Types.EventRecordCommand | DecodeError {
   const wire = CommandEventRecord;
+  const base = at + PAYLOAD_AT;
+  const error = fixedSize(view, at, end, index, wire.bytes);
+  if (error !== null) return error;
+  const flags = view.getUint32(base + wire.at.flags, true);
+  if ((flags & ~VGPU.EVENT_TIMED) !== 0)
+    return reservedError(base + wire.at.flags, flags, `${where(view, at, index)}: flags`);
+  const generation = generationAt(view, base + wire.at.generation, at, index);
+  if (typeof generation !== "number") return generation;
+  const event = view.getUint32(base + wire.at.event, true);
+  return { kind: "eventRecord", event, generation, timed: flags !== 0 };
+}
+
+export function decodeEventWait(
+  view: DataView,
+  at: number,
+  end: number,
+  index: number,
+): Types.EventWaitCommand | DecodeError {
+  const wire = CommandEventWait;
   const base = at + PAYLOAD_AT;
   const error =
     fixedSize(view, at, end, index, wire.bytes) ??
     reservedWord(view, base + wire.at.reserved, at, index);
   if (error !== null) return error;
-  const generation = readCount(view, base + wire.at.generation);
-  if (generation < 0) {
-    return countError(view, base + wire.at.generation, `${where(view, at, index)}: generation`);
-  }
-  if (generation === 0) {
-    const text = `${where(view, at, index)}: generation is 0; the first one is 1`;
-    return decodeError(Status.OUT_OF_RANGE, base + wire.at.generation, 0, 1, text);
-  }
-  return { kind, event: view.getUint32(base + wire.at.event, true), generation };
+  const generation = generationAt(view, base + wire.at.generation, at, index);
+  if (typeof generation !== "number") return generation;
+  return { kind: "eventWait", event: view.getUint32(base + wire.at.event, true), generation };
+}
+
+/** The generation of an event's record, `field` bytes into the request. */
+function generationAt(
+  view: DataView,
+  field: number,
+  at: number,
+  index: number,
+): number | DecodeError {
+  const generation = readCount(view, field);
+  if (generation < 0) return countError(view, field, `${where(view, at, index)}: generation`);
+  if (generation > 0) return generation;
+  const text = `${where(view, at, index)}: generation is 0; the first one is 1`;
+  return decodeError(Status.OUT_OF_RANGE, field, 0, 1, text);
 }
 
 export function decodeEventDestroy(

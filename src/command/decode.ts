@@ -22,8 +22,9 @@ import {
 import {
   decodeCopyDevice,
   decodeCopyHost,
-  decodeEvent,
   decodeEventDestroy,
+  decodeEventRecord,
+  decodeEventWait,
   decodeFill,
   decodeFunctionCreate,
   decodeFunctionDestroy,
@@ -220,9 +221,9 @@ function decodeCommand(
     case Command.WRITE_INLINE:
       return decodeWriteInline(bytes, view, at, end, index);
     case Command.EVENT_RECORD:
-      return decodeEvent("eventRecord", view, at, end, index);
+      return decodeEventRecord(view, at, end, index);
     case Command.EVENT_WAIT:
-      return decodeEvent("eventWait", view, at, end, index);
+      return decodeEventWait(view, at, end, index);
     case Command.EVENT_DESTROY:
       return decodeEventDestroy(view, at, end, index);
     default: {

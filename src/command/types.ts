@@ -126,6 +126,8 @@ export interface EventRecordCommand {
   readonly kind: "eventRecord";
   readonly event: number;
   readonly generation: number;
+  /** Its time is asked for, as fine as the GPU can tell. */
+  readonly timed: boolean;
 }
 
 export interface EventWaitCommand {

@@ -112,6 +112,8 @@ export type BatchOutcome =
       /** Whether that is by the GPU's own clock; else it is from submission to completion. */
       readonly timed?: boolean;
       readonly doneNs: number;
+      /** The times of {@link Batch.mark}, on the device's clock; absent or shorter: as `doneNs`. */
+      readonly marksNs?: readonly number[];
     }
   | {
       readonly ok: false;
@@ -144,6 +146,14 @@ export interface Batch {
   /** Repeats the low `width` (1, 2, 4) bytes of `pattern`; offset and bytes are multiples of width. */
   fill(target: Segment, offset: number, bytes: number, pattern: number, width: 1 | 2 | 4): void;
   launch(operation: LaunchOperation): void;
+  /**
+   * Notes when the GPU has done what came so far: the index of that time in the outcome. Null where
+   * only the end of the whole batch can tell: the GPU has no timestamps, or data is on its way to
+   * the host. Refused (null, too) once {@link marksFull}.
+   */
+  mark?(): number | null;
+  /** Marks that are asked for now need another batch. */
+  readonly marksFull?: boolean;
   /** Count of operations so far, for the caller's batch limit. */
   readonly operations: number;
   /**

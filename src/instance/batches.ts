@@ -3,14 +3,23 @@
  * What the instance remembers of a batch that the executor has: whose fences and events complete
  * with it, where its reads go, and what to count.
  */
-import type { Batch, Segment } from "../gpu/executor.js";
+import type { Batch, BatchOutcome, Segment } from "../gpu/executor.js";
 import type { Context, Usage } from "./context.js";
 import { CostMeter } from "./cost.js";
 import type { DeviceEvent } from "./events.js";
 import type { FaultWatch } from "./faults.js";
 import type { GuestViews, Hostmem } from "./hostmem.js";
 import type { Module } from "./kernels.js";
-import type { Job } from "./streams.js";
+import type { Job, Stream } from "./streams.js";
+
+/** A record of an event that completes with a batch. */
+export interface RecordedEvent {
+  readonly event: DeviceEvent;
+  readonly generation: number;
+  readonly stream: Stream;
+  /** Which of the batch's marks has its time; null if its end has. */
+  readonly mark: number | null;
+}
 
 export class BatchRecord {
   readonly sequence: number;
@@ -18,7 +27,7 @@ export class BatchRecord {
   readonly batch: Batch;
   /** Jobs whose fence completes with this batch, in order. */
   readonly jobs: Job[] = [];
-  readonly events: { readonly event: DeviceEvent; readonly generation: number }[] = [];
+  readonly events: RecordedEvent[] = [];
   /** A job with work in it, to blame for a failure of the batch. */
   blame: Job | null = null;
   submittedNs = 0;
@@ -54,6 +63,15 @@ export class BatchRecord {
     usage.copies += this.copies;
     usage.bytesToDevice += this.bytesToDevice;
     usage.bytesFromDevice += this.bytesFromDevice;
+  }
+
+  /** It has succeeded: so have the events in it. */
+  completeEvents(outcome: BatchOutcome, nowNs: number): void {
+    const marksNs = outcome.ok ? outcome.marksNs : undefined;
+    for (const { event, generation, stream, mark } of this.events) {
+      const atNs = mark === null ? nowNs : (marksNs?.[mark] ?? nowNs);
+      this.context.events.complete(event, generation, stream.eventAt(atNs));
+    }
   }
 
   /** Moves what has grown, and zeroes what is used again, at most `fillsMax` at once. */

@@ -66,13 +66,13 @@ export class EventTable {
   }
 
   /**
-   * Records a generation that completes with `batch` (null: at once, at `nowNs`). `wake` is called
-   * for each stream that this lets go on.
+   * Records a generation that completes with `batch`, at the time of its mark (null: at once, at
+   * `nowNs`). `wake` is called for each stream that this lets go on.
    */
   record(
-    handle: number,
-    generation: number,
-    batch: BatchRecord | null,
+    { event: handle, generation }: { readonly event: number; readonly generation: number },
+    stream: Stream,
+    at: { readonly batch: BatchRecord | null; readonly mark: number | null },
     nowNs: number,
     wake: (stream: Stream) => void,
   ): Failure | null {
@@ -93,9 +93,9 @@ export class EventTable {
       return failure(Status.FENCE_ORDER, text, generation, event.recorded, handle);
     }
     event.recorded = generation;
-    event.batch = batch;
-    if (batch === null) this.complete(event, generation, nowNs);
-    else batch.events.push({ event, generation });
+    event.batch = at.batch;
+    if (at.batch === null) this.complete(event, generation, stream.eventAt(nowNs));
+    else at.batch.events.push({ event, generation, stream, mark: at.mark });
     this.#wakeReached(event, wake);
     return null;
   }

@@ -84,7 +84,7 @@ export function executeCommand(
     case "writeInline":
       return writeInline(host, context, stream, job, command);
     case "eventRecord":
-      return eventRecord(host, context, stream, command);
+      return eventRecord(host, context, stream, job, command);
     case "eventWait":
       return eventWait(context, stream, command);
     case "eventDestroy":
@@ -234,13 +234,19 @@ function eventRecord(
   host: ExecuteHost,
   context: Context,
   stream: Stream,
+  job: Job,
   command: EventRecordCommand,
 ): Step | Failure {
+  let mark: number | null = null;
+  if (command.timed && host.scheduling.timestamps && host.executor?.info.timestamps === true) {
+    const { batch } = host.open(context, stream, job);
+    if (batch.marksFull === true) return Step.part;
+    mark = batch.mark?.() ?? null;
+  }
   const last = stream.lastBatch;
-  const batch = last === null || last.done ? null : last;
-  const { event, generation } = command;
+  const at = { batch: last === null || last.done ? null : last, mark };
   const wake = (waiting: Stream): void => host.resume(context, waiting, false);
-  return context.events.record(event, generation, batch, host.nowNs(), wake) ?? Step.done;
+  return context.events.record(command, stream, at, host.nowNs(), wake) ?? Step.done;
 }
 
 function eventWait(context: Context, stream: Stream, command: EventWaitCommand): Step | Failure {

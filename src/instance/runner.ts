@@ -439,8 +439,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       const now = this.nowNs();
       const failed = batchFailure(record, outcome);
       const status = failed === null ? Status.OK : (context.error?.status ?? failed.status);
-      for (const { event, generation } of record.events)
-        if (failed === null) context.events.complete(event, generation, now);
+      if (failed === null) record.completeEvents(outcome, now);
       for (const job of record.jobs) {
         if (status !== Status.OK) job.status = status;
         this.#complete(context, job, now);

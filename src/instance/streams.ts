@@ -60,9 +60,16 @@ export class Stream implements SlotState {
   shownFence = 0;
   /** Whether the slot has to be written. */
   dirty = false;
+  #eventNs = 0;
 
   constructor(index: number) {
     this.index = index;
+  }
+
+  /** VGPU-DEV-143: the time of an event of this stream, never before that of an earlier one. */
+  eventAt(timeNs: number): number {
+    this.#eventNs = Math.max(this.#eventNs, timeNs);
+    return this.#eventNs;
   }
 
   /** Later work of this stream must come after `batch`. */

@@ -266,9 +266,9 @@ export class CommandWriter {
     return this;
   }
 
-  eventRecord(event: number, generation: number): this {
+  eventRecord(event: number, generation: number, flags = 0): this {
     const at = this.#open(Command.EVENT_RECORD, CommandEventRecord.bytes);
-    CommandEventRecord.encode(this.#view, at, { event, generation: BigInt(generation) });
+    CommandEventRecord.encode(this.#view, at, { event, flags, generation: BigInt(generation) });
     return this;
   }
 

@@ -34,6 +34,7 @@ describe("CUDA on the device", () => {
   it.each([
     "reduce",
     "default-streams",
+    "timed-events",
     "symbols",
     "managed",
     "managed-variables",

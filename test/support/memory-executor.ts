@@ -80,6 +80,8 @@ export interface MemoryExecutorOptions {
   readonly memoryBytes?: number;
   /** GPU time that each batch reports, ns. */
   readonly gpuTimeNs?: number;
+  /** Marks that a batch can have. */
+  readonly marksMax?: number;
   /** GPU time of a workgroup, by its number in the grid; added to that. */
   readonly groupNs?: (group: number) => number;
 }
@@ -92,6 +94,7 @@ class MemoryBatch implements Batch {
   readonly steps: Operation[] = [];
   /** GPU time of its launches. */
   launchNs = 0;
+  marks = 0;
   done: ((outcome: BatchOutcome) => void) | null = null;
   readonly #executor: MemoryExecutor;
 
@@ -169,6 +172,17 @@ class MemoryBatch implements Batch {
     });
   }
 
+  /** As many as {@link MemoryExecutorOptions.marksMax}. */
+  mark(): number | null {
+    if (!this.#executor.info.timestamps || this.marksFull) return null;
+    this.#step("mark", () => null);
+    return this.marks++;
+  }
+
+  get marksFull(): boolean {
+    return this.marks === (this.#executor.options.marksMax ?? 4);
+  }
+
   discard(): void {
     if (this.done !== null) throw new Error("a batch is discarded after its submission");
     this.#executor.discarded++;
@@ -206,6 +220,8 @@ export class MemoryExecutor implements Executor {
   /** Batches that were encoded and not submitted. */
   discarded = 0;
   lostMessage: string | null = null;
+  /** Times of marks to come, in order; those that are missing have none. */
+  markTimesNs: number[] = [];
   readonly options: MemoryExecutorOptions;
   #waiting: (() => void)[] = [];
 
@@ -276,7 +292,8 @@ export class MemoryExecutor implements Executor {
         if (outcome !== null) break;
       }
       const gpuTimeNs = (this.options.gpuTimeNs ?? 1000) + batch.launchNs;
-      batch.done?.(outcome ?? { ok: true, gpuTimeNs, doneNs: 0 });
+      const marksNs = this.markTimesNs.splice(0, batch.marks);
+      batch.done?.(outcome ?? { ok: true, gpuTimeNs, doneNs: 0, marksNs });
     }
     return finished;
   }

@@ -28,7 +28,9 @@ CUresult event_record_run(struct CUstream_st *stream, struct CUevent_st *event)
 	enum vgpu_result result = VGPU_SUCCESS;
 
 	if (!event->vgpu)
-		result = vgpu_event_create(vgpu, &event->vgpu);
+		result = event->flags & CU_EVENT_DISABLE_TIMING ?
+			 vgpu_event_create(vgpu, &event->vgpu) :
+			 vgpu_event_create_timed(vgpu, &event->vgpu);
 	if (result == VGPU_SUCCESS)
 		result = vgpu_event_record(vgpu, event->vgpu, stream->vgpu);
 	if (result == VGPU_SUCCESS)

@@ -82,6 +82,11 @@
  * fastest if its memory is in few segments. Holds from then on.
  */
 #define VGPU_MEMORY_DENSE 1
+/*
+ * EVENT_RECORD flag: the time of this record is going to be asked for, as fine
+ * as the device can tell it.
+ */
+#define VGPU_EVENT_TIMED 1
 /* No time limit. */
 #define VGPU_WAIT_FOREVER 0xffffffffffffffffULL
 
@@ -803,7 +808,8 @@ VGPU_STATIC_ASSERT(offsetof(struct vgpu_event_query_request, reserved) == 4);
  * @state: READY once the last queued record has completed.
  * @reserved: Zero.
  * @generation: Last completed record.
- * @time_ns: When it completed, device clock; only differences mean something.
+ * @time_ns: When what was before it was done, device clock; only differences
+ * mean something.
  */
 struct vgpu_event_query_response {
 	__le32 state;
@@ -1126,18 +1132,18 @@ VGPU_STATIC_ASSERT(offsetof(struct vgpu_launch_argument, bytes) == 4);
  * struct vgpu_command_event_record - EVENT_RECORD; the event exists from its
  * first record on.
  * @event: Handle chosen by the guest.
- * @reserved: Zero.
+ * @flags: VGPU_EVENT_TIMED, or zero.
  * @generation: Above the event's last one.
  */
 struct vgpu_command_event_record {
 	__le32 event;
-	__le32 reserved;
+	__le32 flags;
 	__le64 generation;
 };
 
 VGPU_STATIC_ASSERT(sizeof(struct vgpu_command_event_record) == 16);
 VGPU_STATIC_ASSERT(offsetof(struct vgpu_command_event_record, event) == 0);
-VGPU_STATIC_ASSERT(offsetof(struct vgpu_command_event_record, reserved) == 4);
+VGPU_STATIC_ASSERT(offsetof(struct vgpu_command_event_record, flags) == 4);
 VGPU_STATIC_ASSERT(offsetof(struct vgpu_command_event_record, generation) == 8);
 
 /**

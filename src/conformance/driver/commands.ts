@@ -157,8 +157,8 @@ export class Commands {
     return this.raw(Command.LAUNCH, concat(head, ...args.map(argumentBytes)));
   }
 
-  record(event: number, generation: bigint | number): this {
-    const fields = { event, generation: BigInt(generation) };
+  record(event: number, generation: bigint | number, flags = 0): this {
+    const fields = { event, flags, generation: BigInt(generation) };
     return this.raw(Command.EVENT_RECORD, struct(CommandEventRecord, fields));
   }
 

@@ -5,6 +5,7 @@ import {
   EventQueryResponse,
   ObjectState,
   Request,
+  VGPU,
 } from "../../protocol/generated/wire.js";
 import { Commands, struct } from "../driver/commands.js";
 import type { Context } from "../driver/device.js";
@@ -189,6 +190,45 @@ events
     await context.succeed(new Commands().record(1, (1n << 53n) - 1n));
     const { response } = await context.submit(0, new Commands().record(2, 1n << 53n));
     equal(response.status, "OUT_OF_RANGE", "the status");
+  });
+
+events
+  .test("time-order")
+  .desc("A record's time is never before that of an earlier one of its stream, timed or not.")
+  .dev(143)
+  .params([
+    { name: "timed", flags: [VGPU.EVENT_TIMED, VGPU.EVENT_TIMED, VGPU.EVENT_TIMED] },
+    { name: "untimed", flags: [0, 0, 0] },
+    { name: "mixed", flags: [0, VGPU.EVENT_TIMED, 0] },
+  ])
+  .fn(async (t, { flags }) => {
+    const context = await fresh(t);
+    const pointer = await context.alloc(4096);
+    const work = new Commands();
+    for (const [event, each] of flags.entries())
+      work.fill(pointer, 4096, event, 4).record(event + 1, 1, each);
+    await context.succeed(work);
+    let last = 0n;
+    for (const event of flags.keys()) {
+      const answer = await eventState(context, event + 1);
+      equal(answer.state, ObjectState.READY, `the state of event ${event + 1}`);
+      check(answer.time_ns >= last, `event ${event + 1} is not before the one recorded before it`);
+      last = answer.time_ns;
+    }
+  });
+
+events
+  .test("flags")
+  .desc("Flags that are not known are refused.")
+  .dev(14)
+  .params([
+    { name: "timed", flags: VGPU.EVENT_TIMED, status: "OK" },
+    { name: "unknown", flags: 2, status: "RESERVED_NONZERO" },
+    { name: "both", flags: 3, status: "RESERVED_NONZERO" },
+  ])
+  .fn(async (t, { flags, status }) => {
+    const { response } = await (await fresh(t)).submit(0, new Commands().record(1, 1, flags));
+    equal(response.status, status, "the status");
   });
 
 events

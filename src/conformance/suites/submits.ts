@@ -189,7 +189,6 @@ const RESERVED: readonly {
   { name: "COPY_FROM_DEVICE", opcode: Command.COPY_FROM_DEVICE, payload: words(0n, 1, 1, 0n, 0n) },
   { name: "WRITE_INLINE", opcode: Command.WRITE_INLINE, payload: words(0n, 0, 1) },
   { name: "LAUNCH", opcode: Command.LAUNCH, payload: words(1, 0, 1, 1, 1, 0, 0, 0, 0, 1) },
-  { name: "EVENT_RECORD", opcode: Command.EVENT_RECORD, payload: words(1, 1, 1n) },
   { name: "EVENT_WAIT", opcode: Command.EVENT_WAIT, payload: words(1, 1, 1n) },
   { name: "EVENT_DESTROY", opcode: Command.EVENT_DESTROY, payload: words(1, 1) },
 ];

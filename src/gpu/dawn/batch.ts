@@ -15,6 +15,7 @@ import { markStage } from "../../io/stage-marks.js";
 import type { Batch, BatchOutcome, LaunchOperation, Segment, UniformSource } from "../executor.js";
 import { ExecutorError } from "../executor.js";
 import { ARENA_BYTES } from "./arena.js";
+import { BatchTimes } from "./batch-times.js";
 import { alignDown, gather, repeat } from "./bytes.js";
 import { type DawnCore, DawnPipeline, type DawnSegment, type InFlight } from "./core.js";
 import {
@@ -26,7 +27,6 @@ import {
   type ReadPart,
 } from "./read-chain.js";
 import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js";
-import type { TimingSlot } from "./timing.js";
 
 /** Writes up to this size are gathered in the arena. */
 const SMALL_WRITE_BYTES = 16 * 1024;
@@ -54,7 +54,7 @@ interface ImmediatePass {
 export class DawnBatch implements Batch {
   readonly #core: DawnCore;
   readonly #label: string;
-  readonly #mayTime: boolean;
+  readonly #times: BatchTimes;
   #encoder: GPUCommandEncoder | null = null;
   #pass: GPUComputePassEncoder | null = null;
   #maps: PendingMap[] = [];
@@ -65,11 +65,6 @@ export class DawnBatch implements Batch {
   #closed = false;
   /** Nothing but writes so far, all of which are in place when `writeBuffer` has returned. */
   #written = true;
-  /** Its timestamps, from the first pass on, if it is timed. */
-  #timing: TimingSlot | null = null;
-  #passes = 0;
-  /** Something large is copied, before or after the passes, which timestamps would leave out. */
-  #copies = false;
   operations = 0;
 
   constructor(core: DawnCore, label: string, timed: boolean) {
@@ -79,7 +74,7 @@ export class DawnBatch implements Batch {
     core.batchOpen = true;
     this.#core = core;
     this.#label = label;
-    this.#mayTime = timed;
+    this.#times = new BatchTimes(core, timed);
   }
 
   write(target: Segment, offset: number, sources: readonly Uint8Array[]): void {
@@ -110,7 +105,7 @@ export class DawnBatch implements Batch {
   /** Straight from the sources, small ones gathered; all that was encoded is submitted. */
   #writeDirect(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
     const { queue, uploads, gathered } = this.#core;
-    this.#copies = true;
+    this.#times.copies = true;
     segment.used = true;
     gather(sources, gathered, (data, at) => {
       this.#core.copiedBytes += segment.gpuWritten ? 2 * data.length : data.length;
@@ -152,7 +147,7 @@ export class DawnBatch implements Batch {
   /** Gathers parts in host memory, because `writeBuffer` takes whole words only. */
   #writeUnaligned(segment: DawnSegment, offset: number, sources: readonly Uint8Array[]): void {
     const partMax = this.#core.scratchBytesMax;
-    this.#copies = true;
+    this.#times.copies = true;
     let part = new Uint8Array(0);
     let used = 0;
     let at = offset;
@@ -194,7 +189,8 @@ export class DawnBatch implements Batch {
   ): void {
     this.operations++;
     const segment = source as DawnSegment;
-    this.#copies = true;
+    this.#times.copies = true;
+    this.#times.reading = true;
     segment.gpuReads();
     const read: ReadPart = { segment, offset, bytes, partOffset: 0, targets };
     if (this.#core.uploads === null) this.#encodeRead(read);
@@ -230,7 +226,7 @@ export class DawnBatch implements Batch {
       return;
     }
     this.#encodeReads();
-    this.#copies = true;
+    this.#times.copies = true;
     from.gpuReads();
     to.gpuWrites();
     const aligned = (targetOffset | sourceOffset | bytes) % 4 === 0;
@@ -326,6 +322,16 @@ export class DawnBatch implements Batch {
     }
   }
 
+  mark(): number | null {
+    const emptyPass = (descriptor: GPUComputePassDescriptor): void =>
+      this.#endPass().beginComputePass(descriptor).end();
+    return this.#times.mark(this.operations, emptyPass);
+  }
+
+  get marksFull(): boolean {
+    return this.#times.full;
+  }
+
   /** One operation needs at most half of the arena: uniforms of all bindings. */
   get full(): boolean {
     return this.#core.arena.used > ARENA_BYTES / 2;
@@ -336,7 +342,7 @@ export class DawnBatch implements Batch {
     this.#pass?.end();
     this.#pass = null;
     this.#encoder = null;
-    this.#untimed();
+    this.#times.drop();
     this.#core.arena.clear();
     this.#core.batchClosed();
   }
@@ -347,8 +353,8 @@ export class DawnBatch implements Batch {
     }
     this.#closed = true;
     const core = this.#core;
-    if (core.lost !== null || this.#copies) this.#untimed();
     if (core.lost !== null) {
+      this.#times.drop();
       const message = core.lost;
       core.batchClosed();
       queueMicrotask(() => done({ ok: false, reason: "lost", message }));
@@ -357,34 +363,28 @@ export class DawnBatch implements Batch {
     const entry = core.track(done);
     this.#entry = entry;
     const chain = this.#chain();
-    const timing = this.#timing;
-    if (timing !== null) core.timing?.resolve(timing, this.#endPass());
+    const timed = this.#times.resolve(() => this.#endPass());
     this.#flush();
     core.batchClosed();
-    if (chain !== null) {
-      chain.start();
-      return;
-    }
-    if (this.#written) {
+    if (chain === null && this.#written) {
       // Whatever is submitted later comes after the data, so there is nothing to wait for.
       queueMicrotask(() => core.finish(entry));
       return;
     }
-    if (this.#outstanding === 0) {
+    const settled = (): void => this.#settle();
+    const other = this.#outstanding > 0;
+    // Said before the calls, which ask for the first tick.
+    if (other) core.ticker.activity();
+    else if (core.uploads !== null && this.operations >= MANY_OPERATIONS) core.ticker.manyShort();
+    else core.ticker.activity(this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1);
+    if (timed) {
       this.#outstanding++;
-      const settled = (): void => this.#settle();
-      // Said before the call, which asks for the first tick.
-      if (core.uploads !== null && this.operations >= MANY_OPERATIONS) core.ticker.manyShort();
-      else core.ticker.activity(this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1);
-      if (timing === null) {
-        core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
-        return;
-      }
-      const mapped = core.ticker.call(() => timing.staging.mapAsync(GPUMapMode.READ));
-      mapped.then(() => this.#timed(entry, timing), settled);
-      return;
+      this.#times.wait(entry, settled);
+    } else if (!other) {
+      this.#outstanding++;
+      core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
     }
-    core.ticker.activity();
+    chain?.start();
   }
 
   /** The reads at the end, if they are long; short ones are encoded. */
@@ -401,22 +401,6 @@ export class DawnBatch implements Batch {
       core.chainEnds();
       this.#settle();
     });
-  }
-
-  /** It is done, and its timestamps are there. */
-  #timed(entry: InFlight, slot: TimingSlot): void {
-    const { timing, closed } = this.#core;
-    if (timing !== null && !closed) {
-      entry.timedNs = timing.read(slot);
-      timing.give(slot);
-    }
-    this.#settle();
-  }
-
-  /** The host's clock has to do for this one. */
-  #untimed(): void {
-    if (this.#timing !== null) this.#core.timing?.give(this.#timing);
-    this.#timing = null;
   }
 
   #settle(): void {
@@ -437,6 +421,7 @@ export class DawnBatch implements Batch {
       this.#endPass();
       const commands = this.#encoder.finish();
       this.#encoder = null;
+      this.#times.sent();
       markStage("encoded");
       core.ticker.call(() => core.queue.submit([commands]));
       markStage("submitted");
@@ -462,10 +447,7 @@ export class DawnBatch implements Batch {
   #beginPass(): GPUComputePassEncoder {
     if (this.#pass === null) {
       this.#encoder ??= this.#core.device.createCommandEncoder();
-      if (this.#passes++ === 0 && this.#mayTime) this.#timing = this.#core.timing?.take() ?? null;
-      this.#pass = this.#encoder.beginComputePass(
-        this.#timing === null ? {} : { timestampWrites: this.#timing.writes() },
-      );
+      this.#pass = this.#encoder.beginComputePass(this.#times.pass());
     }
     return this.#pass;
   }

@@ -81,6 +81,8 @@ export interface InFlight {
   finished: boolean;
   /** What it took by the GPU's clock; null if that was not asked or can't be. */
   timedNs: number | null;
+  /** Its marks, on the host's clock. */
+  marksNs: readonly number[] | null;
   error: { reason: "out-of-memory" | "failed"; message: string } | null;
   readonly done: (outcome: BatchOutcome) => void;
 }
@@ -267,7 +269,14 @@ export class DawnCore {
   /** Work is on its way to the GPU. */
   track(done: (outcome: BatchOutcome) => void): InFlight {
     const submitNs = this.nowNs();
-    const entry: InFlight = { submitNs, finished: false, timedNs: null, error: null, done };
+    const entry: InFlight = {
+      submitNs,
+      finished: false,
+      timedNs: null,
+      marksNs: null,
+      error: null,
+      done,
+    };
     if (this.inFlight.length === 0) this.#slackNs = 0;
     this.inFlight.push(entry);
     return entry;
@@ -285,9 +294,10 @@ export class DawnCore {
       this.timing?.took(hostNs);
       const timed = head.timedNs !== null;
       const gpuTimeNs = this.#charge(hostNs, head.timedNs);
-      head.done(
-        head.error === null ? { ok: true, gpuTimeNs, timed, doneNs } : { ok: false, ...head.error },
-      );
+      const { error, marksNs } = head;
+      if (error !== null) head.done({ ok: false, ...error });
+      else if (marksNs === null) head.done({ ok: true, gpuTimeNs, timed, doneNs });
+      else head.done({ ok: true, gpuTimeNs, timed, doneNs, marksNs });
     }
     if (this.closed && this.inFlight.length === 0) {
       this.close();

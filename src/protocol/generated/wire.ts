@@ -94,6 +94,8 @@ export const VGPU = {
   MODULE_CHECKED: 1,
   /** MEMORY_ALLOC flag: the context is going to run kernels in PTX, which are fastest if its memory is in few segments. Holds from then on. */
   MEMORY_DENSE: 1,
+  /** EVENT_RECORD flag: the time of this record is going to be asked for, as fine as the device can tell it. */
+  EVENT_TIMED: 1,
   /** No time limit. */
   WAIT_FOREVER: 0xffffffffffffffffn,
 } as const;
@@ -1219,7 +1221,7 @@ export interface EventQueryResponse {
   readonly state: number;
   /** Last completed record. */
   readonly generation: bigint;
-  /** When it completed, device clock; only differences mean something. */
+  /** When what was before it was done, device clock; only differences mean something. */
   readonly time_ns: bigint;
 }
 export const EventQueryResponse = {
@@ -1720,26 +1722,29 @@ export const LaunchArgument = {
 export interface CommandEventRecord {
   /** Handle chosen by the guest. */
   readonly event: number;
+  /** VGPU_EVENT_TIMED, or zero. */
+  readonly flags: number;
   /** Above the event's last one. */
   readonly generation: bigint;
 }
 export const CommandEventRecord = {
   name: "command_event_record",
   bytes: 16,
-  at: { event: 0, reserved: 4, generation: 8 },
+  at: { event: 0, flags: 4, generation: 8 },
   decode(view: DataView, base: number): CommandEventRecord {
     return {
       event: view.getUint32(base, true),
+      flags: view.getUint32(base + 4, true),
       generation: view.getBigUint64(base + 8, true),
     };
   },
   encode(view: DataView, base: number, value: CommandEventRecord): void {
     view.setUint32(base, value.event, true);
-    view.setUint32(base + 4, 0, true);
+    view.setUint32(base + 4, value.flags, true);
     view.setBigUint64(base + 8, value.generation, true);
   },
-  reservedZero(view: DataView, base: number): boolean {
-    return view.getUint32(base + 4, true) === 0;
+  reservedZero(_view: DataView, _base: number): boolean {
+    return true;
   },
 } as const satisfies Codec<CommandEventRecord>;
 

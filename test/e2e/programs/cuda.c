@@ -72,6 +72,37 @@ static void reduce(void)
 	CHECK(ms > 0 && ms < 100000);
 }
 
+/* Events in one batch: the GPU tells what is between them apart. */
+static void timed_events(void)
+{
+	float *values = numbers(), factor = 1, few, many_ms, whole;
+	int count = COUNT, turn = 0;
+	void *parameters[] = { &values, &factor, &count };
+	dim3 grid = { 8, 1, 1 };
+	cudaEvent_t marks[3];
+
+	for (int i = 0; i < 3; i++)
+		OK(cudaEventCreate(&marks[i]));
+	OK(cudaLaunchKernel(kernel("scale"), grid, many, parameters, 0, NULL));
+	OK(cudaDeviceSynchronize());
+	do {
+		/* A busy machine may stop the GPU for a while, between any two. */
+		CHECK(turn++ < 20);
+		OK(cudaEventRecord(marks[0], NULL));
+		OK(cudaLaunchKernel(kernel("scale"), grid, many, parameters, 0, NULL));
+		OK(cudaEventRecord(marks[1], NULL));
+		for (int i = 0; i < 300; i++)
+			OK(cudaLaunchKernel(kernel("scale"), grid, many, parameters, 0, NULL));
+		OK(cudaEventRecord(marks[2], NULL));
+		OK(cudaEventSynchronize(marks[2]));
+		OK(cudaEventElapsedTime(&few, marks[0], marks[1]));
+		OK(cudaEventElapsedTime(&many_ms, marks[1], marks[2]));
+		OK(cudaEventElapsedTime(&whole, marks[0], marks[2]));
+		CHECK(few >= 0 && many_ms > 0);
+		CHECK(fabsf(few + many_ms - whole) <= 1e-3f + whole * 1e-5f);
+	} while (many_ms < 3 * few);
+}
+
 static void default_streams(void)
 {
 	float *values = numbers(), result[2], factor = 3;
@@ -508,6 +539,7 @@ static const struct {
 	void (*run)(void);
 } cases[] = {
 	{ "reduce", reduce },	      { "default-streams", default_streams },
+	{ "timed-events", timed_events },
 	{ "symbols", symbols },	      { "managed", managed },
 	{ "graphs", graphs },	      { "output", output },
 	{ "wild", wild },	      { "trap", trap },

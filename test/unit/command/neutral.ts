@@ -65,11 +65,14 @@ export function neutralCommand(command: DeviceCommand): NeutralCommand {
     }
     case "launch":
       return neutralLaunch(command);
-    case "eventRecord":
+    case "eventRecord": {
+      const { event, generation, timed } = command;
+      const fields = { event, flags: timed ? 1 : 0, generation: wide(generation) };
+      return { command: "EVENT_RECORD", fields };
+    }
     case "eventWait": {
-      const name = command.kind === "eventRecord" ? "EVENT_RECORD" : "EVENT_WAIT";
       const { event, generation } = command;
-      return { command: name, fields: { event, generation: wide(generation) } };
+      return { command: "EVENT_WAIT", fields: { event, generation: wide(generation) } };
     }
     case "eventDestroy":
       return { command: "EVENT_DESTROY", fields: { event: command.event } };

@@ -128,7 +128,7 @@ const anyCommand: fc.Arbitrary<DeviceCommand> = fc.oneof(
   fillCommand,
   kind("writeInline", { pointer, data: data(0, 100) }),
   launchCommand,
-  kind("eventRecord", { event: u32, generation }),
+  kind("eventRecord", { event: u32, generation, timed: fc.boolean() }),
   kind("eventWait", { event: u32, generation }),
   kind("eventDestroy", { event: u32 }),
 );
@@ -182,7 +182,7 @@ function write(writer: CommandWriter, command: DeviceCommand): void {
       });
       return;
     case "eventRecord":
-      writer.eventRecord(command.event, command.generation);
+      writer.eventRecord(command.event, command.generation, command.timed ? 1 : 0);
       return;
     case "eventWait":
       writer.eventWait(command.event, command.generation);

@@ -657,6 +657,12 @@ enum vgpu_result vgpu_event_create(vgpu_context *c, vgpu_event *event)
 	return VGPU_ERROR_HANDLE_LIMIT;
 }
 
+enum vgpu_result vgpu_event_create_timed(vgpu_context *c, vgpu_event *event)
+{
+	fake.timed_events++;
+	return vgpu_event_create(c, event);
+}
+
 enum vgpu_result vgpu_event_destroy(vgpu_context *c, vgpu_event event)
 {
 	c->events[event].used = false;

@@ -4,7 +4,7 @@
 #define FAKE_VGPU_H
 
 struct fake_statistics {
-	int open, allocations, modules, events, copies, launches, records;
+	int open, allocations, modules, events, timed_events, copies, launches, records;
 	/* Of the module that was loaded last. */
 	unsigned int format;
 };

@@ -395,6 +395,7 @@ static void events(void)
 	CUevent start, end, untimed;
 	CUstream one, two;
 	CUdeviceptr pointer;
+	int timed = fake.timed_events;
 	unsigned int value;
 	float ms = -1;
 
@@ -421,6 +422,8 @@ static void events(void)
 	CHECK(fabsf(ms - 2.0f) < 1e-6f);
 	OK(cuEventRecord(untimed, one));
 	OK(cuEventSynchronize(untimed));
+	/* start and end, and nothing that no program asks the time of. */
+	CHECK(fake.timed_events == timed + 2);
 	GIVES(CUDA_ERROR_INVALID_HANDLE, cuEventElapsedTime(&ms, start, untimed));
 	GIVES(CUDA_ERROR_NOT_SUPPORTED, cuEventCreate(&start, CU_EVENT_INTERPROCESS));
 	OK(cuEventDestroy(end));

@@ -397,13 +397,13 @@ describe("dawn executor", () => {
   });
 });
 
-describe("GPU time", () => {
-  const LOOP = `@group(0) @binding(0) var<storage, read_write> d: array<atomic<u32>>;
-    @group(0) @binding(1) var<uniform> n: u32;
-    @compute @workgroup_size(1) fn loop_() {
-      for (var i = 0u; i < n; i++) { atomicAdd(&d[0], i); }
-    }`;
+const LOOP = `@group(0) @binding(0) var<storage, read_write> d: array<atomic<u32>>;
+  @group(0) @binding(1) var<uniform> n: u32;
+  @compute @workgroup_size(1) fn loop_() {
+    for (var i = 0u; i < n; i++) { atomicAdd(&d[0], i); }
+  }`;
 
+describe("GPU time", () => {
   it("is the GPU's own for long batches that follow one, and grows with their work", async () => {
     if (!executor.info.timestamps) throw new Error("this driver has no timestamps: CI's have");
     const [segment] = segments;
@@ -442,6 +442,118 @@ describe("GPU time", () => {
     const short: (boolean | undefined)[] = [];
     for (let i = 0; i < 50; i++) short.push((await run(1)).timed);
     expect(short).toContain(false);
+  });
+});
+
+describe("marks", () => {
+  const count = (n: number) => [new Uint8Array(new Uint32Array([n]).buffer)];
+
+  const loop = () =>
+    executor.createPipeline({
+      label: "loop",
+      wgsl: LOOP,
+      entryPoint: "loop_",
+      bindings: [
+        { binding: 0, kind: "storage", bytes: 0 },
+        { binding: 1, kind: "uniform", bytes: 4 },
+      ],
+      constants: {},
+    });
+
+  async function outcomeOf(batch: Batch) {
+    const outcome = await submitted(batch);
+    if (!outcome.ok) throw new Error(outcome.message);
+    return outcome;
+  }
+
+  it("tell a batch's parts apart by the GPU's clock, and add up", async () => {
+    const [segment] = segments;
+    if (segment === undefined) throw new Error("no segment");
+    const pipeline = await loop();
+    const storage = [{ segment, offset: 0, bytes: 4096 }];
+    const run = (batch: Batch, n: number) =>
+      batch.launch({ pipeline, storage, uniforms: count(n), grid: [1, 1, 1] });
+    let last = 0;
+    for (let turn = 0; ; turn++) {
+      // Threads of a software GPU may have to wait for a core, in the light part too.
+      expect(turn).toBeLessThan(20);
+      const begun = nowNs();
+      const batch = executor.begin("marked");
+      const marks = [batch.mark?.()];
+      run(batch, 2_000_000);
+      marks.push(batch.mark?.(), batch.mark?.());
+      run(batch, 10);
+      batch.fill(segment, 0, 64, 7, 1);
+      marks.push(batch.mark?.());
+      expect(marks).toEqual([0, 1, 1, 2]);
+      const { marksNs = [], doneNs } = await outcomeOf(batch);
+      const [start = 0, middle = 0, end = 0] = marksNs;
+      expect(marksNs.length).toBe(3);
+      expect(start).toBeGreaterThanOrEqual(Math.max(begun, last));
+      expect(middle).toBeGreaterThan(start);
+      expect(end).toBeGreaterThanOrEqual(middle);
+      expect(doneNs).toBeGreaterThanOrEqual(end);
+      last = end;
+      if (middle - start > 2 * (end - middle)) break;
+    }
+  });
+
+  it("are all there is in a batch, come between writes, and leave data alone", async () => {
+    const [segment] = segments;
+    if (segment === undefined) throw new Error("no segment");
+    const alone = executor.begin("alone");
+    expect(alone.mark?.()).toBe(0);
+    expect((await outcomeOf(alone)).marksNs?.length).toBe(1);
+    const batch = executor.begin("between");
+    const parts = [1, 30_000, 5, 20_000].map((bytes, index) => pseudoRandom(bytes, index + 1));
+    let offset = 0;
+    for (const part of parts) {
+      batch.write(segment, offset, [part]);
+      expect(batch.mark?.()).not.toBeNull();
+      offset += part.length;
+    }
+    const { marksNs = [] } = await outcomeOf(batch);
+    expect(marksNs).toEqual([...marksNs].sort((a, b) => a - b));
+    expect(marksNs.length).toBe(4);
+    expect(await readBack(executor, segment, 0, offset)).toEqual(
+      Uint8Array.from(parts.flatMap((part) => [...part])),
+    );
+  });
+
+  it("end where data goes to the host, where there are too many, and without timestamps", async () => {
+    const [segment] = segments;
+    if (segment === undefined) throw new Error("no segment");
+    const into = new Uint8Array(2 * 1024 * 1024);
+    const large = executor.createSegment(into.length, "large");
+    const batch = executor.begin("reads");
+    expect(batch.mark?.()).toBe(0);
+    batch.read(large, 0, into.length, () => [into]);
+    expect(batch.mark?.()).toBeNull();
+    batch.fill(segment, 0, 64, 7, 1);
+    expect(batch.mark?.()).toBeNull();
+    expect((await outcomeOf(batch)).marksNs?.length).toBe(1);
+    large.destroy();
+    const many = executor.begin("many");
+    let marks = 0;
+    while (many.marksFull !== true) {
+      many.fill(segment, 0, 64, 7, 1);
+      expect(many.mark?.()).toBe(marks++);
+    }
+    many.fill(segment, 0, 64, 7, 1);
+    expect(many.mark?.()).toBeNull();
+    expect((await outcomeOf(many)).marksNs?.length).toBe(marks);
+    const untimed = executor.begin("untimed", false);
+    expect(untimed.mark?.()).toBeNull();
+    untimed.discard();
+    const discarded = executor.begin("discarded");
+    for (let i = 0; i < 3; i++) discarded.mark?.();
+    discarded.discard();
+    // More than there are slots: each is given back.
+    for (let turn = 0; turn < 20; turn++) {
+      const next = executor.begin("again");
+      expect(next.mark?.()).toBe(0);
+      expect((await outcomeOf(next)).marksNs?.length).toBe(1);
+    }
   });
 });
 

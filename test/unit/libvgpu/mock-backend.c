@@ -390,11 +390,13 @@ static void run_event(struct context *context, uint16_t opcode, const uint8_t *p
 	struct vgpu_command_event_record event;
 
 	memcpy(&event, payload, sizeof(event));
-	RULE(event.event < EVENTS_MAX && event.generation && !event.reserved);
+	RULE(event.event < EVENTS_MAX && event.generation);
+	RULE(!(event.flags & ~(opcode == VGPU_CMD_EVENT_RECORD ? VGPU_EVENT_TIMED : 0)));
 	if (opcode == VGPU_CMD_EVENT_RECORD) {
 		RULE(event.generation > context->generations[event.event]);
 		context->generations[event.event] = event.generation;
-		context->event_times[event.event] = ++clock_ns * 1000;
+		/* Odd times tell the test that the flag came. */
+		context->event_times[event.event] = ++clock_ns * 1000 + event.flags;
 	} else {
 		/* libvgpu sends the record first, so here it has always completed. */
 		RULE(event.generation <= context->generations[event.event]);
@@ -608,7 +610,7 @@ static uint32_t hostmem_request(struct context *context, uint32_t type, const ui
 static void capabilities(uint8_t *out, uint32_t *out_bytes)
 {
 	struct vgpu_capabilities_response answer = {
-		.capabilities = VGPU_CAP_WGSL | (options.ptx_unasked ? VGPU_CAP_PTX : 0),
+		.capabilities = VGPU_CAP_WGSL | VGPU_CAP_TIMESTAMPS | (options.ptx_unasked ? VGPU_CAP_PTX : 0),
 		.memory_bytes = MEMORY_BYTES,
 		.segment_bytes_max = MEMORY_BYTES, .hostmem_bytes_max = 1ull << 32,
 		.contexts_max = CONTEXTS_MAX, .streams_max = STREAMS, .modules_max = OBJECTS_MAX,
@@ -651,7 +653,7 @@ static uint32_t answer_request(const uint8_t *request, uint8_t *out, uint32_t ro
 	context = &contexts[header.context];
 	if (header.type == VGPU_REQ_INIT) {
 		struct vgpu_init_response answer = { .epoch = EPOCH, .version = VGPU_VERSION,
-						     .capabilities = VGPU_CAP_WGSL };
+						     .capabilities = VGPU_CAP_WGSL | VGPU_CAP_TIMESTAMPS };
 
 		/* VGPU-DRV-7. */
 		RULE(*(const uint64_t *)payload && !session);
@@ -890,7 +892,7 @@ static void config_reply(int sock, struct message *message)
 		.control_request_bytes_max = VGPU_CONTROL_REQUEST_BYTES_MAX,
 		.submit_bytes_max = VGPU_SUBMIT_BYTES_MAX,
 		.hostmem_entries_max = VGPU_HOSTMEM_ENTRIES_MAX,
-		.capabilities = VGPU_CAP_WGSL };
+		.capabilities = VGPU_CAP_WGSL | VGPU_CAP_TIMESTAMPS };
 	uint8_t payload[12 + sizeof(config)];
 
 	RULE(message->bytes == sizeof(payload));

@@ -394,7 +394,7 @@ static void events_and_streams(void)
 	OK(vgpu_mem_alloc(context, 4, &pointer));
 	OK(vgpu_stream_create(context, &a));
 	OK(vgpu_stream_create(context, &b));
-	OK(vgpu_event_create(context, &start));
+	OK(vgpu_event_create_timed(context, &start));
 	OK(vgpu_event_create(context, &end));
 	OK(vgpu_event_create(context, &unused));
 	OK(vgpu_event_query(context, start));
@@ -415,6 +415,8 @@ static void events_and_streams(void)
 	OK(vgpu_event_query(context, end));
 	OK(vgpu_event_elapsed(context, start, end, &ns));
 	CHECK(ns > 0);
+	/* Only the first one asked to be timed (the mock marks its time). */
+	CHECK(ns % 1000 == 999);
 	OK(vgpu_event_elapsed(context, end, start, &ns));
 	CHECK(ns < 0);
 	OK(vgpu_event_destroy(context, start));
