@@ -57,7 +57,8 @@ Confines itself, then executes PROGRAM (an absolute path) in its own place.
   --list=PATH        folders that may be listed, but not read in  } are refused where the kernel
   --write=PATH       folders in which files may be made as well   } has Landlock
   --device=PATH      devices that may be read, written, ioctl-ed  }
-  --private=PATH     a folder that is made if absent, given to USER, and allowed as by --write
+  --private=PATH     a folder that is made if absent, given to USER, and allowed as by --write;
+                     may be given several times
   --last-fd=N        close every descriptor above N
   --report-fd=N      write what was applied there as JSON, instead of as text to stderr
   --probe            print as JSON what this kernel has, and the ids of USER
@@ -104,7 +105,7 @@ struct Options {
   std::optional<uint64_t> parent;
   std::optional<uint64_t> last_fd;
   std::optional<uint64_t> report_fd;
-  std::optional<std::string> private_folder;
+  std::vector<std::string> private_folders;
   std::vector<std::pair<Limit, uint64_t>> limits;
   Paths paths;
   char** program = nullptr;
@@ -170,7 +171,7 @@ void ParseOption(std::string_view argument, Options& options) {
   } else if (name == "--device") {
     options.paths.device.push_back(PathOf(name, value));
   } else if (name == "--private") {
-    Once(options.private_folder, PathOf(name, value), name);
+    options.private_folders.push_back(PathOf(name, value));
   } else if (name == "--last-fd") {
     Once(options.last_fd, NumberOf(name, value, INT32_MAX), name);
   } else if (name == "--report-fd") {
@@ -397,9 +398,9 @@ void WriteReport(const Options& options, const Report& report) {
 
   ::umask(077);
   if (options.last_fd) CloseAbove(*options.last_fd, report);
-  if (options.private_folder) {
-    MakePrivate(*options.private_folder, user);
-    options.paths.write.push_back(*options.private_folder);
+  for (const auto& folder : options.private_folders) {
+    MakePrivate(folder, user);
+    options.paths.write.push_back(folder);
   }
   options.paths.execute.emplace_back(*options.program);
   if (!interpreter.empty()) options.paths.execute.push_back(interpreter);

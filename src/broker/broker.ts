@@ -43,6 +43,8 @@ export interface BrokerOptions {
   readonly version: string;
   readonly instanceCommand: readonly [string, ...string[]];
   readonly extraArguments: readonly string[];
+  /** Where translations of PTX are kept, a folder for each vGPU; null: not on disk. */
+  readonly translationCache: string | null;
   /** For tests: where the first process of a vGPU ends itself, its second one, and so on. */
   readonly crashAt: readonly string[];
   readonly restartLimits: RestartLimits;
@@ -269,6 +271,7 @@ export class Broker {
       brokerPath: this.#brokerPath,
       executor: o.executor,
       memoryLimitBytes: config.settings.memoryBytesMax,
+      translationCache: o.translationCache,
       logLevel: o.logLevel,
       extraArguments: o.extraArguments,
       crashAt: o.crashAt,

@@ -122,6 +122,7 @@ export function launcherArguments(
   confinement: Confinement,
   environment: NodeJS.ProcessEnv,
   privateFolder: string,
+  cacheFolder: string | null = null,
 ): string[] {
   const { user } = confinement;
   const read = [...SYSTEM_READ, ...ownFiles(), ...driverFiles(environment)];
@@ -134,6 +135,7 @@ export function launcherArguments(
     ...(existsSync("/dev/dri") ? ["--list=/dev/dri"] : []),
     ...devices().map((path) => `--device=${path}`),
     `--private=${privateFolder}`,
+    ...(cacheFolder === null ? [] : [`--private=${cacheFolder}`]),
     `--last-fd=${REPORT_FD}`,
     `--report-fd=${REPORT_FD}`,
     "--",
@@ -148,6 +150,16 @@ export function freshPrivateFolder(runtimeDir: string, id: string): string {
   const folder = join(all, id);
   rmSync(folder, { recursive: true, force: true });
   return folder;
+}
+
+/**
+ * Where a vGPU's process keeps translations: in a folder of its own, for what it finds there is what
+ * only its own guest can have had written. It outlives processes; the launcher makes it if need be.
+ */
+export function translationFolder(all: string, id: string): string {
+  // Searchable by the instances' user, each of whose folders is its own.
+  if (!existsSync(all)) mkdirSync(all, { mode: 0o711 });
+  return resolve(all, id);
 }
 
 export function removePrivateFolders(runtimeDir: string): void {

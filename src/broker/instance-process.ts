@@ -15,6 +15,7 @@ import {
   instanceEnvironment,
   launcherArguments,
   REPORT_FD,
+  translationFolder,
 } from "./confinement.js";
 import { type RestartLimits, RestartPolicy } from "./restart-policy.js";
 
@@ -31,6 +32,8 @@ export interface InstanceProcessOptions {
   readonly brokerPath: string;
   readonly executor: string;
   readonly memoryLimitBytes: number | null;
+  /** Where each vGPU has a folder for its translations; null for none. */
+  readonly translationCache: string | null;
   readonly logLevel: string;
   readonly extraArguments: readonly string[];
   /** For tests: where the first process ends itself, the second, and so on. */
@@ -84,6 +87,7 @@ export class InstanceProcess {
     this.#timer = null;
     const o = this.#options;
     const crashAt = o.crashAt[this.#starts++];
+    const cache = o.translationCache === null ? null : translationFolder(o.translationCache, o.id);
     const command = [
       ...o.command,
       `--relay=${CHILD_RELAY_FD}`,
@@ -93,10 +97,11 @@ export class InstanceProcess {
       `--executor=${o.executor}`,
       `--log-level=${o.logLevel}`,
       ...(o.memoryLimitBytes === null ? [] : [`--memory-limit=${o.memoryLimitBytes}`]),
+      ...(cache === null ? [] : [`--translation-cache=${cache}`]),
       ...(crashAt === undefined || crashAt === "" ? [] : [`--crash-at=${crashAt}`]),
       ...o.extraArguments,
     ];
-    const child = this.#spawn(command);
+    const child = this.#spawn(command, cache);
     o.started();
     this.#child = child;
     child.once("error", (error) => this.#ended(`can't be started: ${error.message}`));
@@ -106,7 +111,7 @@ export class InstanceProcess {
   }
 
   /** The launcher becomes the process itself, so that its id and its signals are the same. */
-  #spawn(command: readonly string[]): ChildProcess {
+  #spawn(command: readonly string[], cache: string | null): ChildProcess {
     const { confinement, runtimeDir, id, openChannel, prepare } = this.#options;
     // The process's stdout goes to our stderr: stdout carries only what vgpud itself says.
     const stdio = ["ignore" as const, 2, 2, openChannel(), ...prepare()];
@@ -116,7 +121,7 @@ export class InstanceProcess {
     }
     const folder = freshPrivateFolder(runtimeDir, id);
     const env = instanceEnvironment(process.env, folder);
-    const args = [...launcherArguments(confinement, env, folder), ...command];
+    const args = [...launcherArguments(confinement, env, folder, cache), ...command];
     const child = spawn(confinement.launcher, args, { stdio: [...stdio, "pipe"], env });
     this.#readReport(child);
     return child;

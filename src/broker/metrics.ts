@@ -83,6 +83,18 @@ const METRICS: readonly Metric[] = [
     value: fromDevice("usage", "copies"),
   },
   {
+    name: "vgpu_translation_cache_hits_total",
+    help: "Answers of the PTX compiler that were found on disk (--translation-cache).",
+    type: "counter",
+    value: fromDevice("translation_cache", "hits"),
+  },
+  {
+    name: "vgpu_translation_cache_misses_total",
+    help: "Answers of the PTX compiler that were not found there.",
+    type: "counter",
+    value: fromDevice("translation_cache", "misses"),
+  },
+  {
     name: "vgpu_requests_rejected_total",
     help: "Requests and commands of the guest that were refused.",
     type: "counter",

@@ -3,12 +3,15 @@
  * Puts an instance together: the executor that was asked for, the lease (a G-VMCS that the broker
  * enters, or none), and the device. The only place that knows all of them.
  */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { connectBroker, type InstanceLink } from "../broker/instance-link.js";
 import type { Executor } from "../gpu/executor.js";
 import type { Faults } from "../gpu/faulty/index.js";
 import { GVMCS, GvmcsInstance } from "../gvmcs/index.js";
 import { GvmcsLease } from "../instance/gvmcs-lease.js";
 import { createDevice as createVgpu, DEFAULT_LIMITS, type VgpuDevice } from "../instance/index.js";
+import { FOLDER_STORE_LIMITS, FolderStore } from "../io/folder-store.js";
 import {
   close,
   createPoller,
@@ -21,6 +24,12 @@ import {
 } from "../io/native.js";
 import { mapSharedPage } from "../io/shared-page.js";
 import { realTimers } from "../io/timers.js";
+import {
+  CachedTranslator,
+  createTranslator,
+  type Translator,
+  translatorProgram,
+} from "../kernel/translator/index.js";
 import { createLogger, type Logger } from "../telemetry/log.js";
 import { UsageError } from "./common.js";
 import type { ExecutorKind, InstanceOptions } from "./instance-options.js";
@@ -90,7 +99,9 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
     lease = openLease(options, () => device);
   }
   let opened: Executor | null = first;
+  const translator = cachedTranslator(options, log);
   device = await createVgpu({
+    ...(translator === null ? {} : { translator }),
     executor: () => {
       const executor = opened;
       opened = null;
@@ -113,6 +124,26 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
   process.on("uncaughtExceptionMonitor", () => lease?.abort());
   log.info({ adapter: first.info.adapter, executor: first.kind }, "the GPU is open");
   return device;
+}
+
+/** The compiler of PTX with a cache on disk; null for the usual one. */
+function cachedTranslator(options: InstanceOptions, log: Logger): Translator | null {
+  const folder = options.translationCache;
+  const program = translatorProgram();
+  if (folder === null || program === null) return null;
+  try {
+    const store = new FolderStore(folder, FOLDER_STORE_LIMITS, (error) =>
+      log.warn({ folder }, `a translation can't be kept: ${error.message}`),
+    );
+    const version = createHash("sha256").update(readFileSync(program)).digest("hex");
+    log.debug({ folder, entries: store.entries, bytes: store.bytes }, "translations are kept");
+    return new CachedTranslator(createTranslator(), store, version);
+  } catch (error) {
+    // A vGPU without its cache is slower to start a kernel, and nothing else.
+    const reason = error instanceof Error ? error.message : String(error);
+    log.warn({ folder }, `--translation-cache can't be used: ${reason}`);
+    return null;
+  }
 }
 
 /**

@@ -3,6 +3,7 @@
  * The options of `vgpu-instance`, after the conventions for vhost-user back-end programs:
  * `--socket-path` or `--fd`, `--print-capabilities`, never a daemon of its own.
  */
+import { resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { VGPU } from "../protocol/generated/wire.js";
 import { LOG_LEVELS, type LogLevel } from "../telemetry/log.js";
@@ -32,6 +33,8 @@ export interface InstanceOptions {
   readonly id: string;
   /** Device memory that the guest may use, bytes; null for the executor's own limit. */
   readonly memoryLimitBytes: number | null;
+  /** Folder in which translations of PTX are kept, or null for none. */
+  readonly translationCache: string | null;
   readonly logLevel: LogLevel;
   /** How rings are polled after activity; null for the default. */
   readonly polling: PollingOptions | null;
@@ -55,6 +58,7 @@ interface RawOptions {
   readonly gvmcs?: readonly [number, number, number, number];
   readonly id?: string;
   readonly memoryLimit?: string;
+  readonly translationCache?: string;
   readonly polling?: PollingOptions;
   readonly logLevel: LogLevel;
 }
@@ -115,6 +119,10 @@ function command(): Command {
     .option("--id <name>", "name of this vGPU in logs and reports")
     .option("--memory-limit <size>", "device memory that the guest may use, e.g. 4GiB")
     .option(
+      "--translation-cache <dir>",
+      "keep translations of PTX there, a folder for this vGPU alone (default: in this process only)",
+    )
+    .option(
       "--polling <us>",
       "poll rings for so many microseconds after activity: WINDOW[,BUSY[,SPIN]]; 0: never",
       parsePolling,
@@ -155,11 +163,18 @@ export function parseInstanceOptions(argv: readonly string[]): ParsedOptions {
       id,
       memoryLimitBytes:
         raw.memoryLimit === undefined ? null : parseSize(raw.memoryLimit, "--memory-limit"),
+      translationCache: cacheFolder(raw.translationCache),
       logLevel: raw.logLevel,
       polling: raw.polling ?? null,
       crashAt: raw.crashAt ?? null,
     },
   };
+}
+
+function cacheFolder(path: string | undefined): string | null {
+  if (path === undefined) return null;
+  if (path === "") throw new UsageError("--translation-cache needs the path of a folder");
+  return resolve(path);
 }
 
 function socketOf(raw: RawOptions): InstanceOptions["socket"] {
@@ -195,6 +210,6 @@ export function capabilities(): object {
     "vq-size-max": VGPU.QUEUE_SIZE_MAX,
     "config-size": VGPU.CONFIG_SPACE_BYTES,
     executors: EXECUTORS,
-    features: ["socket-path", "fd", "broker", "memory-limit"],
+    features: ["socket-path", "fd", "broker", "memory-limit", "translation-cache"],
   };
 }

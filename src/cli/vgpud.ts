@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** `vgpud`: the broker. Arguments and environment only; the work is in src/broker. */
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { Broker, StartError } from "../broker/broker.js";
@@ -32,6 +33,7 @@ interface Options {
   readonly executor?: string;
   readonly gpuMemory?: string;
   readonly trace?: string;
+  readonly translationCache?: string;
   readonly user?: string;
   readonly confine: boolean;
   readonly restarts: number;
@@ -78,6 +80,10 @@ function program(): Command {
     .option(
       "--gpu-memory <size>",
       "device memory to give out: what vGPUs are promised beyond it is refused (default: no limit)",
+    )
+    .option(
+      "--translation-cache <dir>",
+      "keep translations of PTX there, in a folder for each vGPU (default: not on disk)",
     )
     .option(
       "--user <name>",
@@ -155,6 +161,8 @@ async function main(): Promise<void> {
       fileURLToPath(new URL("./vgpu-instance.js", import.meta.url)),
     ],
     extraArguments: [],
+    translationCache:
+      options.translationCache === undefined ? null : resolve(options.translationCache),
     crashAt: options.crashAt?.split(",") ?? [],
     restartLimits: { ...DEFAULT_RESTARTS, max: options.restarts },
     answerMs: options.answer * 1000,

@@ -564,6 +564,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       turns: this.runner.turnCounts,
       pipelines: this.#store.pipelineCount,
       code_bytes: this.#store.codeBytes,
+      translation_cache: this.#store.translationCache,
       unsliceable: [...this.#unsliceable],
       requests_rejected: this.runner.usage.rejections,
       usage: usageStatus(this.runner.usage),

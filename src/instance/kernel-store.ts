@@ -11,7 +11,7 @@
 import { createHash } from "node:crypto";
 import type { ModuleLoadCommand } from "../command/types.js";
 import { type Executor, ExecutorError } from "../gpu/executor.js";
-import type { EmitRequest, Translator } from "../kernel/translator/index.js";
+import type { CacheCounts, EmitRequest, Translator } from "../kernel/translator/index.js";
 import { TranslateError } from "../kernel/translator/index.js";
 import { checkLength, reflectModule, rewriteKernel, SLICE_LAYOUT } from "../kernel/wgsl/index.js";
 import { ModuleFormat, Status } from "../protocol/generated/wire.js";
@@ -86,6 +86,10 @@ export class KernelStore {
   /** Whether modules in PTX are offered. */
   get ptx(): boolean {
     return this.#translator !== null;
+  }
+
+  get translationCache(): CacheCounts | null {
+    return this.#translator?.cache ?? null;
   }
 
   get pipelineCount(): number {

@@ -73,6 +73,8 @@ export interface DeviceStatus {
   readonly turns: TurnCounts;
   readonly pipelines: number;
   readonly code_bytes: number;
+  /** Answers of the PTX compiler that were kept on disk, and not; null without such a cache. */
+  readonly translation_cache: { readonly hits: number; readonly misses: number } | null;
   /** Kernels whose launches run whole however long they are, the last ones noticed. */
   readonly unsliceable: readonly UnsliceableStatus[];
   /** Requests and commands that were refused, whole instance. */

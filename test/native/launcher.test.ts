@@ -8,6 +8,7 @@ import { once } from "node:events";
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -166,6 +167,18 @@ describe("files", () => {
     ]);
     expect(existsSync(outside)).toBe(false);
     expect(readdirSync(inside).sort()).toEqual(["d", "outside"]);
+  });
+
+  it("can be kept in further private folders, by renaming too, and in none beside", async (context) => {
+    needsLandlock(context);
+    const [first, second, other] = ["one", "two", "three"].map((each) => join(folder, each));
+    mkdirSync(String(other));
+    const script = `show([${[first, second, other].map((each) => JSON.stringify(each))}].map((at) =>
+      tried(() => { fs.writeFileSync(at + "/new", "x"); fs.renameSync(at + "/new", at + "/kept"); })))`;
+    const tries = await confined(script, [`--private=${first}`, `--private=${second}`]);
+    expect(tries).toEqual(["ok", "ok", "EACCES"]);
+    expect(readdirSync(String(second))).toEqual(["kept"]);
+    expect(statSync(String(second)).mode & 0o777).toBe(0o700);
   });
 
   it("can't be read elsewhere: passwords, another process, a folder's names", async (context) => {

@@ -44,6 +44,7 @@ export async function startRealBroker(
     version: "0",
     instanceCommand: [process.execPath, program],
     extraArguments: [],
+    translationCache: null,
     crashAt: [],
     answerMs: 5000,
     meterProc: null,

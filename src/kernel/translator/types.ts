@@ -99,6 +99,12 @@ export class TranslateError extends Error {
   }
 }
 
+/** Answers that were kept, and those that were not. */
+export interface CacheCounts {
+  readonly hits: number;
+  readonly misses: number;
+}
+
 /** Rejects with TranslateError; other errors are ours. Calls may overlap. */
 export interface Translator {
   /** Reads PTX text, or a fat binary, under a number that the caller chose. */
@@ -109,4 +115,6 @@ export interface Translator {
   /** The module is not needed any more. */
   forget(id: number): void;
   close(): void;
+  /** What was kept of earlier answers; absent if nothing is. */
+  readonly cache?: CacheCounts;
 }

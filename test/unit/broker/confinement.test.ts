@@ -10,6 +10,7 @@ import {
   launcherArguments,
   launcherPath,
   openConfinement,
+  translationFolder,
 } from "../../../src/broker/confinement.js";
 
 let folder = "";
@@ -99,5 +100,21 @@ describe("the user of instances", () => {
   it("can't be chosen by others than root", (context) => {
     if (process.getuid?.() === 0) context.skip("this is root");
     expect(() => openConfinement(launcherPath(), "65534:65533")).toThrow(/only root/);
+  });
+});
+
+describe("the folder for translations", () => {
+  it("is each vGPU's own, allowed only if it is given, and not emptied", () => {
+    const all = join(folder, "cache");
+    const own = translationFolder(all, "a");
+    expect(own).toBe(join(all, "a"));
+    expect(translationFolder(all, "b")).toBe(join(all, "b"));
+    const launcher = { launcher: "/l", user: null };
+    const folders = (cache?: string): string[] =>
+      launcherArguments(launcher, {}, "/private", cache).filter((each) =>
+        each.startsWith("--private"),
+      );
+    expect(folders()).toEqual(["--private=/private"]);
+    expect(folders(own)).toEqual(["--private=/private", `--private=${own}`]);
   });
 });

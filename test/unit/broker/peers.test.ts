@@ -53,6 +53,7 @@ function brokerOf(script: string): { broker: Broker; report: () => Promise<strin
     version: "0",
     instanceCommand: [process.execPath, program],
     extraArguments: [],
+    translationCache: null,
     crashAt: [],
     answerMs: 5000,
     restartLimits: DEFAULT_RESTARTS,

@@ -36,6 +36,7 @@ describe("options of vgpu-instance", () => {
         gvmcsFds: null,
         id: "a",
         memoryLimitBytes: null,
+        translationCache: null,
         logLevel: "info",
         polling: null,
         crashAt: null,
@@ -45,13 +46,15 @@ describe("options of vgpu-instance", () => {
 
   it("takes a descriptor and everything else", () => {
     const args = ["--fd=3", "--executor=null", "--broker=/b", "--memory-limit=4GiB", "--id=g.1"];
-    expect(parse(...args, "--log-level=debug")).toMatchObject({
+    const cache = "--translation-cache=/var/../cache/t";
+    expect(parse(...args, "--log-level=debug", cache)).toMatchObject({
       options: {
         socket: { fd: 3 },
         executor: "null",
         brokerPath: "/b",
         id: "g.1",
         memoryLimitBytes: 4 * 2 ** 30,
+        translationCache: "/cache/t",
         logLevel: "debug",
       },
     });
