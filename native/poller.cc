@@ -300,11 +300,13 @@ class Poller : public Napi::ObjectWrap<Poller> {
     bool stale = false;
     dispatching_ = true;
     for (int i = 0; i < count; ++i) {
-      const epoll_event& event = events[static_cast<size_t>(i)];
-      const auto found = by_key_.find(event.data.u64);
+      // Copies: the kernel's structure is packed, its members lie at odd places.
+      const uint64_t key = events[static_cast<size_t>(i)].data.u64;
+      const uint32_t got = events[static_cast<size_t>(i)].events;
+      const auto found = by_key_.find(key);
       if (found != by_key_.end()) {
-        Dispatch(env, self, found->second, event.events);
-      } else if (std::find(dropped_.begin(), dropped_.end(), event.data.u64) == dropped_.end()) {
+        Dispatch(env, self, found->second, got);
+      } else if (std::find(dropped_.begin(), dropped_.end(), key) == dropped_.end()) {
         // Not unwatched by a callback of this round, so left behind by a close elsewhere.
         stale = true;
       }

@@ -37,7 +37,8 @@ export class GpuMeter {
    */
   read(pid: number): number | null {
     const clients = this.#clients(pid);
-    if (clients.length === 0) return null;
+    // What could not be read is no evidence, least of all at the next reading.
+    if (clients === null || clients.length === 0) return null;
     const readings = new Map<string, number>();
     const engines = new Map<string, number>();
     for (const { id, engineNs, capacities } of clients) {
@@ -55,7 +56,8 @@ export class GpuMeter {
     return this.#busyNs;
   }
 
-  #clients(pid: number): Client[] {
+  /** Null if only a part of them can be read. */
+  #clients(pid: number): Client[] | null {
     const folder = join(this.#proc, String(pid), "fdinfo");
     const clients = new Map<string, Client>();
     let names: string[] = [];
@@ -68,8 +70,10 @@ export class GpuMeter {
       let text = "";
       try {
         text = readFileSync(join(folder, name), "latin1");
-      } catch {
-        continue;
+      } catch (error) {
+        // Closed meanwhile; anything else (no descriptors left) hides what there is.
+        if (error instanceof Error && "code" in error && error.code === "ENOENT") continue;
+        return null;
       }
       const client = parseClient(text);
       if (client !== null) clients.set(client.id, client);

@@ -37,6 +37,9 @@ export interface RegionSpec {
 /** Names a region for removal. */
 export type RegionKey = Pick<RegionSpec, "guestAddress" | "bytes" | "userAddress">;
 
+/** The longest word that is shared with a driver. */
+const WORD_BYTES = 8n;
+
 export type GuestMemoryErrorCode = "limit" | "range" | "overlap" | "map";
 
 /** A table of regions that cannot be accepted: the front end's mistake. */
@@ -372,6 +375,18 @@ export class GuestMemory {
           `the region of ${bytes} bytes at guest address ${start} overlaps the one at ${other.start}`,
         );
       }
+    }
+    // Words that are aligned for the driver have to be so here too.
+    const offset = BigInt(spec.mmapOffset);
+    if (
+      (BigInt(start) - offset) % WORD_BYTES !== 0n ||
+      (spec.userAddress - offset) % WORD_BYTES !== 0n
+    ) {
+      throw new GuestMemoryError(
+        "range",
+        `the region at guest address ${start} and user address ${spec.userAddress} has offset ` +
+          `${offset}, which is not the same modulo ${WORD_BYTES}`,
+      );
     }
     return openRegion(this.#map, spec, start, bytes);
   }

@@ -46,6 +46,8 @@ export function createArea(
   return { fd, payload };
 }
 
+const WORD_BYTES = 8n;
+
 export class MappedArea {
   readonly #area: InflightArea;
   readonly #mapping: Mapping;
@@ -54,6 +56,9 @@ export class MappedArea {
   constructor(area: InflightArea, fd: number) {
     if (area.bytes === 0n || area.bytes > BigInt(WINDOW_BYTES_MAX))
       throw new RangeError(`the area has ${area.bytes} bytes, the limit is ${WINDOW_BYTES_MAX}`);
+    // Its words are read and written as such.
+    if (area.offset % WORD_BYTES !== 0n)
+      throw new RangeError(`the area has offset ${area.offset}, not aligned to ${WORD_BYTES}`);
     this.#area = area;
     this.#mapping = mapRegion(fd, area.offset, area.bytes);
   }

@@ -40,8 +40,15 @@ export interface FuzzResult {
   readonly crash: Crash | null;
   /** Growth from the first quarter to the end, after a collection if there is one; bytes. */
   readonly heapGrowth: number;
-  readonly descriptorsBefore: number;
-  readonly descriptorsAfter: number;
+  readonly before: Held;
+  readonly after: Held;
+}
+
+/** What the process holds, after the first quarter and at the end. */
+export interface Held {
+  readonly descriptors: number;
+  /** Resident memory, bytes: to be shown only, since a collector gives it back when it likes. */
+  readonly residentBytes: number;
 }
 
 export interface FuzzOptions {
@@ -66,6 +73,11 @@ function heapBytes(corpus: readonly Uint8Array[]): number {
   // `external` contains the array buffers.
   return heapUsed + external - wanted;
 }
+
+const held = (): Held => ({
+  descriptors: openDescriptors(),
+  residentBytes: process.memoryUsage.rss(),
+});
 
 /**
  * Parsers throw for most inputs, and a stack is the dearest part of an error: there is none while a
@@ -165,16 +177,12 @@ async function fuzzing(target: FuzzTarget, options: FuzzOptions): Promise<FuzzRe
   if (options.watch) mkdirSync(OUT_FOLDER, { recursive: true });
   const watch = options.watch ? new HangWatch(target, seed) : null;
   await watch?.ready();
-  let [crash, inputs, heapBefore, descriptorsBefore]: [Crash | null, number, number, number] = [
-    null,
-    0,
-    0,
-    0,
-  ];
+  let crash: Crash | null = null;
+  let [inputs, heapBefore] = [0, 0];
+  let before: Held | null = null;
   const start = process.hrtime.bigint();
   const cpuStart = process.cpuUsage();
   const elapsed = (): number => Number(process.hrtime.bigint() - start) / 1e9;
-  let quarter = false;
   for (; inputs < inputsMax && crash === null; inputs++) {
     // The seeds first, so that a target that refuses its own is found out at once.
     const input = seeds[inputs] ?? mutator.mutate(corpus);
@@ -191,9 +199,9 @@ async function fuzzing(target: FuzzTarget, options: FuzzOptions): Promise<FuzzRe
       await turn();
       const seconds = elapsed();
       options.progress?.(inputs, seconds, outcomes.size);
-      if (!quarter && (seconds > options.seconds / 4 || inputs > inputsMax / 4)) {
-        quarter = true;
-        [heapBefore, descriptorsBefore] = [heapBytes(corpus), openDescriptors()];
+      if (before === null && (seconds > options.seconds / 4 || inputs > inputsMax / 4)) {
+        heapBefore = heapBytes(corpus);
+        before = held();
       }
       if (seconds > options.seconds && inputs >= seeds.length) break;
     }
@@ -201,9 +209,8 @@ async function fuzzing(target: FuzzTarget, options: FuzzOptions): Promise<FuzzRe
   const seconds = elapsed();
   const cpu = process.cpuUsage(cpuStart);
   await turn();
-  const heapGrowth = quarter ? heapBytes(corpus) - heapBefore : 0;
-  const descriptorsAfter = openDescriptors();
-  if (!quarter) descriptorsBefore = descriptorsAfter;
+  const heapGrowth = before === null ? 0 : heapBytes(corpus) - heapBefore;
+  const after = held();
   await watch?.close();
   return {
     target: target.name,
@@ -214,17 +221,17 @@ async function fuzzing(target: FuzzTarget, options: FuzzOptions): Promise<FuzzRe
     outcomes: outcomes.size,
     crash,
     heapGrowth,
-    descriptorsBefore,
-    descriptorsAfter,
+    before: before ?? after,
+    after,
   };
 }
 
 /** What is wrong with a run, or null. Heap is judged only where it can be collected first. */
 export function verdict(result: FuzzResult): string | null {
-  const { crash, descriptorsBefore, descriptorsAfter, heapGrowth } = result;
+  const { crash, before, after, heapGrowth } = result;
   if (crash !== null) return `${crash.error.name}: ${crash.error.message}`;
-  if (descriptorsAfter > descriptorsBefore + DESCRIPTOR_GROWTH_MAX)
-    return `${descriptorsAfter - descriptorsBefore} descriptors more are open than before`;
+  const more = after.descriptors - before.descriptors;
+  if (more > DESCRIPTOR_GROWTH_MAX) return `${more} descriptors more are open than before`;
   if (globalThis.gc !== undefined && heapGrowth > HEAP_GROWTH_MAX)
     return `the heap has grown by ${heapGrowth} bytes, ${HEAP_GROWTH_MAX} are allowed`;
   return null;

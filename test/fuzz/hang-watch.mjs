@@ -10,21 +10,27 @@ const { shared, file, target, cpuLimitMs } = workerData;
 const words = new Int32Array(shared, 0, 4);
 /** Without CPU time, an input waits for what never comes. */
 const WAIT_LIMIT_MS = 120_000;
+const STOPPED_MS = 5_000;
 
 let last = -1;
 let cpu = process.cpuUsage();
 let since = Date.now();
+let tick = since;
 setInterval(() => {
+  const now = Date.now();
+  // The whole process was stopped meanwhile.
+  if (now - tick > STOPPED_MS) since += now - tick;
+  tick = now;
   const count = Atomics.load(words, 0);
   if (count !== last) {
     last = count;
     cpu = process.cpuUsage();
-    since = Date.now();
+    since = now;
     return;
   }
   const { user, system } = process.cpuUsage(cpu);
   const spent = (user + system) / 1000;
-  if (count === 0 || (spent < cpuLimitMs && Date.now() - since < WAIT_LIMIT_MS)) return;
+  if (count === 0 || (spent < cpuLimitMs && now - since < WAIT_LIMIT_MS)) return;
   writeFileSync(file, new Uint8Array(shared, 16, words[1]).slice());
   writeSync(
     2,

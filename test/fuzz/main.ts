@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * npm run fuzz -- [--list] [--seconds N] [--target NAME] [--seed N] [--input FILE] [--native]
+ * npm run fuzz -- [--list] [--seconds N] [--inputs N] [--target NAME] [--seed N] [--input FILE] [--native]
  *
- * Fuzzes all targets, N seconds each (default 10), or one. A crashing input is written to out/fuzz
+ * Fuzzes all targets, N seconds each (default 10) or until so many inputs, or one. A crashing input is written to out/fuzz
  * and the exit status is 1. With --input a single input is run again.
  */
 import { readFileSync } from "node:fs";
@@ -11,17 +11,19 @@ import { runInNewContext } from "node:vm";
 import { Command, InvalidArgumentError } from "commander";
 import { systemRandom } from "../../src/io/random.js";
 import { type FuzzResult, fuzz, tryInput, verdict, writeCrash } from "./engine.js";
-import { fuzzNative, NATIVE_TARGETS } from "./native.js";
+import { fuzzNative, fuzzUnguided, NATIVE_TARGETS } from "./native.js";
 import type { FuzzTarget } from "./target.js";
 import { CANARY, TARGETS } from "./targets.js";
 
 interface Options {
   readonly list?: boolean;
   readonly seconds: number;
+  readonly inputs?: number;
   readonly target?: string;
   readonly seed?: number;
   readonly input?: string;
   readonly native?: boolean;
+  readonly unguided?: boolean;
 }
 
 const MIB = 2 ** 20;
@@ -46,20 +48,24 @@ function chosen(name: string | undefined): readonly FuzzTarget[] {
 }
 
 function line(result: FuzzResult): string {
-  const { inputs, cpuSeconds, outcomes, heapGrowth, descriptorsBefore, descriptorsAfter } = result;
+  const { inputs, cpuSeconds, outcomes, heapGrowth, before, after } = result;
+  const mib = (bytes: number): string => (bytes / MIB).toFixed(0);
   return (
     `${result.target.padEnd(18)} ${inputs} inputs, ${Math.round(inputs / cpuSeconds)} per second of CPU, ` +
     `${outcomes} outcomes, heap ${(heapGrowth / MIB).toFixed(1)} MiB, ` +
-    `descriptors ${descriptorsBefore} -> ${descriptorsAfter}, ` +
+    `resident ${mib(before.residentBytes)} -> ${mib(after.residentBytes)} MiB, ` +
+    `descriptors ${before.descriptors} -> ${after.descriptors}, ` +
     `${result.crash === null ? 0 : 1} crashes (seed ${result.seed})`
   );
 }
 
-async function fuzzOne(target: FuzzTarget, seed: number, seconds: number): Promise<boolean> {
+async function fuzzOne(target: FuzzTarget, seed: number, options: Options): Promise<boolean> {
   let shown = 0;
+  const { seconds, inputs: inputsMax } = options;
   const result = await fuzz(target, {
     seed,
-    seconds,
+    seconds: inputsMax === undefined ? seconds : Number.POSITIVE_INFINITY,
+    ...(inputsMax === undefined ? {} : { inputsMax }),
     watch: true,
     progress: (inputs, elapsed, outcomes) => {
       if (elapsed < shown + 5) return;
@@ -100,6 +106,7 @@ async function main(options: Options): Promise<boolean> {
   }
   const seed = options.seed ?? systemRandom.u32();
   if (options.native) {
+    if (options.unguided) return fuzzUnguided(options.inputs ?? 100_000, seed, options.target);
     console.log(`seed ${seed}, ${options.seconds} s each`);
     return fuzzNative(options.seconds, seed, options.target);
   }
@@ -111,9 +118,10 @@ async function main(options: Options): Promise<boolean> {
     return repeat(first, options.input);
   }
   exposeGc();
-  console.log(`seed ${seed}, ${options.seconds} s each`);
+  const each = options.inputs === undefined ? `${options.seconds} s` : `${options.inputs} inputs`;
+  console.log(`seed ${seed}, ${each} each`);
   let good = true;
-  for (const target of targets) good = (await fuzzOne(target, seed, options.seconds)) && good;
+  for (const target of targets) good = (await fuzzOne(target, seed, options)) && good;
   return good;
 }
 
@@ -121,9 +129,11 @@ const program = new Command("fuzz")
   .description("feeds the parsers of guest data with mutated inputs")
   .option("--list", "list the targets")
   .option("--seconds <n>", "seconds for each target", number, 10)
+  .option("--inputs <n>", "so many inputs for each target instead, however long it takes", number)
   .option("--target <name>", "only this one")
   .option("--seed <n>", "repeats a run", number)
-  .option("--native", "the targets in C, with libFuzzer and sanitizers")
+  .option("--native", "the targets in C and C++, with libFuzzer and sanitizers")
+  .option("--unguided", "with --native: as without libFuzzer, so many inputs as --inputs says")
   .option("--input <file>", "run one input of a target");
 program.parse();
 try {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Fuzz targets in C: what guests' libraries and the kernel driver make of a device's bytes. Under clang
- * they are libFuzzer's, guided by coverage; with any other compiler `standalone.c` runs them, which is
+ * Fuzz targets in C and C++: what guests' libraries and the kernel driver make of a device's bytes, the
+ * host's addon, and its launcher. Under clang they are libFuzzer's, guided by coverage; with any other compiler `standalone.c` runs them, which is
  * enough to see in CI that they hold. Both with the address and undefined-behaviour sanitizers.
  */
 import { execFileSync, type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { addonSeeds, buildAddonTarget } from "./native-addon.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const driver = "guest-driver/libvgpu";
@@ -19,6 +20,10 @@ export interface NativeTarget {
   readonly sources: readonly string[];
   readonly include: readonly string[];
   readonly seeds: () => Uint8Array[];
+  /** Builds it another way. */
+  readonly build?: (compiler: string, libFuzzer: boolean, program: string) => string;
+  /** Needs what only test/native/run-sanitized.sh builds, which runs it. */
+  readonly sanitizedOnly?: boolean;
 }
 
 function reply(what: number, request: number, payload: Uint8Array): Uint8Array {
@@ -85,6 +90,15 @@ export const NATIVE_TARGETS: readonly NativeTarget[] = [
     include: [driver],
     seeds: () => [queueSeed()],
   },
+  {
+    name: "addon",
+    parses: "all that the addon exports: descriptors, sockets, mappings, words, pollers, timers",
+    sources: [],
+    include: [],
+    seeds: addonSeeds,
+    build: buildAddonTarget,
+    sanitizedOnly: true,
+  },
 ];
 
 /** Has a bug that the fuzzer must find. */
@@ -122,6 +136,12 @@ export function buildNative(target: NativeTarget, compiler: string, libFuzzer: b
   const folder = join(root, "build/fuzz");
   mkdirSync(folder, { recursive: true });
   const program = join(folder, libFuzzer ? target.name : `${target.name}-standalone`);
+  if (target.build !== undefined)
+    return target.build(
+      libFuzzer ? compiler.replace("clang", "clang++") : "c++",
+      libFuzzer,
+      program,
+    );
   const sanitizers = `${libFuzzer ? "fuzzer," : ""}address,undefined`;
   const include = ["guest-driver/include", "guest-driver/include/uapi", "test/fuzz/native"];
   const sources = [`test/fuzz/native/${target.name}.c`, ...target.sources];
@@ -161,8 +181,9 @@ export function runLibFuzzer(
   const folder = join(root, "out/fuzz/native", target.name);
   const corpus = join(folder, "corpus");
   seedFiles(target, corpus);
-  const options = [`-max_total_time=${seconds}`, `-seed=${seed}`, "-max_len=4096", "-timeout=10"];
-  const limits = ["-rss_limit_mb=1024", `-artifact_prefix=${folder}/`];
+  const options = [`-max_total_time=${seconds}`, `-seed=${seed}`, "-max_len=4096", "-timeout=60"];
+  // Naming functions starts a process, whose pipes would be taken for an input's.
+  const limits = ["-rss_limit_mb=1024", "-print_funcs=0", `-artifact_prefix=${folder}/`];
   const { status, stderr } = spawnSync(program, [...options, ...limits, corpus], {
     encoding: "utf8",
     maxBuffer: 64 * 2 ** 20,
@@ -177,7 +198,7 @@ export function fuzzNative(seconds: number, seed: number, only: string | undefin
   const clang = clangWithFuzzer();
   if (clang === null) {
     console.log("no clang with libFuzzer (Debian: apt install clang): the targets run unguided");
-    return unguided(seed, only);
+    return fuzzUnguided(1_000_000, seed, only);
   }
   const canary = runLibFuzzer(NATIVE_CANARY, buildNative(NATIVE_CANARY, clang, true), 60, 1);
   if (canary.ok) {
@@ -193,10 +214,13 @@ export function fuzzNative(seconds: number, seed: number, only: string | undefin
   return good;
 }
 
-function unguided(seed: number, only: string | undefined): boolean {
+/** The same without libFuzzer. What only the sanitized build has is run if it is asked for. */
+export function fuzzUnguided(inputs: number, seed: number, only: string | undefined): boolean {
   let good = true;
-  for (const target of NATIVE_TARGETS.filter((each) => only === undefined || each.name === only)) {
-    const result = runStandalone(target, buildNative(target, "cc", false), 1_000_000, seed);
+  for (const target of NATIVE_TARGETS.filter((each) =>
+    only === undefined ? !each.sanitizedOnly : each.name === only,
+  )) {
+    const result = runStandalone(target, buildNative(target, "cc", false), inputs, seed);
     console.log(`${target.name.padEnd(10)} ${result.stdout.trim()}${result.stderr.slice(-4000)}`);
     good &&= result.status === 0;
   }

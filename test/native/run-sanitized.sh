@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs the addon's tests on a build with the address and undefined-behaviour sanitizers, and a fuzzer
-# of whole sessions. Node itself is not instrumented, so the runtimes are preloaded; leaks are not
+# Runs the addon's tests on a build with the address and undefined-behaviour sanitizers, a fuzzer of
+# whole sessions, and the addon's own fuzz target, without libFuzzer, on the same objects. Node itself is not instrumented, so the runtimes are preloaded; leaks are not
 # looked for, since Node frees little at exit. Exit status 77: the runtimes are not installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -25,3 +25,6 @@ for file in test/native/*.test.ts; do
 done
 node node_modules/vitest/vitest.mjs run --project unit "${tests[@]}"
 node --import tsx test/fuzz/main.ts --target vhost-session --seconds 3
+# A program of its own, which has its runtimes.
+unset LD_PRELOAD ASAN_OPTIONS VGPU_ADDON
+node --import tsx test/fuzz/main.ts --native --unguided --target addon --inputs 5000

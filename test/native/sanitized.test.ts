@@ -24,6 +24,7 @@ it.skipIf(skip !== "")(
     expect(output).not.toMatch(/AddressSanitizer:|runtime error:/);
     expect(output).toMatch(/\n\d{2,} passed, 0 failed/);
     expect(output).toMatch(/vhost-session +\d+ inputs.* 0 crashes/);
+    expect(output).toMatch(/addon +5000 inputs/);
   },
   300_000,
 );

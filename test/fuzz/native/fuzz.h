@@ -54,6 +54,9 @@ static inline uint8_t take_u8(struct input *input)
 	return value;
 }
 
+#ifdef __cplusplus
+extern "C"
+#endif
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 #endif

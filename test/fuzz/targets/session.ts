@@ -33,8 +33,8 @@ import {
 const STEPS_MAX = 400;
 const FDS_MAX = 12;
 const NAME = "fuzz-guest";
-/** Every so many inputs mappings are counted, which takes longer than an input. */
-const MAPPINGS_EVERY = 50;
+/** Every so many inputs what is open and mapped is counted, which takes as long as an input. */
+const COUNT_EVERY = 16;
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -134,10 +134,26 @@ async function settled(connection: Connection, device: EchoDevice): Promise<void
 }
 
 let inputs = 0;
+/** Open descriptors at the last count; none of them is an input's. */
+let openBefore = -1;
+
+/** A finding names the last of the inputs since the last count: one of them left it. */
+async function nothingIsLeft(): Promise<void> {
+  // A poller's own is closed some turns after the poller.
+  let after = descriptorCount();
+  for (let turns = 0; after > openBefore && turns < 100; turns++) {
+    await turn();
+    after = descriptorCount();
+  }
+  const more = after - openBefore;
+  expectThat(more <= 0, `${more} descriptors more are open than ${COUNT_EVERY} inputs before`);
+  openBefore = after;
+  expectThat(mappings() === 1, "a mapping is left");
+}
 
 async function play(bytes: Uint8Array): Promise<string> {
   const { poller, log } = kept();
-  const before = descriptorCount();
+  if (openBefore < 0) openBefore = descriptorCount();
   const [ours, theirs] = socketpair();
   const device = new EchoDevice();
   const reasons: string[] = [];
@@ -165,14 +181,7 @@ async function play(bytes: Uint8Array): Promise<string> {
   expectThat(!connection.open, "the connection stays open after the front end's end");
   expectThat(reasons.length === 1, `the connection ends ${reasons.length} times`);
   expectThat(device.calls.at(-1) === "detach", "the device is not detached");
-  // A poller's own is closed some turns after the poller.
-  let after = descriptorCount();
-  for (let turns = 0; after > before && turns < 100; turns++) {
-    await turn();
-    after = descriptorCount();
-  }
-  expectThat(after <= before, `${after - before} descriptors more are open than before`);
-  if (++inputs % MAPPINGS_EVERY === 0) expectThat(mappings() === 1, "a mapping is left");
+  if (++inputs % COUNT_EVERY === 0) await nothingIsLeft();
   const faults = [...new Set(device.faults.map(kindOf))].slice(0, 3);
   const done = `${Math.min(device.processed, 8)} ${connection.counters.refused > 0}`;
   return [done, [...new Set(device.calls)].join(), ...faults, ...reasons].join("|");

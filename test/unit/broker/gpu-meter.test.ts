@@ -52,6 +52,20 @@ describe("the meter of a process", () => {
     expect(meter.read(PID)).toBe(1500);
   });
 
+  it("takes a part that can't be read for no evidence, then and later", () => {
+    const meter = new GpuMeter(proc);
+    says(3, 1, { compute: 1000 });
+    says(4, 2, { compute: 500 });
+    expect(meter.read(PID)).toBe(1500);
+    const unreadable = join(proc, String(PID), "fdinfo", "4");
+    rmSync(unreadable);
+    mkdirSync(unreadable);
+    expect(meter.read(PID)).toBeNull();
+    rmSync(unreadable, { recursive: true });
+    says(4, 2, { compute: 600 });
+    expect(meter.read(PID)).toBe(1600);
+  });
+
   it("divides by the number of like engines", () => {
     says(3, 1, { video: 4000, render: 1000 }, "drm-engine-capacity-video:\t2\n");
     expect(new GpuMeter(proc).read(PID)).toBe(2000);

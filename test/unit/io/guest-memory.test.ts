@@ -235,10 +235,11 @@ describe("the table", () => {
     ["of 2^64 − 1 bytes", { bytes: 2n ** 64n - 1n }, "range"],
     ["whose user range wraps", { userAddress: 2n ** 64n - 4095n }, "range"],
     ["longer than its file", { bytes: 8192 }, "map"],
-    ["beyond its file", { mmapOffset: 1 }, "map"],
+    ["beyond its file", { mmapOffset: 8 }, "map"],
     ["at a file offset of 2^64 − 4096", { mmapOffset: 2n ** 64n - 4096n }, "map"],
     ["with a closed descriptor", { fd: 1_000_000 }, "map"],
     ["that overlaps in guest addresses", { guestAddress: 0x4fff }, "overlap"],
+    ["whose words are moved", { mmapOffset: 4 }, "range"],
     ["that overlaps in user addresses", { userAddress: 0x7f00_0000_4fffn }, "overlap"],
   ])("refuses a region %s, and stays as it was", (_what, change, expected) => {
     memory.addRegion(region(0x4000, PAGE));

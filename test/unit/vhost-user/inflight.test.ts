@@ -91,6 +91,7 @@ describe("SET_INFLIGHT_FD", () => {
     ["for no ring", { bytes: 8192, queues: 0, size: 64 }, false],
     ["of larger rings than allowed", { bytes: 8192, queues: 1, size: 257 }, false],
     ["beyond its file", { bytes: 8193, queues: 3, size: 64 }, false],
+    ["at an odd offset", { bytes: REGION, offset: 4, queues: 1, size: 64 }, false],
     ["at an offset beyond it", { bytes: 8192, offset: 1, queues: 3, size: 64 }, false],
     ["whose end wraps", { bytes: 4096, offset: 2n ** 64n - 4096n, queues: 3, size: 64 }, false],
     ["of all bytes there are", { bytes: 2n ** 64n - 1n, queues: 3, size: 64 }, false],
