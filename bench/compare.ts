@@ -43,13 +43,22 @@ function run(folder: string, command: string, ...args: string[]): string {
   });
 }
 
-/** A worktree of the commit, built with this checkout's packages. */
+/** This checkout's packages where the commit wants the same ones; else its own. */
+function installPackages(folder: string): void {
+  const lock = (checkout: string): string =>
+    readFileSync(join(checkout, "package-lock.json"), "utf8");
+  if (lock(folder) === lock(root))
+    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  else run(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund");
+}
+
+/** A worktree of the commit, built. */
 function build(commit: string, parent: string, name: string): Build {
   const full = run(root, "git", "rev-parse", "--verify", `${commit}^{commit}`).trim();
   const folder = join(parent, name);
   process.stderr.write(`${name}: building ${commit} (${full.slice(0, 10)}) …\n`);
   run(root, "git", "worktree", "add", "--detach", folder, full);
-  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  installPackages(folder);
   run(folder, process.execPath, "scripts/build-addon.mjs");
   run(folder, "npm", "run", "--silent", "build");
   run(folder, "make", "-s", "-C", "guest-driver");

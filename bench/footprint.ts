@@ -16,6 +16,8 @@ import { type Workload, writeWorkload } from "./workloads.js";
 const root = new URL("..", import.meta.url).pathname;
 const IDLE_MS = 3000;
 const IDLE_SETTLE_MS = 1500;
+/** V8 collects for some seconds after the last work. */
+const IDLE_COLLECTED_MS = 6000;
 
 const LONG: Workload = {
   name: "long",
@@ -50,13 +52,13 @@ function processMs(pid: number): number {
 }
 
 /** How often a thread of the process went to sleep: each time it had been woken. */
-function wakeUps(pid: number): number {
-  let sum = 0;
-  for (const task of readdirSync(`/proc/${pid}/task`)) {
+function wakeUps(pid: number): { all: number; main: number } {
+  const of = (task: string): number => {
     const status = readFileSync(`/proc/${pid}/task/${task}/status`, "utf8");
-    sum += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1] ?? 0);
-  }
-  return sum;
+    return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1] ?? 0);
+  };
+  const all = readdirSync(`/proc/${pid}/task`).reduce((sum, task) => sum + of(task), 0);
+  return { all, main: of(`${pid}`) };
 }
 
 function pidOf(ours: Ours): number {
@@ -116,10 +118,11 @@ async function load(folder: string, executor: string): Promise<SharingResult[]> 
     const lastedMs = nowMs() - before[2];
     const deviceMs = threadMs(pid, pid) - before[0];
     const clientMs = processMs(client) - before[1];
-    await pause(IDLE_SETTLE_MS);
+    await pause(IDLE_COLLECTED_MS);
     const idle = [wakeUps(pid), processMs(pid)] as const;
     await pause(IDLE_MS);
-    const wakes = (wakeUps(pid) - idle[0]) / (IDLE_MS / 1e3);
+    const now = wakeUps(pid);
+    const rate = (count: number): number => round(count / (IDLE_MS / 1e3));
     const idleMs = processMs(pid) - idle[1];
     const detail = { lastedMs: round(lastedMs), deviceMs: round(deviceMs) };
     return [
@@ -129,7 +132,8 @@ async function load(folder: string, executor: string): Promise<SharingResult[]> 
         median: round((100 * (deviceMs + clientMs)) / lastedMs),
         detail,
       },
-      { name: "idle_wakeups", unit: "/s", median: round(wakes) },
+      { name: "idle_wakeups", unit: "/s", median: rate(now.all - idle[0].all) },
+      { name: "idle_wakeups_own", unit: "/s", median: rate(now.main - idle[0].main) },
       { name: "idle_cpu_percent", unit: "% of a core", median: round((100 * idleMs) / IDLE_MS) },
     ];
   } finally {

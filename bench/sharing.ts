@@ -10,6 +10,7 @@ import { interference } from "./sharing-interference.js";
 import { scale } from "./sharing-scale.js";
 import { switching } from "./sharing-switch.js";
 import { utilisation } from "./sharing-utilisation.js";
+import { stages } from "./stages.js";
 import { vm } from "./vm.js";
 
 export interface SharingOptions {
@@ -44,5 +45,6 @@ export const SHARING: Readonly<Record<string, SharingSuite>> = {
   scale,
   startup: footprint,
   vm,
+  stages,
   growth,
 };

@@ -27,21 +27,23 @@ function floatHex(value: number): string {
 const EXAMPLES = "guest-driver/examples";
 const OWN = "bench/workloads";
 
-const SGEMM_N = 1024;
-const sgemm: Workload = {
-  name: "sgemm_1024",
-  samples: 6,
-  sources: [`${EXAMPLES}/sgemm.wgsl`],
-  lines: [
-    `buffer a ${SGEMM_N * SGEMM_N * 4} random 1`,
-    `buffer b ${SGEMM_N * SGEMM_N * 4} random 2`,
-    `buffer c ${SGEMM_N * SGEMM_N * 4} zero`,
-    "kernel sgemm sgemm.wgsl sgemm",
-    `uniform n ${hex(SGEMM_N)}`,
-    `launch sgemm ${SGEMM_N / 64} ${SGEMM_N / 64} 1 a b c =n`,
-    `result c ${SGEMM_N * SGEMM_N}`,
-  ],
-};
+/** A product of two matrices of n × n floats. */
+export function sgemm(n: number): Workload {
+  return {
+    name: `sgemm_${n}`,
+    samples: 6,
+    sources: [`${EXAMPLES}/sgemm.wgsl`],
+    lines: [
+      `buffer a ${n * n * 4} random 1`,
+      `buffer b ${n * n * 4} random 2`,
+      `buffer c ${n * n * 4} zero`,
+      "kernel sgemm sgemm.wgsl sgemm",
+      `uniform n ${hex(n)}`,
+      `launch sgemm ${n / 64} ${n / 64} 1 a b c =n`,
+      `result c ${n * n}`,
+    ],
+  };
+}
 
 /** One training step of guest-driver/examples/digits.c on random images. */
 function digits(): Workload {
@@ -169,7 +171,13 @@ const manySmall: Workload = {
   ],
 };
 
-export const WORKLOADS: readonly Workload[] = [sgemm, digits(), transformer(), stencil, manySmall];
+export const WORKLOADS: readonly Workload[] = [
+  sgemm(1024),
+  digits(),
+  transformer(),
+  stencil,
+  manySmall,
+];
 
 /** Writes a workload's program and sources into `folder`; the program's path. */
 export function writeWorkload(workload: Workload, folder: string): string {

@@ -17,6 +17,8 @@
  *                 the sum of its result too, after the same number of steps as the reference
  *   eventfd       a round trip over two eventfds with a process that does nothing else: the floor
  *   n=N           samples, for all
+ *   stages        of launch_sync, h2d and d2h of depth 1: when each sample began, and when its
+ *                 commands were sent, too ("begins", "sents", CLOCK_MONOTONIC)
  */
 #include "bench-program.h"
 #include "common.h"
@@ -46,6 +48,7 @@ static const char usage[] =
 	"  h2d, d2h      --bytes=N --pinned|--pageable [--depth=N] [--mode=...]  a copy, waited for\n"
 	"  program       --path=FILE  a workload's step, waited for\n"
 	"  eventfd       a round trip over two eventfds to a bare process\n"
+	"  --stages                                    when samples began and were sent, too\n"
 	"  --n=N         samples (default 100)\n"
 	"--serve reads lines \"run NAME KEY=VALUE ...\" (memory=pinned|pageable) from stdin.\n";
 
@@ -61,6 +64,8 @@ struct request {
 	unsigned int depth, train, streams;
 	enum vgpu_wait_mode mode;
 	bool pageable;
+	/* Whether it is said when samples began and were sent. */
+	bool stages;
 	char path[LINE_BYTES];
 };
 
@@ -79,6 +84,8 @@ struct bench {
 	struct program *program;
 	char program_path[LINE_BYTES];
 	double sum;
+	/* When the last sample began, and its commands had been sent. */
+	uint64_t begin, sent;
 	char error[600];
 };
 
@@ -135,11 +142,13 @@ static bool launch_sync(struct bench *bench, uint64_t *sample)
 {
 	uint64_t begin = now_nanoseconds();
 
-	if (!launch(bench, VGPU_STREAM_DEFAULT) ||
-	    !fine(bench, vgpu_stream_synchronize(bench->context,
-								   VGPU_STREAM_DEFAULT)))
+	if (!launch(bench, VGPU_STREAM_DEFAULT))
+		return false;
+	bench->sent = now_nanoseconds();
+	if (!fine(bench, vgpu_stream_synchronize(bench->context, VGPU_STREAM_DEFAULT)))
 		return false;
 	*sample = now_nanoseconds() - begin;
+	bench->begin = begin;
 	return true;
 }
 
@@ -208,7 +217,7 @@ static bool copy(struct bench *bench, const struct request *request, uint64_t *s
 	enum vgpu_result result = VGPU_SUCCESS;
 	bool up = request->name[0] == 'h';
 
-	if (request->depth == 1) {
+	if (request->depth == 1 && !request->stages) {
 		result = up ? vgpu_memcpy_h2d(bench->context, bench->device, memory,
 					      request->bytes) :
 			      vgpu_memcpy_d2h(bench->context, memory, bench->device,
@@ -223,9 +232,11 @@ static bool copy(struct bench *bench, const struct request *request, uint64_t *s
 				      vgpu_memcpy_d2h_async(bench->context, host, device,
 							    request->bytes, VGPU_STREAM_DEFAULT);
 		}
+		bench->sent = now_nanoseconds();
 		if (result == VGPU_SUCCESS)
 			result = vgpu_stream_synchronize(bench->context, VGPU_STREAM_DEFAULT);
 	}
+	bench->begin = begin;
 	*sample = (now_nanoseconds() - begin) / request->depth;
 	return fine(bench, result);
 }
@@ -288,6 +299,7 @@ static bool eventfd_round_trips(struct bench *bench, long n, uint64_t *samples)
 	return ok || refuse(bench, "eventfd: %s", strerror(errno));
 }
 
+/* Samples, and with `stages` as many times of begin and of sending after them. */
 static bool measure(struct bench *bench, const struct request *request, uint64_t *samples)
 {
 	bool is_copy = !strcmp(request->name, "h2d") || !strcmp(request->name, "d2h");
@@ -319,6 +331,10 @@ static bool measure(struct bench *bench, const struct request *request, uint64_t
 			ok = refuse(bench, "there is no benchmark \"%s\"", request->name);
 		if (!ok)
 			return false;
+		if (request->stages) {
+			samples[request->n + i] = bench->begin;
+			samples[2 * request->n + i] = bench->sent;
+		}
 	}
 	return !is_program ||
 	       program_sum(bench->program, &bench->sum, bench->error, sizeof(bench->error));
@@ -344,6 +360,8 @@ static bool parse_word(struct bench *bench, struct request *request, const char 
 		request->pageable = false;
 	else if (!strcmp(word, "pageable") || !strcmp(word, "memory=pageable"))
 		request->pageable = true;
+	else if (!strcmp(word, "stages"))
+		request->stages = true;
 	else if (!strcmp(word, "mode=polled"))
 		request->mode = VGPU_WAIT_POLL;
 	else if (!strcmp(word, "mode=interrupt"))
@@ -392,16 +410,28 @@ static void print_string(const char *text)
 	putchar('"');
 }
 
+static void print_times(const char *name, const uint64_t *times, long n)
+{
+	printf("\"%s\":[", name);
+	for (long i = 0; i < n; i++)
+		printf(i ? ",%llu" : "%llu", (unsigned long long)times[i]);
+	putchar(']');
+}
+
 static bool answer(struct bench *bench, const struct request *request, bool parsed)
 {
-	uint64_t *samples = parsed ? calloc((size_t)request->n, sizeof(*samples)) : NULL;
+	uint64_t *samples = parsed ? calloc((size_t)request->n * 3, sizeof(*samples)) : NULL;
 	bool ok = parsed && samples && measure(bench, request, samples);
 
 	if (ok) {
-		printf("{\"name\":\"%s\",\"samples\":[", request->name);
-		for (long i = 0; i < request->n; i++)
-			printf(i ? ",%llu" : "%llu", (unsigned long long)samples[i]);
-		putchar(']');
+		printf("{\"name\":\"%s\",", request->name);
+		print_times("samples", samples, request->n);
+		if (request->stages) {
+			putchar(',');
+			print_times("begins", samples + request->n, request->n);
+			putchar(',');
+			print_times("sents", samples + 2 * request->n, request->n);
+		}
 		if (!strcmp(request->name, "program"))
 			printf(",\"sum\":%.9g", bench->sum);
 		printf("}\n");

@@ -38,6 +38,8 @@ static int vgpu_stats_show(struct seq_file *m, void *unused)
 	vgpu_stat(m, "submits", &s->submits);
 	vgpu_stat(m, "submit_errors", &s->submit_errors);
 	vgpu_stat(m, "submit_stalls", &s->submit_stalls);
+	vgpu_stat(m, "kicks", &s->kicks);
+	vgpu_stat(m, "copied_bytes", &s->copied_bytes);
 	vgpu_stat(m, "controls", &s->controls);
 	vgpu_stat(m, "controls_abandoned", &s->controls_abandoned);
 	vgpu_stat(m, "waits_done", &s->waits_done);

@@ -127,6 +127,9 @@ struct vgpu_submission {
  * @submits: submissions queued
  * @submit_errors: submissions refused by the device
  * @submit_stalls: submissions that found the ring full
+ * @kicks: notifications of the control and the submit queue
+ * @copied_bytes: commands, requests and replies that were copied from and to
+ *	user space; bulk data is not, it is pinned
  * @controls: control requests sent
  * @controls_abandoned: control requests whose caller was killed
  * @waits_done: waits that found the fence complete
@@ -145,6 +148,8 @@ struct vgpu_stats {
 	atomic64_t submits;
 	atomic64_t submit_errors;
 	atomic64_t submit_stalls;
+	atomic64_t kicks;
+	atomic64_t copied_bytes;
 	atomic64_t controls;
 	atomic64_t controls_abandoned;
 	atomic64_t waits_done;

@@ -116,6 +116,7 @@ static int vgpu_ioctl_control(struct vgpu_context *ctx,
 	if (status == VGPU_STATUS_NOT_INITIALISED)
 		vgpu_session_lost(vd, ctx->session, "a request finds no session");
 	arg->response_bytes = c->used;
+	atomic64_add(arg->request_bytes + c->used, &vd->stats.copied_bytes);
 	err = vgpu_buffer_to_user(&c->response, 0,
 				  u64_to_user_ptr(arg->response), c->used);
 put:

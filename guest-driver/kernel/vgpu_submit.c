@@ -235,8 +235,10 @@ static int vgpu_submit_try(struct vgpu_context *ctx, struct vgpu_submission *s,
 	}
 	notify = !err && virtqueue_kick_prepare(q->vq);
 	spin_unlock_irqrestore(&q->lock, flags);
-	if (notify)
+	if (notify) {
+		atomic64_inc(&vd->stats.kicks);
 		virtqueue_notify(q->vq);
+	}
 	vgpu_exit(vd, cookie);
 	vgpu_submit_dispose(vd, &list);
 	return err;
@@ -277,6 +279,7 @@ int vgpu_submit(struct vgpu_context *ctx, struct vgpu_ioctl_submit *arg)
 	}
 	if (!err) {
 		atomic64_inc(&vd->stats.submits);
+		atomic64_add(arg->command_bytes, &vd->stats.copied_bytes);
 		trace_vgpu_submit_queue(ctx, arg->stream, arg->fence,
 					arg->command_count, arg->command_bytes);
 		return 0;

@@ -475,8 +475,10 @@ static int vgpu_control_queue(struct vgpu_device *vd, struct vgpu_control *c,
 			vgpu_control_trace(vd, c);
 		}
 		spin_unlock_irqrestore(&q->lock, flags);
-		if (notify)
+		if (notify) {
+			atomic64_inc(&vd->stats.kicks);
 			virtqueue_notify(q->vq);
+		}
 		vgpu_exit(vd, cookie);
 		if (!err)
 			break;

@@ -32,8 +32,9 @@
 /* Commands gathered before they are sent. */
 #define BATCH_COMMANDS 64u
 #define BATCH_BYTES 65536u
-/* Copies to the device up to this go inside the command. */
+/* Copies to the device up to this go inside the command; less from memory that is pinned anyhow. */
 #define INLINE_BYTES_MAX 4096u
+#define INLINE_PINNED_BYTES_MAX 256u
 /* Submits of one stream that can be in flight; a power of two. */
 #define STREAM_SUBMITS_MAX 256u
 /* Room that a transport keeps before a command buffer's first command. */

@@ -322,7 +322,8 @@ static bool copy_pinned(struct vgpu *context, struct stream_state *stream, uint1
 				     "copy to the device" : "copy from the device");
 	if (*result == VGPU_SUCCESS) {
 		range = pinned_find(context, memory, bytes);
-		if (range && (bytes > INLINE_BYTES_MAX || opcode != VGPU_CMD_COPY_TO_DEVICE))
+		if (range && (bytes > INLINE_PINNED_BYTES_MAX ||
+			      opcode != VGPU_CMD_COPY_TO_DEVICE))
 			*result = queue_copy_host(context, stream,
 						  &(struct host_copy){
 							  .opcode = opcode, .pointer = pointer,

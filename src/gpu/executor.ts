@@ -182,6 +182,8 @@ export interface Executor {
   begin(label: string, timed?: boolean): Batch;
   /** Batches submitted and not done. */
   readonly inFlight: number;
+  /** Bytes copied so far for writes and reads, each as often as it was copied. */
+  readonly copiedBytes?: number;
   /** A batch in flight has parts that are submitted later: none may be begun until it is done. */
   readonly exclusive?: boolean;
   /** A hint: the oldest batch in flight should be done then, on the device's clock. */

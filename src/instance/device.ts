@@ -8,6 +8,7 @@ import { decodeControl } from "../command/decode-control.js";
 import type { ContextCreateRequest, DecodeError } from "../command/types.js";
 import type { Executor, ExecutorInfo } from "../gpu/executor.js";
 import type { GuestAddress } from "../io/guest-memory.js";
+import { markStage } from "../io/stage-marks.js";
 import type { Translator } from "../kernel/translator/index.js";
 import {
   Config,
@@ -397,7 +398,9 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       }
       const chain = queue.pop();
       if (chain === null) break;
+      markStage("taken");
       queue.push(chain, handleSubmit(this, chain));
+      markStage("decoded");
     }
     // The GPU first: the driver waits for the fence, not for the acknowledgement.
     this.runner.pump();
@@ -557,6 +560,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
         compiling: this.#store.compiling,
         compile_ns: Math.round(this.#store.compiler.totalNs),
         staging_bytes: this.runner.stagingBytes,
+        copied_bytes: this.runner.executor?.copiedBytes ?? 0,
       },
       turns: this.runner.turnCounts,
       pipelines: this.#store.pipelineCount,

@@ -4,6 +4,7 @@
  * rings are stopped nothing of a guest's memory is written; everything is kept until they run again.
  */
 import { crashPoint } from "../io/crash-points.js";
+import { markStage } from "../io/stage-marks.js";
 import { Status } from "../protocol/generated/wire.js";
 import type { ReadGate, ReadTarget } from "./batches.js";
 import type { Context } from "./context.js";
@@ -94,6 +95,7 @@ export class Publisher implements ReadGate {
     }
     if (!any) return;
     crashPoint("shown");
+    markStage("shown");
     timeline.barrier();
     let armed = false;
     for (const stream of context.streams) {
@@ -102,7 +104,10 @@ export class Publisher implements ReadGate {
       armed = timeline.isArmed(stream) || armed;
       stream.shownFence = stream.doneFence;
     }
-    if (armed) this.#options.notify(context);
+    if (armed) {
+      this.#options.notify(context);
+      markStage("notified");
+    }
     crashPoint("notified");
   }
 }

@@ -66,6 +66,8 @@ export interface DeviceStatus {
     /** Time of the compiler, of all compilations. */
     readonly compile_ns: number;
     readonly staging_bytes: number;
+    /** Bytes copied for writes and reads of the host, each as often as it was copied. */
+    readonly copied_bytes: number;
   };
   /** How turns on the GPU began. */
   readonly turns: TurnCounts;

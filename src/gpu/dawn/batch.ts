@@ -11,6 +11,7 @@
  *   read                    segment → staging buffer → map → guest memory, in parts that overlap
  *   copy                    copyBufferToBuffer, or through the scratch buffer
  */
+import { markStage } from "../../io/stage-marks.js";
 import type { Batch, BatchOutcome, LaunchOperation, Segment, UniformSource } from "../executor.js";
 import { ExecutorError } from "../executor.js";
 import { ARENA_BYTES } from "./arena.js";
@@ -107,6 +108,7 @@ export class DawnBatch implements Batch {
     this.#times.copies = true;
     segment.used = true;
     gather(sources, gathered, (data, at) => {
+      this.#core.copiedBytes += segment.gpuWritten ? 2 * data.length : data.length;
       if (uploads !== null && segment.gpuWritten && data.length > LARGE_WRITE_BYTES) {
         uploads.write(segment.buffer, offset + at, data);
         this.#written = false;
@@ -117,6 +119,7 @@ export class DawnBatch implements Batch {
       if (data.length > SMALL_WRITE_BYTES && (uploads === null || segment.gpuWritten))
         this.#written = false;
     });
+    markStage("written");
   }
 
   #writeSmall(
@@ -427,7 +430,9 @@ export class DawnBatch implements Batch {
     core.arena.upload(core.queue);
     if (commands !== null) {
       this.#times.sent();
+      markStage("encoded");
       core.ticker.call(() => core.queue.submit([commands]));
+      markStage("submitted");
     }
     if (this.#maps.length > 0) {
       const maps = this.#maps;

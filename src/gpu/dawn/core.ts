@@ -3,6 +3,8 @@
  * What the parts of the Dawn executor share: device, queue, arena, staging, caches, the ticker, and
  * the list of batches in flight. No policy: batches are submitted and finished in order.
  */
+
+import { markStage } from "../../io/stage-marks.js";
 import {
   type BatchOutcome,
   ExecutorError,
@@ -98,6 +100,11 @@ export class DawnCore {
   /** A batch in flight is still submitting its reads: see read-chain.ts. */
   chained = false;
   lost: string | null = null;
+  /**
+   * Bytes copied for writes and reads of the host, staging included: by the host, or on a software
+   * GPU by that. A direct write is one copy, all else two.
+   */
+  copiedBytes = 0;
   /** Nobody wants results any more. */
   closed = false;
   #nextId = 1;
@@ -277,6 +284,7 @@ export class DawnCore {
 
   /** The GPU has finished this one. Batches are reported in order. */
   finish(entry: InFlight): void {
+    markStage("done");
     entry.finished = true;
     const doneNs = this.nowNs();
     while (this.inFlight[0]?.finished === true) {

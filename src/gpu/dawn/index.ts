@@ -95,6 +95,10 @@ export class DawnExecutor implements Executor {
     return this.#core.chained;
   }
 
+  get copiedBytes(): number {
+    return this.#core.copiedBytes;
+  }
+
   get inFlight(): number {
     return this.#core.inFlight.length;
   }

@@ -11,6 +11,7 @@
  *
  * Parts are submitted after the batch was, so nothing may come between: see Executor.exclusive.
  */
+import { markStage } from "../../io/stage-marks.js";
 import { scatter } from "./bytes.js";
 import type { DawnCore, DawnSegment } from "./core.js";
 
@@ -46,10 +47,13 @@ export function encodeRead(core: DawnCore, encoder: GPUCommandEncoder, part: Rea
 /** Copies a mapped part out, and gives its staging buffer back. */
 export function deliverRead(core: DawnCore, map: PendingMap): void {
   const views = core.closed ? null : map.targets();
+  markStage("arrived");
   if (views !== null) {
     const data = new Uint8Array(map.staging.getMappedRange(0, map.mapBytes));
     scatter(data.subarray(map.skipBytes, map.skipBytes + map.bytes), views, map.partOffset);
   }
+  core.copiedBytes += 2 * map.mapBytes;
+  markStage("delivered");
   map.staging.unmap();
   core.staging.give(map.staging);
 }
@@ -97,7 +101,9 @@ export class ReadChain {
     const maps = parts.map((part) => encodeRead(this.#core, encoder, part));
     const commands = encoder.finish();
     const arrived = ticker.call(() => {
+      markStage("encoded");
       queue.submit([commands]);
+      markStage("submitted");
       ticker.activity(true);
       return Promise.all(
         maps.map(({ staging, mapBytes }) => staging.mapAsync(GPUMapMode.READ, 0, mapBytes)),

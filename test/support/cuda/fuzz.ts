@@ -30,7 +30,8 @@ function inputs(seed: number, words: number): Uint32Array {
  */
 export function fuzzCase(seed: number, edit: (ptx: string) => string = (ptx) => ptx): FuzzCase {
   const threads = [32, 64, 96][seed % 3] ?? 64;
-  const ptx = edit(generateProgram({ seed, threads, floats: seed % 2 === 0 }));
+  const [floats, doubles] = [seed % 2 === 0, seed % 4 === 3];
+  const ptx = edit(generateProgram({ seed, threads, floats, doubles }));
   const count = BLOCKS * threads;
   const buffers = {
     input: inputs(seed, count * WORDS_IN),

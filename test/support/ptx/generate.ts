@@ -7,9 +7,27 @@
  * A program is a kernel `fuzz(in, out, rounds)`: WORDS_IN words in and WORDS_OUT words out a thread.
  */
 import { Random } from "../cuda/lab.js";
+import {
+  COMPARE,
+  CONSTANTS,
+  DOUBLE_ROUND,
+  DOUBLE1,
+  DOUBLE2,
+  DOUBLES,
+  FLOAT1,
+  FLOAT2,
+  HALF2,
+  INT1,
+  INT2,
+  INT3,
+  NARROW,
+  type Pick,
+  WIDE1,
+  WIDE2,
+} from "./generate-tables.js";
 
 export const WORDS_IN = 8;
-export const WORDS_OUT = 24;
+export const WORDS_OUT = 28;
 /** Words after all threads' output that every thread adds to, atomically. */
 export const SUMS = 8;
 
@@ -18,105 +36,16 @@ export interface ProgramOptions {
   readonly threads: number;
   /** Whether floating point takes part. */
   readonly floats: boolean;
+  /** Whether f64 does: software on every GPU that we know, and slow to compile. */
+  readonly doubles: boolean;
 }
 
 const R = 8;
 const W = 4;
 const F = 4;
+const D = 2;
 const P = 3;
 const H = 3;
-
-type Pick = readonly string[];
-
-const INT2: Pick = [
-  "add.s32",
-  "sub.s32",
-  "mul.lo.s32",
-  "mul.hi.s32",
-  "mul.hi.u32",
-  "and.b32",
-  "or.b32",
-  "xor.b32",
-  "min.s32",
-  "max.s32",
-  "min.u32",
-  "max.u32",
-  "shl.b32",
-  "shr.u32",
-  "shr.s32",
-  "add.sat.s32",
-  "sub.sat.s32",
-  "mul24.lo.u32",
-  "mul24.lo.s32",
-];
-const INT1: Pick = [
-  "not.b32",
-  "neg.s32",
-  "abs.s32",
-  "popc.b32",
-  "clz.b32",
-  "brev.b32",
-  "bfind.u32",
-  "bfind.s32",
-  "bfind.shiftamt.u32",
-  "cnot.b32",
-];
-const INT3: Pick = [
-  "mad.lo.s32",
-  "mad.hi.u32",
-  "mad.hi.s32",
-  "sad.s32",
-  "sad.u32",
-  "bfe.u32",
-  "bfe.s32",
-  "shf.l.wrap.b32",
-  "shf.r.wrap.b32",
-  "shf.l.clamp.b32",
-  "shf.r.clamp.b32",
-  "prmt.b32",
-  "dp4a.u32.u32",
-  "dp4a.s32.s32",
-  "dp4a.s32.u32",
-];
-const WIDE2: Pick = [
-  "add.s64",
-  "sub.s64",
-  "mul.lo.s64",
-  "mul.hi.s64",
-  "mul.hi.u64",
-  "and.b64",
-  "or.b64",
-  "xor.b64",
-  "min.s64",
-  "max.s64",
-  "min.u64",
-  "max.u64",
-];
-const WIDE1: Pick = ["not.b64", "neg.s64", "abs.s64", "brev.b64"];
-const HALF2: Pick = [
-  "add.s16",
-  "sub.s16",
-  "mul.lo.s16",
-  "and.b16",
-  "or.b16",
-  "xor.b16",
-  "min.s16",
-  "max.u16",
-  "shl.b16",
-  "shr.s16",
-  "shr.u16",
-];
-const FLOAT2: Pick = ["add.f32", "sub.f32", "mul.f32", "min.f32", "max.f32"];
-const FLOAT1: Pick = [
-  "neg.f32",
-  "abs.f32",
-  "cvt.rni.f32.f32",
-  "cvt.rzi.f32.f32",
-  "cvt.sat.f32.f32",
-];
-const COMPARE: Pick = ["eq", "ne", "lt", "le", "gt", "ge"];
-const NARROW: Pick = ["u8", "s8", "u16", "s16"];
-const CONSTANTS = [0, 1, 2, 3, 7, 31, 32, 33, 255, 65535, 0x7fffffff, -1, -2, -2147483648];
 
 class Generator {
   readonly #random: Random;
@@ -150,6 +79,7 @@ class Generator {
   #r = (): string => `%r${this.#below(R)}`;
   #w = (): string => `%rd${this.#below(W)}`;
   #f = (): string => `%f${this.#below(F)}`;
+  #d = (): string => `%d${this.#below(D)}`;
   #p = (): string => `%p${this.#below(P)}`;
   #h = (): string => `%rs${this.#below(H)}`;
 
@@ -284,6 +214,57 @@ class Generator {
       this.#emit(`and.b32 %t0, ${this.#r()}, 1023;`);
       this.#emit(`cvt.rn.f32.s32 ${this.#f()}, %t0;`);
     }
+  }
+
+  /** Whatever the bits are: exact, so that nothing has to be kept in a range. */
+  #double() {
+    const g = this.#guard();
+    const to = this.#d();
+    switch (this.#below(12)) {
+      case 0:
+      case 1:
+      case 2:
+        return this.#emit(`${g}${this.#pick(DOUBLE2)} ${to}, ${this.#d()}, ${this.#double64()};`);
+      case 3:
+        return this.#emit(`${g}fma.rn.f64 ${to}, ${this.#d()}, ${this.#double64()}, ${this.#d()};`);
+      case 4:
+        return this.#emit(`${g}${this.#pick(DOUBLE1)} ${to}, ${this.#d()};`);
+      case 5:
+        return this.#emit(`${g}cvt.rn.f64.${this.#pick(["s64", "u64"])} ${to}, ${this.#w()};`);
+      case 6:
+        return this.#emit(`${g}cvt.rn.f64.${this.#pick(["s32", "u32"])} ${to}, ${this.#r()};`);
+      case 7: {
+        const type = this.#pick(["s32", "u32"]);
+        return this.#emit(`${g}cvt.${this.#pick(DOUBLE_ROUND)}.${type}.f64 ${this.#r()}, ${to};`);
+      }
+      case 8: {
+        const type = this.#pick(["s64", "u64"]);
+        return this.#emit(`${g}cvt.${this.#pick(DOUBLE_ROUND)}.${type}.f64 ${this.#w()}, ${to};`);
+      }
+      case 9:
+        return this.#emit(`${g}mov.b64 ${to}, ${this.#w()};`);
+      case 10:
+        return this.#emit(`${g}selp.f64 ${to}, ${this.#d()}, ${this.#double64()}, ${this.#p()};`);
+      default: {
+        const test = this.#pick([
+          ...COMPARE,
+          "equ",
+          "neu",
+          "ltu",
+          "leu",
+          "gtu",
+          "geu",
+          "num",
+          "nan",
+        ]);
+        return this.#emit(`setp.${test}.f64 ${this.#p()}, ${this.#d()}, ${this.#double64()};`);
+      }
+    }
+  }
+
+  /** A register, or sometimes a constant. */
+  #double64(): string {
+    return this.#chance(70) ? this.#d() : this.#pick(DOUBLES);
   }
 
   #condition() {
@@ -463,6 +444,7 @@ class Generator {
   }
 
   #statement(uniform: boolean, depth: number) {
+    if (this.options.doubles && this.#chance(12)) return this.#double();
     const kind = this.#below(100);
     if (kind < 34) this.#integer();
     else if (kind < 46) this.#wide();
@@ -506,7 +488,7 @@ class Generator {
 \t.shared .align 4 .b8 exchange[${threads * 4}];
 \t.reg .b32 %r<${R}>; .reg .b32 %t<2>; .reg .b32 %c<8>; .reg .b32 %tid0, %rounds, %mine, %slots, %cta;
 \t.reg .b64 %rd<${W}>; .reg .b64 %a<4>; .reg .b64 %own, %sums, %stack;
-\t.reg .f32 %f<${F}>; .reg .b16 %rs<${H}>; .reg .pred %p<${P}>; .reg .pred %q<8>;
+\t.reg .f32 %f<${F}>; .reg .f64 %d<${D}>; .reg .b16 %rs<${H}>; .reg .pred %p<${P}>; .reg .pred %q<8>;
 \tld.param.u64 %a1, [fuzz_0];
 \tld.param.u64 %a2, [fuzz_1];
 \tld.param.u32 %rounds, [fuzz_2];
@@ -532,6 +514,7 @@ ${floats.join("\n")}
 \tst.shared.u32 [%mine], %r0;
 \tcvt.u16.u32 %rs0, %r0; cvt.u16.u32 %rs1, %r1; cvt.u16.u32 %rs2, %r2;
 \tmov.b64 %rd0, {%r0, %r1}; mov.b64 %rd1, {%r2, %r3}; cvt.s64.s32 %rd2, %r4; cvt.u64.u32 %rd3, %r5;
+${this.options.doubles ? "\tmov.b64 %d0, %rd0; cvt.rn.f64.s64 %d1, %rd1;" : ""}
 \tsetp.lt.s32 %p0, %r0, 0; setp.gt.u32 %p1, %r1, 1000; setp.eq.s32 %p2, %r2, %r3;
 \tst.local.v4.u32 [depot], {%r0, %r1, %r2, %r3};
 \tst.local.v4.u32 [depot+16], {%r4, %r5, %r6, %r7};
@@ -541,6 +524,13 @@ ${floats.join("\n")}
   }
 
   #tail(): string {
+    // NaNs are alike: which bits they have is not defined.
+    const doubles = Array.from({ length: D }, (_, i) => [
+      `setp.nan.f64 %q0, %d${i}, %d${i};`,
+      `mov.b64 %a0, %d${i};`,
+      "@%q0 mov.u64 %a0, 0x7ff8000000000000;",
+      `st.global.u64 [%own+${96 + i * 8}], %a0;`,
+    ]);
     const lines = [
       ...Array.from({ length: R }, (_, i) => `st.global.u32 [%own+${8 + i * 4}], %r${i};`),
       ...Array.from({ length: W }, (_, i) => `st.global.u64 [%own+${40 + i * 8}], %rd${i};`),
@@ -551,6 +541,7 @@ ${floats.join("\n")}
       "st.global.u32 [%own+88], %t0;",
       "ld.shared.u32 %t1, [%mine];",
       "st.global.u32 [%own+92], %t1;",
+      ...(this.options.doubles ? doubles.flat() : []),
       "ret;",
     ];
     return lines.map((l) => `\t${l}`).join("\n");

@@ -485,8 +485,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
   static const bool moved = [] {
     // What was inherited is not an input's; socket files are made in the folder.
     ::close_range(3, ~0U, 0);
-    char folder[] = "/tmp/vgpu-fuzz-XXXXXX";
-    return ::mkdtemp(folder) != nullptr && ::chdir(folder) == 0;
+    static char folder[] = "/tmp/vgpu-fuzz-XXXXXX";
+    if (::mkdtemp(folder) == nullptr || ::chdir(folder) != 0) return false;
+    std::atexit([] { ::rmdir(folder); });
+    return true;
   }();
   PROMISE(moved);
   auto script = std::make_unique<Script>(data, bytes);
