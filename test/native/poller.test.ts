@@ -183,9 +183,12 @@ describe("Poller", () => {
     // Without a rebuilt set the loop would now wake for ever; so the poller's other watch must
     // still work, and the process must come to rest.
     await turns();
-    const before = performance.eventLoopUtilization();
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(performance.eventLoopUtilization(before).utilization).toBeLessThan(0.5);
+    // A loop that wakes for ever is never long at rest; one without a core may seem busy for once.
+    for (let restMs = 0; restMs < 50; ) {
+      const before = performance.eventLoopUtilization();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      restMs = performance.eventLoopUtilization(before).idle;
+    }
     native.signal(other);
     await turns();
     expect(otherCalls).toBe(1);

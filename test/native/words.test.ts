@@ -177,7 +177,7 @@ async function startWorker(fd: number, body: string): Promise<{ ended: Promise<u
   return { ended };
 }
 
-describe("between threads", () => {
+describe("between threads", { timeout: 120_000 }, () => {
   test("increments by compare-and-swap are not lost", async () => {
     const fd = native.memfdCreate("cas", 4096);
     const rounds = 20_000;
