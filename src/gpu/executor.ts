@@ -186,8 +186,11 @@ export interface Executor {
   readonly copiedBytes?: number;
   /** A batch in flight has parts that are submitted later: none may be begun until it is done. */
   readonly exclusive?: boolean;
-  /** A hint: the oldest batch in flight should be done then, on the device's clock. */
-  expectDone?(timeNs: number): void;
+  /**
+   * A hint: the oldest batch in flight should be done then, on the device's clock; `awaited`: another
+   * process waits for the GPU.
+   */
+  expectDone?(timeNs: number, awaited: boolean): void;
   /** Called once when the device is lost; every batch in flight is then done with reason "lost". */
   onLost: ((message: string) => void) | null;
   close(): Promise<void>;

@@ -255,7 +255,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   /** Near its end the oldest batch is looked at more often: the GPU may idle from then on. */
   #expect(): void {
     const { nextDoneNs } = this.#inFlight;
-    if (nextDoneNs !== null) this.#executor?.expectDone?.(nextDoneNs);
+    const awaited = this.#turns.deadlineNs !== null;
+    if (nextDoneNs !== null) this.#executor?.expectDone?.(nextDoneNs, awaited);
   }
 
   /** Sets the next batch's budget; false if nothing more fits before the lease's deadline. */

@@ -83,8 +83,8 @@ export class DawnExecutor implements Executor {
     return this.#core.device;
   }
 
-  expectDone(timeNs: number): void {
-    this.#core.ticker.expect(timeNs);
+  expectDone(timeNs: number, awaited: boolean): void {
+    this.#core.ticker.expect(timeNs, awaited);
   }
 
   get ticker(): Ticker {

@@ -46,6 +46,8 @@ const SLEEP_SHARE_EXPECTED = 1 / 4;
 /** The last part of the expected time, in which a wait is lengthened by a 64th at most. */
 const DUE_SHARE = 1 / 8;
 const SLEEP_SHARE_NEAR = 1 / 64;
+/** Where others wait for the end: this share before and after the expected time every turn looks. */
+const AWAITED_SHARE = 1 / 48;
 /** After its expected end, by this share. */
 const SLEEP_SHARE_DUE = 1 / 128;
 
@@ -64,6 +66,7 @@ export class Ticker {
   /** Until then every turn of the loop ticks. */
   #awakeUntilNs = 0;
   #expectedNs = 0;
+  #awaited = false;
   #wakeNs = 0;
   /** Ticks so far, for tests and benchmarks. */
   ticks = 0;
@@ -134,10 +137,12 @@ export class Ticker {
 
   /**
    * The oldest work is expected to end then: a sleep ends there, and what follows is as after an
-   * activity, for the GPU may be idle from then on. A new time replaces the last one.
+   * activity, for the GPU may be idle from then on. A new time replaces the last one. `awaited`: another
+   * process waits for the GPU.
    */
-  expect(timeNs: number): void {
+  expect(timeNs: number, awaited = false): void {
     this.#expectedNs = timeNs;
+    this.#awaited = awaited;
     if (this.#scheduled === "timer" && timeNs < this.#wakeNs) {
       this.#timer.disarm();
       this.#scheduled = "no";
@@ -188,11 +193,13 @@ export class Ticker {
     const aheadNs = this.#expectedNs - now;
     const ranNs = now - this.#activeNs;
     const long = this.#long;
+    const totalNs = ranNs + aheadNs;
+    const closeNs = this.#awaited && long ? totalNs * AWAITED_SHARE : 0;
+    if (Math.abs(aheadNs) < closeNs) return 0;
     if (aheadNs > 0 && long) {
-      const totalNs = ranNs + aheadNs;
       const dueInNs = aheadNs - totalNs * DUE_SHARE;
       // An end that is only looked for when it is expected is never seen to come before.
-      if (dueInNs <= 0) return Math.min(aheadNs, totalNs * SLEEP_SHARE_NEAR);
+      if (dueInNs <= 0) return Math.min(aheadNs - closeNs, totalNs * SLEEP_SHARE_NEAR);
       return Math.min(dueInNs, Math.max(LONG_NS, ranNs) * SLEEP_SHARE_EXPECTED);
     }
     const waitedNs = aheadNs > 0 ? ranNs : now - Math.max(this.#activeNs, this.#expectedNs);

@@ -80,6 +80,20 @@ it.each([5, 6, 20, 40])("finds an end that comes somewhat before the expected %i
   expect(longestNs).toBeLessThanOrEqual((ms * MS) / 60);
 });
 
+it("looks on every turn around the expected end where another process waits for it", async () => {
+  const startNs = now;
+  ticker.expect(startNs + 4.8 * MS, true);
+  pending();
+  while (armed !== null) sleep();
+  // A 48th before; it says so by no sleep.
+  expect(now).toBeGreaterThanOrEqual(startNs + 4.69 * MS);
+  expect(now).toBeLessThanOrEqual(startNs + 4.75 * MS);
+  // A 48th after, it sleeps again.
+  now = startNs + 4.95 * MS;
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(armed).not.toBeNull();
+});
+
 it("ends a sleep when the work is expected to end, and spins from then on", () => {
   now += 2 * MS;
   const expectedNs = now + 0.1 * MS;
