@@ -8,7 +8,7 @@
  * All paths are looked up at each start, so that a driver that is installed later is found.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as z from "zod";
@@ -159,7 +159,10 @@ export function freshPrivateFolder(runtimeDir: string, id: string): string {
 export function translationFolder(all: string, id: string): string {
   // Searchable by the instances' user, each of whose folders is its own.
   if (!existsSync(all)) mkdirSync(all, { mode: 0o711 });
-  return resolve(all, id);
+  const folder = resolve(all, id);
+  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
+  if (!lstatSync(folder).isDirectory()) throw new Error(`${folder} is no folder`);
+  return folder;
 }
 
 export function removePrivateFolders(runtimeDir: string): void {

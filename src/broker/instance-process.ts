@@ -87,7 +87,7 @@ export class InstanceProcess {
     this.#timer = null;
     const o = this.#options;
     const crashAt = o.crashAt[this.#starts++];
-    const cache = o.translationCache === null ? null : translationFolder(o.translationCache, o.id);
+    const cache = this.#translationFolder();
     const command = [
       ...o.command,
       `--relay=${CHILD_RELAY_FD}`,
@@ -108,6 +108,17 @@ export class InstanceProcess {
     child.once("exit", (code, signal) => {
       this.#ended(signal === null ? `ended with status ${code}` : `was ended by ${signal}`);
     });
+  }
+
+  /** Without it translations take longer, and nothing else. */
+  #translationFolder(): string | null {
+    const { translationCache, id, log } = this.#options;
+    try {
+      return translationCache === null ? null : translationFolder(translationCache, id);
+    } catch (error) {
+      log.warn({ id, err: error }, "translations are not kept: there is no folder for them");
+      return null;
+    }
   }
 
   /** The launcher becomes the process itself, so that its id and its signals are the same. */

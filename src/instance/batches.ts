@@ -68,10 +68,16 @@ export class BatchRecord {
   /** It has succeeded: so have the events in it. */
   completeEvents(outcome: BatchOutcome, nowNs: number): void {
     const marksNs = outcome.ok ? outcome.marksNs : undefined;
-    for (const { event, generation, stream, mark } of this.events) {
-      const atNs = mark === null ? nowNs : (marksNs?.[mark] ?? nowNs);
-      this.context.events.complete(event, generation, stream.eventAt(atNs));
+    // One without a mark was not after the next one with a mark in its stream, which it would push on.
+    const nextNs = new Map<Stream, number>();
+    const timesNs = this.events.map(() => nowNs);
+    for (const [index, { stream, mark }] of [...this.events.entries()].reverse()) {
+      const markNs = mark === null ? undefined : marksNs?.[mark];
+      if (markNs !== undefined) nextNs.set(stream, markNs);
+      timesNs[index] = nextNs.get(stream) ?? nowNs;
     }
+    for (const [index, { event, generation, stream }] of this.events.entries())
+      this.context.events.complete(event, generation, stream.eventAt(timesNs[index] ?? nowNs));
   }
 
   /** Moves what has grown, and zeroes what is used again, at most `fillsMax` at once. */

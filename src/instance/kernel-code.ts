@@ -25,6 +25,8 @@ abstract class Code {
   readonly length: number;
   references = 0;
   checked = false;
+  /** Nobody uses it, and it is not kept: what is still queued for it needs no answer. */
+  forgotten = false;
   status: Status = Status.OK;
   log = "";
   waiters: (() => void)[] = [];
@@ -89,6 +91,8 @@ export class WgslCode extends Code {
 export class PtxCode extends Code {
   /** Its number with the translator. */
   readonly id: number;
+  /** Until the translator has it. */
+  source: string | Uint8Array | null = null;
   /** Whether its kernels detect bad addresses. */
   readonly checkedAccess: boolean;
   info: TranslatedModule | null = null;

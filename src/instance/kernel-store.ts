@@ -61,6 +61,9 @@ export class KernelStore {
   readonly #pipelines = new Set<Variant>();
   readonly #waiting: (() => Promise<void>)[] = [];
   #running = 0;
+  /** Codes that are checked or wait for it, also those that nobody wants any more; and their bytes. */
+  #checks = 0;
+  #checkBytes = 0;
   #uses = 0;
   #executor: Executor | null = null;
   /** Bytes of the code of all modules that are loaded, counted once per load. */
@@ -169,17 +172,31 @@ export class KernelStore {
     const key = format === ModuleFormat.WGSL ? command.code : ptxKey(source, checked);
     const known = this.#codes.get(key);
     if (known !== undefined) return known;
-    const refused = this.compiler.refuse(label);
+    const refused = this.compiler.refuse(label) ?? this.#refuseCheck(command.codeBytes, label);
     if (refused !== null) return refused;
     const code =
       format === ModuleFormat.WGSL
         ? new WgslCode(command.code)
         : new PtxCode(key, command.codeBytes, ++this.#translations, checked);
     this.#codes.set(key, code);
-    if (code instanceof WgslCode) this.#check(code, label);
-    // The copy that the command has a view on is gone once it was executed.
-    else this.#translate(code, typeof source === "string" ? source : source.slice());
+    this.#checks++;
+    this.#checkBytes += command.codeBytes;
+    if (code instanceof WgslCode) this.#check(code, command.codeBytes, label);
+    else {
+      // The copy that the command has a view on is gone once it was executed.
+      code.source = typeof source === "string" ? source : source.slice();
+      this.#translate(code, command.codeBytes);
+    }
     return code;
+  }
+
+  /** What is unloaded before it was checked stays until its turn: that is bounded like what is loaded. */
+  #refuseCheck(bytes: number, label: string): Failure | null {
+    const { codeBytesTotalMax, modulesTotalMax } = this.#limits;
+    const total = this.#checkBytes + bytes;
+    if (this.#checks < modulesTotalMax && total <= codeBytesTotalMax) return null;
+    const text = `${label} would be one of ${this.#checks + 1} modules (${total} bytes) to be checked, the limit is ${modulesTotalMax} (${codeBytesTotalMax})`;
+    return failure(Status.QUOTA, text, total, codeBytesTotalMax);
   }
 
   /** The pipeline of a launch of PTX. `key` names the request. Starts to compile it if it is new. */
@@ -233,7 +250,12 @@ export class KernelStore {
 
   #forget(code: ModuleCode): void {
     this.#idle.delete(code);
-    if (code instanceof PtxCode) this.#translator?.forget(code.id);
+    code.forgotten = true;
+    if (code instanceof PtxCode) {
+      code.source = null;
+      // One that is being read is forgotten when that is over.
+      if (code.checked) this.#translator?.forget(code.id);
+    }
     this.#forgetSource(code);
     code.forEachVariant((variant) => this.#pipelines.delete(variant));
   }
@@ -254,8 +276,8 @@ export class KernelStore {
     }
   }
 
-  #check(code: WgslCode, label: string): void {
-    this.#runCheck(code, async () => {
+  #check(code: WgslCode, bytes: number, label: string): void {
+    this.#runCheck(code, bytes, async () => {
       const executor = this.#executor;
       if (executor === null) throw new ExecutorError("lost", "the GPU is lost");
       checkLength(code.source);
@@ -271,10 +293,13 @@ export class KernelStore {
     });
   }
 
-  #translate(code: PtxCode, source: string | Uint8Array): void {
-    this.#runCheck(code, async () => {
+  #translate(code: PtxCode, bytes: number): void {
+    this.#runCheck(code, bytes, async () => {
       const translator = this.#translator;
-      if (translator === null) throw new TranslateError("unsupported", "PTX is not offered");
+      const { source } = code;
+      code.source = null;
+      if (translator === null || source === null)
+        throw new TranslateError("unsupported", "PTX is not offered");
       code.info = await translator.load(code.id, source);
     });
   }
@@ -288,7 +313,7 @@ export class KernelStore {
   describe(code: PtxCode, name: string, ready: () => void): void {
     this.#run(async () => {
       // Two functions of one name may be made at a time.
-      if (code.isUndescribed(name)) {
+      if (!code.forgotten && code.isUndescribed(name)) {
         try {
           const translator = this.#translator;
           if (translator === null) throw new TranslateError("unsupported", "PTX is not offered");
@@ -301,10 +326,11 @@ export class KernelStore {
     });
   }
 
-  #runCheck(code: ModuleCode, check: () => Promise<void>): void {
+  #runCheck(code: ModuleCode, bytes: number, check: () => Promise<void>): void {
     this.#run(async () => {
       try {
-        await check();
+        if (code.forgotten) code.status = Status.MODULE_INVALID;
+        else await check();
       } catch (error) {
         const failed = compileFailure(error);
         code.status = failed.status;
@@ -313,6 +339,9 @@ export class KernelStore {
         if (failed.status === Status.DEVICE_LOST) this.#forgetSource(code);
       }
       code.checked = true;
+      this.#checks--;
+      this.#checkBytes -= bytes;
+      if (code.forgotten && code instanceof PtxCode) this.#translator?.forget(code.id);
       const waiters = code.waiters;
       code.waiters = [];
       for (const ready of waiters) ready();

@@ -184,6 +184,8 @@ export class FolderStore {
   }
 
   #note(name: string, bytes: number): void {
+    // Another one may have kept the same meanwhile.
+    this.#forget(name);
     this.#entries.set(name, bytes);
     this.#bytes += bytes;
   }

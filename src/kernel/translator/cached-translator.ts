@@ -14,13 +14,14 @@
  */
 import { createHash } from "node:crypto";
 import * as z from "zod";
-import type {
-  CacheCounts,
-  EmitRequest,
-  EmittedText,
-  ModuleKernel,
-  TranslatedModule,
-  Translator,
+import {
+  type CacheCounts,
+  type EmitRequest,
+  type EmittedText,
+  type ModuleKernel,
+  type TranslatedModule,
+  TranslateError,
+  type Translator,
 } from "./types.js";
 
 /** Where answers are kept, under names of 64 hexadecimal digits. */
@@ -204,7 +205,13 @@ export class CachedTranslator implements Translator {
 
   /** The translator behind has the module then; it is given it once. */
   #behind(id: number, module: Module): Promise<TranslatedModule> {
-    module.loading ??= this.#inner.load(id, module.source);
+    if (this.#modules.get(id) !== module)
+      return Promise.reject(new TranslateError("limit", `module ${id} is forgotten`));
+    module.loading ??= this.#inner.load(id, module.source).catch((error: unknown) => {
+      // What a limit refused may pass another time.
+      module.loading = null;
+      throw error;
+    });
     return module.loading;
   }
 

@@ -39,6 +39,8 @@ export class WorkerTranslator implements Translator {
   readonly #program: URL;
   /** Modules, as they were given: for a thread that does not know them. */
   readonly #sources = new Map<number, string | Uint8Array>();
+  /** Modules that are being read and were not forgotten meanwhile. */
+  readonly #loading = new Set<number>();
   /** Those that the thread that runs now has read. */
   readonly #known = new Set<number>();
   readonly #queue: Task[] = [];
@@ -57,7 +59,13 @@ export class WorkerTranslator implements Translator {
   }
 
   async load(id: number, source: string | Uint8Array): Promise<TranslatedModule> {
-    const module = (await this.#ask({ kind: "load", id, source })) as TranslatedModule;
+    this.#loading.add(id);
+    const asked = this.#ask({ kind: "load", id, source });
+    const module = (await asked.finally(() => {
+      if (this.#loading.delete(id)) return;
+      this.forget(id);
+      throw new TranslateError("limit", `module ${id} is forgotten`);
+    })) as TranslatedModule;
     this.#sources.set(id, source);
     return module;
   }
@@ -71,6 +79,7 @@ export class WorkerTranslator implements Translator {
   }
 
   forget(id: number): void {
+    this.#loading.delete(id);
     this.#sources.delete(id);
     if (this.#known.delete(id)) this.#ask({ kind: "forget", id }).catch(() => {});
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -109,6 +109,7 @@ describe("the folder for translations", () => {
     const own = translationFolder(all, "a");
     expect(own).toBe(join(all, "a"));
     expect(translationFolder(all, "b")).toBe(join(all, "b"));
+    expect(statSync(own).mode & 0o777).toBe(0o700);
     const launcher = { launcher: "/l", user: null };
     const folders = (cache?: string): string[] =>
       launcherArguments(launcher, {}, "/private", cache).filter((each) =>
@@ -116,5 +117,15 @@ describe("the folder for translations", () => {
       );
     expect(folders()).toEqual(["--private=/private"]);
     expect(folders(own)).toEqual(["--private=/private", `--private=${own}`]);
+  });
+
+  it("is not to be had where something else stands, or can't be made", () => {
+    const all = join(folder, "cache");
+    translationFolder(all, "a");
+    symlinkSync(folder, join(all, "b"));
+    writeFileSync(join(all, "c"), "");
+    expect(() => translationFolder(all, "b")).toThrow(/no folder/);
+    expect(() => translationFolder(all, "c")).toThrow(/no folder/);
+    expect(() => translationFolder(join(folder, "none", "cache"), "a")).toThrow(/ENOENT/);
   });
 });

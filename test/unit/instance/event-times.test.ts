@@ -65,6 +65,24 @@ describe("a timed event", () => {
     expect(times(harness, 3)).toEqual([90_000n]);
   });
 
+  it("is not pushed on by one before it that nobody asked to be timed", () => {
+    const harness = new Harness({ gpu: timestamps }).ready();
+    const pointer = harness.alloc(0, 256);
+    harness.gpu.markTimesNs = [5000, 7000];
+    ok(
+      harness.submit(0, 0, (w) =>
+        w
+          .fill(pointer, 4, 1, 4)
+          .eventRecord(1, 1)
+          .eventRecord(2, 1, TIMED)
+          .fill(pointer, 4, 1, 4)
+          .eventRecord(3, 1, TIMED),
+      ),
+    );
+    harness.gpu.finishAll();
+    expect(times(harness, 1, 2, 3)).toEqual([5000n, 5000n, 7000n]);
+  });
+
   it("completes with its batch, and wakes no sooner who waits for it", () => {
     const harness = new Harness({ gpu: timestamps }).ready();
     ok(harness.submit(0, 0, (w) => w.eventRecord(1, 1, TIMED)));

@@ -57,6 +57,7 @@ describe("a folder store", () => {
     const store = new FolderStore(folder);
     await Promise.all([store.put(A, bytes("x".repeat(1e6))), store.put(A, bytes("y"))]);
     expect(statSync(folder).mode & 0o777).toBe(0o700);
+    expect([store.entries, store.bytes]).toEqual([1, new FolderStore(folder).bytes]);
     expect(readdirSync(folder)).toEqual([A]);
     expect(statSync(join(folder, A)).mode & 0o777).toBe(0o600);
   });
