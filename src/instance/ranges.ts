@@ -17,11 +17,37 @@ interface Range {
   end: number;
 }
 
+type Source = Pick<SubAllocator, "forEach" | "changes">;
+
+interface Known {
+  readonly rangesMax: number;
+  readonly sources: readonly { readonly allocator: Source; readonly changes: number }[];
+  readonly ranges: readonly Range[];
+}
+
+/** Of each context, by its first segment: a launch costs the table only after an allocation. */
+const known = new WeakMap<Source, Known>();
+
 /** Ranges of all allocations in order; at most `rangesMax`. */
-export function rangesInUse(
-  allocators: readonly Pick<SubAllocator, "forEach">[],
-  rangesMax: number,
-): readonly Range[] {
+export function rangesInUse(allocators: readonly Source[], rangesMax: number): readonly Range[] {
+  const [first] = allocators;
+  if (first === undefined) return [];
+  const before = known.get(first);
+  const same =
+    before?.rangesMax === rangesMax &&
+    before.sources.length === allocators.length &&
+    before.sources.every(
+      ({ allocator, changes }, i) =>
+        allocator === allocators[i] && changes === allocators[i].changes,
+    );
+  if (before !== undefined && same) return before.ranges;
+  const ranges = findRanges(allocators, rangesMax);
+  const sources = allocators.map((allocator) => ({ allocator, changes: allocator.changes }));
+  known.set(first, { rangesMax, sources, ranges });
+  return ranges;
+}
+
+function findRanges(allocators: readonly Source[], rangesMax: number): readonly Range[] {
   const all: Range[] = [];
   allocators.forEach((allocator, part) => {
     allocator.forEach(({ offset, requestedBytes }) => {
@@ -46,11 +72,7 @@ export function rangesInUse(
 }
 
 /** Writes both tables from byte `at` on to the end. */
-export function writeRanges(
-  view: DataView,
-  at: number,
-  allocators: readonly Pick<SubAllocator, "forEach">[],
-): void {
+export function writeRanges(view: DataView, at: number, allocators: readonly Source[]): void {
   const rangesAt = at + Math.ceil((allocators.length * 8) / 16) * 16;
   const ranges = rangesInUse(allocators, Math.floor((view.byteLength - rangesAt) / 8));
   const counts = allocators.map(() => 0);

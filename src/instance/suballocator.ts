@@ -30,6 +30,8 @@ export class SubAllocator {
   readonly #freeByEnd = new Map<number, FreeRange>();
   #usedBytes = 0;
   #highWater = 0;
+  /** Rises with each allocation and each that is freed. */
+  changes = 0;
 
   /**
    * `bytes` is the segment's size; its first `reservedBytes` are never handed out. Both are
@@ -94,6 +96,7 @@ export class SubAllocator {
     const allocation = { offset: range.offset, bytes: rounded, requestedBytes: bytes };
     this.#byOffset.insert(allocation.offset, 0, allocation);
     this.#usedBytes += rounded;
+    this.changes++;
     this.#highWater = Math.max(this.#highWater, allocation.offset + rounded);
     return allocation;
   }
@@ -104,6 +107,7 @@ export class SubAllocator {
     if (allocation === null || allocation.offset !== offset) return null;
     this.#byOffset.remove(offset, 0);
     this.#usedBytes -= allocation.bytes;
+    this.changes++;
     let start = offset;
     let end = offset + allocation.bytes;
     const before = this.#freeByEnd.get(start);

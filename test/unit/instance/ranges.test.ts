@@ -27,6 +27,18 @@ describe("ranges in use", () => {
     expect(spans(rangesInUse([a, b], 4))).toEqual(["0: 256-712", "0: 768-778", ...three.slice(1)]);
   });
 
+  it("are looked up anew when an allocation came, went, or the segments are others", () => {
+    const [a, b] = [allocator([100]), allocator([8])];
+    const before = rangesInUse([a, b], 8);
+    expect(rangesInUse([a, b], 8)).toBe(before);
+    expect(spans(rangesInUse([a], 8))).toEqual(["0: 256-356"]);
+    b.allocate(16);
+    expect(spans(rangesInUse([a, b], 8))).toEqual(["0: 256-356", "1: 256-264", "1: 512-528"]);
+    b.free(256);
+    expect(spans(rangesInUse([a, b], 8))).toEqual(["0: 256-356", "1: 512-528"]);
+    expect(spans(rangesInUse([a, allocator([8])], 8))).toEqual(spans(before));
+  });
+
   it("are written as kernels read them", () => {
     const words = new Uint32Array(4 + 8 + 8);
     writeRanges(new DataView(words.buffer), 16, [allocator([4, 4]), allocator([]), allocator([8])]);
