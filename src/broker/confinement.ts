@@ -154,7 +154,8 @@ export function freshPrivateFolder(runtimeDir: string, id: string): string {
 
 /**
  * Where a vGPU's process keeps translations: in a folder of its own, for what it finds there is what
- * only its own guest can have had written. It outlives processes; the launcher makes it if need be.
+ * only its own guest can have had written. It outlives processes. Throws where it can't be had;
+ * the launcher gives it to the instances' user.
  */
 export function translationFolder(all: string, id: string): string {
   // Searchable by the instances' user, each of whose folders is its own.

@@ -67,6 +67,7 @@ export class BatchRecord {
 
   /** It has succeeded: so have the events in it. */
   completeEvents(outcome: BatchOutcome, nowNs: number): void {
+    if (this.events.length === 0) return;
     const marksNs = outcome.ok ? outcome.marksNs : undefined;
     // One without a mark was not after the next one with a mark in its stream, which it would push on.
     const nextNs = new Map<Stream, number>();
