@@ -129,6 +129,23 @@ Napi::Value SetSliceNs(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), set);
 }
 
+/// Makes the calling thread one of batch work, with the longest slice, or an ordinary one again. Threads
+/// that it creates meanwhile stay so. False where the thread is neither, or the system refuses.
+Napi::Value SetBatch(const Napi::CallbackInfo& info) {
+  const bool batch = info[0].ToBoolean().Value();
+  constexpr uint64_t kLongestSlice = 100'000'000;
+  SchedAttributes now{};
+  bool set = ::syscall(SYS_sched_getattr, 0, &now, sizeof now, 0U) == 0 &&
+             now.policy == (batch ? SCHED_OTHER : SCHED_BATCH);
+  if (set) {
+    now.size = sizeof now;
+    now.policy = batch ? SCHED_BATCH : SCHED_OTHER;
+    now.runtime = batch ? kLongestSlice : 0;
+    set = ::syscall(SYS_sched_setattr, 0, &now, 0U) == 0;
+  }
+  return Napi::Boolean::New(info.Env(), set);
+}
+
 /// Raises the soft limit of open descriptors to the hard one; returns the limit now in force.
 Napi::Value RaiseNofile(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -152,6 +169,7 @@ void InitProcess(Napi::Env, Napi::Object exports) {
   Export<SetAffinity>(exports, "setAffinity");
   Export<GetAffinity>(exports, "getAffinity");
   Export<SetSliceNs>(exports, "setSliceNs");
+  Export<SetBatch>(exports, "setBatch");
   Export<RaiseNofile>(exports, "raiseNofile");
 }
 

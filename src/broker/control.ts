@@ -156,6 +156,7 @@ export class Control {
       policy: settings.policy,
       weight: settings.weight,
       slice_ms: settings.sliceNs / 1e6,
+      tail_ms: settings.tailNs / 1e6,
       min_share: settings.minShare,
       max_share: settings.maxShare,
       share,
@@ -165,6 +166,7 @@ export class Control {
       wait_ms: account.waitNs / 1e6,
       gpu_ms: account.gpuNs / 1e6,
       exits: { ...account.exits },
+      tails: account.tails,
       last_abort: this.#ports.schedule.lastAbort(id),
     };
   }

@@ -22,6 +22,7 @@ export const scheduleStatus = z.object({
   policy: z.string(),
   weight: z.number(),
   slice_ms: z.number(),
+  tail_ms: z.number(),
   min_share: z.number(),
   max_share: z.number(),
   share: z.number(),
@@ -32,6 +33,7 @@ export const scheduleStatus = z.object({
   /** Of what was held: GPU time, as exits claim it. */
   gpu_ms: z.number(),
   exits: z.record(z.string(), z.number()),
+  tails: z.number(),
   last_abort: z.string().nullable(),
 });
 

@@ -17,7 +17,7 @@ type Changes = { -readonly [key in keyof VgpuSettings]?: VgpuSettings[key] };
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 
-export const SETTING_KEYS = "policy, weight, slice, min, max, memory, watchdog, features";
+export const SETTING_KEYS = "policy, weight, slice, min, max, memory, watchdog, tail, features";
 
 function number(key: string, text: string, unit: RegExp, form: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*(.*)$/.exec(text);
@@ -91,6 +91,9 @@ export function parseSettings(settings: readonly string[]): Partial<VgpuSettings
         break;
       case "watchdog":
         changes.watchdogNs = Math.round(number(key, text, /^s?$/, "2s") * 1e9);
+        break;
+      case "tail":
+        changes.tailNs = Math.round(number(key, text, /^(ms)?$/, "0.5ms") * 1e6);
         break;
       case "min":
         changes.minShare = share(key, text);

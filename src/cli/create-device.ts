@@ -18,6 +18,7 @@ import {
   drain,
   nowNs,
   PollEvents,
+  setBatch,
   setCloexec,
   setNonblocking,
   signal,
@@ -48,7 +49,7 @@ export async function openExecutor(kind: ExecutorKind, id = ""): Promise<Executo
       const timer = realTimers.create();
       const timestamps = process.env.VGPU_TIMESTAMPS !== "0";
       const named = adapter === undefined ? {} : { adapter };
-      return createDawnExecutor({ nowNs, timer, timestamps, ...named });
+      return createDawnExecutor({ nowNs, timer, timestamps, setBatch, ...named });
     }
     case "null": {
       const { createNullExecutor } = await import("../gpu/null/index.js");
@@ -189,14 +190,17 @@ function openLease(options: InstanceOptions, device: () => VgpuDevice | null): G
   const ring = (): void => {
     signal(brokerBell);
   };
-  const timer = realTimers.create();
+  const [timer, lookTimer] = [realTimers.create(), realTimers.create()];
   timer.unref();
+  lookTimer.unref();
   const lease = new GvmcsLease({
     gvmcs,
     ring,
     nowNs,
     timer,
+    lookTimer,
     busy: () => device()?.runner.wantsGpu ?? false,
+    waiting: () => device()?.runner.wantsTurn ?? false,
     used: () => {
       const runner = device()?.runner;
       return { gpuTimeNs: runner?.usage.gpuTimeNs ?? 0, batches: runner?.batchesDone ?? 0 };

@@ -41,6 +41,7 @@ const configFile = z.strictObject({
         min: z.union([z.string(), z.number()]).optional(),
         max: z.union([z.string(), z.number()]).optional(),
         watchdog: z.union([z.string(), z.number()]).optional(),
+        tail: z.union([z.string(), z.number()]).optional(),
         features: z.string().optional(),
       }),
     )

@@ -42,6 +42,8 @@ export type Report =
   | { readonly kind: "nothing" }
   | { readonly kind: "loaded" }
   | { readonly kind: "exit"; readonly exit: ExitInformation }
+  /** The tail that the last exit left has ended. */
+  | { readonly kind: "drained" }
   | { readonly kind: "abort"; readonly abort: Abort };
 
 export interface Entry {
@@ -49,6 +51,8 @@ export interface Entry {
   readonly deadlineNs: number | null;
   readonly event?: InjectedEvent;
   readonly eventArgument?: number;
+  /** The tail of another vGPU is on the GPU, and should end then: see {@link GvmcsBroker.alone}. */
+  readonly tailEndNs?: number | null;
 }
 
 function violationText(what: string, { field, value, rule }: Violation): string {
@@ -67,6 +71,8 @@ export class GvmcsBroker {
   #entryReason: EntryReason = EntryReason.START;
   #prepareSequence = 0;
   #controlsSequence = 1;
+  /** The longest tail that was allowed at any time of the entry. */
+  #tailNsMax = 0;
 
   /** Takes the controls page mapped writable, and the state page, which is only read. */
   constructor(
@@ -90,6 +96,11 @@ export class GvmcsBroker {
 
   get entered(): boolean {
     return this.#launchState === LaunchState.ENTERED || this.#launchState === LaunchState.BOUNDED;
+  }
+
+  /** Whether it has exited, and its tail is on the GPU. */
+  get draining(): boolean {
+    return this.#launchState === LaunchState.DRAINING;
   }
 
   /** Why the instance was aborted. */
@@ -140,6 +151,7 @@ export class GvmcsBroker {
       throw new RangeError(`execution_controls.min_share_ppm ${min} is above the maximum ${max}`);
     }
     this.#execution = execution;
+    this.#tailNsMax = Math.max(this.#tailNsMax, execution.tail_ns_max);
     this.#controls.write(ExecutionControls, execution);
     this.#controlsSequence = (this.#controlsSequence + 1) >>> 0;
     this.#store(ControlsWordsAt.controls_sequence, this.#controlsSequence);
@@ -150,7 +162,10 @@ export class GvmcsBroker {
     const { deadlineNs } = entry;
     this.#move({ kind: "enter", bounded: deadlineNs !== null });
     this.#entrySequence = (this.#entrySequence + 1) >>> 0;
+    this.#tailNsMax = this.#execution.tail_ns_max;
     this.#setDeadline(deadlineNs);
+    const { tailEndNs = null } = entry;
+    this.#setAlone(tailEndNs ?? nowNs, tailEndNs !== null);
     this.#controls.write(EntryControls, {
       sequence: this.#entrySequence,
       reason: this.#entryReason,
@@ -165,6 +180,11 @@ export class GvmcsBroker {
   bound(deadlineNs: number): void {
     this.#move({ kind: "bound" });
     this.#setDeadline(deadlineNs);
+  }
+
+  /** The tail of another vGPU has ended, with which the instance had to share the GPU. */
+  alone(nowNs: number): void {
+    this.#setAlone(nowNs, false);
   }
 
   /** Tells the instance that it will probably be entered next. */
@@ -192,7 +212,12 @@ export class GvmcsBroker {
     const ended = this.entered
       ? (this.#entrySequence - 1) >>> 0 === sequence
       : this.#entrySequence === sequence;
-    return ended ? { kind: "nothing" } : this.#pollExit(sequence);
+    if (!ended) return this.#pollExit(sequence);
+    if (!this.draining) return { kind: "nothing" };
+    const drained = words.load32(StateWordsAt.drained_sequence);
+    if (drained !== this.#entrySequence) return { kind: "nothing" };
+    this.#move({ kind: "drained" });
+    return { kind: "drained" };
   }
 
   /** Records why the instance is ended. The first cause stays. */
@@ -277,7 +302,12 @@ export class GvmcsBroker {
       const text = `exit reason ${exit.reason} is masked by ${this.#execution.exit_bitmap}`;
       return this.#refused(AbortIndicator.EXIT_MASKED, text);
     }
-    const next = transition(this.#launchState, { kind: "exit", reason: exit.reason });
+    const { reason, tail_ns: tailNs } = exit;
+    if (tailNs > this.#tailNsMax) {
+      const text = `exit_information.tail_ns ${tailNs} is above ${this.#tailNsMax}`;
+      return this.#refused(AbortIndicator.TAIL, text);
+    }
+    const next = transition(this.#launchState, { kind: "exit", reason, tail: tailNs > 0 });
     if (!next.ok) return this.#refused(next.indicator, next.text);
     this.#entryReason = entryReasonAfter(exit.reason);
     this.#setLaunchState(next.state);
@@ -304,6 +334,11 @@ export class GvmcsBroker {
   #setDeadline(deadlineNs: number | null): void {
     const value = deadlineNs === null ? 0 : Math.max(1, Math.ceil(deadlineNs));
     this.#controls.page.words.store64(ControlsWordsAt.deadline_ns, value);
+  }
+
+  #setAlone(sinceNs: number, behind: boolean): void {
+    this.#controls.page.words.store64(ControlsWordsAt.alone_ns, Math.ceil(sinceNs));
+    this.#store(ControlsWordsAt.behind, behind ? 1 : 0);
   }
 
   #store(byteOffset: number, value: number): void {

@@ -27,6 +27,8 @@ export interface ExitDetails {
   readonly qualification?: number;
   readonly batches?: number;
   readonly gpuTimeNs: number;
+  /** How long what is left on the GPU should take, ns; 0: nothing is left. */
+  readonly tailNs?: number;
 }
 
 export class GvmcsInstance {
@@ -34,6 +36,8 @@ export class GvmcsInstance {
   readonly #state: RecordPage;
   #sequence = 0;
   #inside = false;
+  /** Exited with a tail, which has not ended. */
+  #draining = false;
 
   /** Takes the controls page mapped read-only and the state page mapped writable. */
   constructor(pages: { readonly controls: SharedPage; readonly state: SharedPage }) {
@@ -53,6 +57,20 @@ export class GvmcsInstance {
     return this.#inside;
   }
 
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Whether the tail of another vGPU is on the GPU. */
+  get behind(): boolean {
+    return this.#controls.page.words.load32(ControlsWordsAt.behind) !== 0;
+  }
+
+  /** When that tail ended, or should end while it has not. */
+  get aloneNs(): number {
+    return this.#controls.page.words.load64(ControlsWordsAt.alone_ns);
+  }
+
   /** Fills the header of the state page: from now on the instance can be entered. Then ring. */
   load(): void {
     const { words } = this.#state.page;
@@ -60,6 +78,7 @@ export class GvmcsInstance {
     words.store32(StateWordsAt.magic, GVMCS.STATE_MAGIC);
     words.store32(StateWordsAt.revision, GVMCS.REVISION);
     words.store32(StateWordsAt.exit_sequence, this.#sequence);
+    words.store32(StateWordsAt.drained_sequence, this.#sequence);
     words.store32(StateWordsAt.run_state, RunState.LOADED);
   }
 
@@ -93,10 +112,15 @@ export class GvmcsInstance {
     return deadlineNs === 0 ? null : deadlineNs;
   }
 
-  /** Gives the GPU back: nothing of this instance is in flight on it any more. Then ring. */
+  /**
+   * Gives the GPU back: nothing of this instance is in flight on it any more, but for a tail, whose
+   * end {@link drained} tells. Then ring.
+   */
   exit(details: ExitDetails, nowNs: number): void {
     if (!this.#inside) throw new Error(`there is no entry after ${this.#sequence} to exit from`);
     this.#inside = false;
+    const tailNs = Math.ceil(details.tailNs ?? 0);
+    this.#draining = tailNs > 0;
     this.#state.write(ExitInformation, {
       sequence: this.#sequence,
       reason: details.reason,
@@ -104,11 +128,20 @@ export class GvmcsInstance {
       batches: details.batches ?? 0,
       gpu_time_ns: Math.round(details.gpuTimeNs),
       time_ns: nowNs,
+      tail_ns: tailNs,
     });
     const { words } = this.#state.page;
+    if (!this.#draining) words.store32(StateWordsAt.drained_sequence, this.#sequence);
     // Only a load of its own brings a saved instance back.
     if (details.reason === ExitReason.SAVE) words.store32(StateWordsAt.run_state, RunState.NEW);
     words.store32(StateWordsAt.exit_sequence, this.#sequence);
+  }
+
+  /** The tail has ended. Then ring. */
+  drained(): void {
+    if (!this.#draining) throw new Error(`the exit from entry ${this.#sequence} left no tail`);
+    this.#draining = false;
+    this.#state.page.words.store32(StateWordsAt.drained_sequence, this.#sequence);
   }
 
   /** Whether the execution controls have changed since they were read: ask at each entry. */

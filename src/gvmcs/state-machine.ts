@@ -3,9 +3,9 @@
  * The launch states of a vGPU and the transitions between them, as a table.
  *
  *            load            enter              bound
- *   CLEAR ─────────▶ READY ─────────▶ ENTERED ─────────▶ BOUNDED
- *     ▲               │  ▲              │                  │
- *     │               │  └── exit ──────┴──────── exit ────┤
+ *   CLEAR ─────────▶ READY ─────────▶ ENTERED ─────────▶ BOUNDED ── exit with a tail ──▶ DRAINING
+ *     ▲               │  ▲              │                  │                              │
+ *     │               │  └── exit ──────┴──────── exit ────┤               drained ──▶ READY
  *     │               │      (reason)                      │ exit SAVE
  *     │ clear         │                                    ▼
  *   ABORTED ◀─ abort ─┴── from any state ──────────────  SAVED ── load ──▶ READY
@@ -21,7 +21,10 @@ export type LaunchEvent =
   /** The GPU is handed over; bounded at once if a deadline is set with it. */
   | { readonly kind: "enter"; readonly bounded: boolean }
   | { readonly kind: "bound" }
-  | { readonly kind: "exit"; readonly reason: number }
+  /** `tail`: the last of its work is still on the GPU. */
+  | { readonly kind: "exit"; readonly reason: number; readonly tail: boolean }
+  /** The tail has ended. */
+  | { readonly kind: "drained" }
   | { readonly kind: "abort" }
   /** The instance is gone, a new one may load. */
   | { readonly kind: "clear" };
@@ -30,7 +33,7 @@ export type Transition =
   | { readonly ok: true; readonly state: LaunchState }
   | { readonly ok: false; readonly indicator: AbortIndicator; readonly text: string };
 
-const names = ["CLEAR", "READY", "ENTERED", "BOUNDED", "SAVED", "ABORTED"] as const;
+const names = ["CLEAR", "READY", "ENTERED", "BOUNDED", "SAVED", "ABORTED", "DRAINING"] as const;
 
 function to(state: LaunchState): Transition {
   return { ok: true, state };
@@ -42,6 +45,13 @@ function refuse(state: LaunchState, what: string): Transition {
     indicator: AbortIndicator.TRANSITION,
     text: `${what} is no transition of the launch state ${names[state]}`,
   };
+}
+
+/** A tail is what is left when the time or the work has come to its end, with others waiting. */
+function exitWithTail(state: LaunchState, reason: number): Transition {
+  const allowed = reason === ExitReason.SLICE_USED || reason === ExitReason.IDLE;
+  if (allowed && state === LaunchState.BOUNDED) return to(LaunchState.DRAINING);
+  return refuse(state, `an exit with reason ${ExitReasonNames.get(reason) ?? reason} and a tail`);
 }
 
 function exitFrom(state: LaunchState, reason: number): Transition {
@@ -80,6 +90,8 @@ export function transition(state: LaunchState, event: LaunchEvent): Transition {
     case "bound":
       return state === LaunchState.ENTERED ? to(LaunchState.BOUNDED) : refuse(state, "a bound");
     case "exit":
-      return exitFrom(state, event.reason);
+      return event.tail ? exitWithTail(state, event.reason) : exitFrom(state, event.reason);
+    case "drained":
+      return state === LaunchState.DRAINING ? to(LaunchState.READY) : refuse(state, "a tail's end");
   }
 }

@@ -31,6 +31,8 @@ export class BatchRecord {
   /** A job with work in it, to blame for a failure of the batch. */
   blame: Job | null = null;
   submittedNs = 0;
+  /** When the turn was left with it in flight; 0: it was not. */
+  leftNs = 0;
   done = false;
   launches = 0;
   /** Launches and slices in it. */
@@ -54,6 +56,12 @@ export class BatchRecord {
     this.sequence = sequence;
     this.context = context;
     this.batch = batch;
+  }
+
+  /** For how long the GPU may have had another one's work too, given since when it has not, ns. */
+  sharedNs(aloneNs: number, nowNs: number): number {
+    const atStartNs = Math.max(0, Math.min(aloneNs, nowNs) - this.submittedNs);
+    return atStartNs + (this.leftNs > 0 ? nowNs - this.leftNs : 0);
   }
 
   /** Counts what it did. */

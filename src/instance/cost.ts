@@ -89,6 +89,12 @@ const COPY_NS_PER_BYTE = 0.3;
 export class CostMeter {
   readonly #parts: CostPart[] = [];
   #estimateNs = 0;
+  #known = true;
+
+  /** Whether there are launches, each of a kernel that was measured for as many workgroups. */
+  get known(): boolean {
+    return this.#known && this.#parts.length > 0;
+  }
 
   /** What the batch is expected to take, ns. */
   get estimateNs(): number {
@@ -103,6 +109,7 @@ export class CostMeter {
     const { nsPerGroup } = variant.cost;
     const estimateNs = nsPerGroup > 0 ? groups * nsPerGroup : unknownNs;
     this.#estimateNs += estimateNs;
+    if (!variant.cost.covers(groups)) this.#known = false;
     const last = this.#parts[this.#parts.length - 1];
     if (last !== undefined && last.variant === variant && last.slice === slice) {
       last.groups += groups;
@@ -112,11 +119,15 @@ export class CostMeter {
     }
   }
 
-  /** The batch took this long and copied this much; `timed`: the time is its kernels' alone. */
-  learn(gpuTimeNs: number, copiedBytes: number, timed = false): void {
+  /**
+   * The batch took this long and copied this much; `timed`: the time is its kernels' alone. For up to
+   * `sharedNs` of it the GPU may have had other work too, so that it is known up to that only.
+   */
+  learn(gpuTimeNs: number, copiedBytes: number, timed = false, sharedNs = 0): void {
     if (this.#parts.length === 0 || this.#estimateNs <= 0) return;
     const otherNs = timed ? 0 : BATCH_OVERHEAD_NS + copiedBytes * COPY_NS_PER_BYTE;
-    const tookNs = Math.max(0, gpuTimeNs - otherNs);
+    const longestNs = Math.max(0, gpuTimeNs - otherNs);
+    const tookNs = Math.min(longestNs, Math.max(this.#estimateNs, longestNs - sharedNs));
     const scale = tookNs / this.#estimateNs;
     for (const { variant, groups, estimateNs, slice } of this.#parts) {
       const measured = Math.max(NS_PER_GROUP_MIN, (estimateNs * scale) / groups);

@@ -6,6 +6,7 @@
  *   entry without a deadline          ours until further notice, no message per launch
  *   the broker bounds it (ring)       at the deadline: stop submitting, finish, exit "slice used"
  *   no work left in a bounded entry   exit "idle" at once, so that the GPU does not idle
+ *   only a short rest on the GPU      exit with a tail, whose end is told when it has come
  *   a failure, a reset                stop submitting, finish, exit with that reason
  *   an event in the entry             is done before all else: see #inject
  *
@@ -21,16 +22,21 @@ import {
   FaultCode,
   InjectedEvent,
 } from "../gvmcs/index.js";
+import type { OneShot } from "./host.js";
 import type { Lease, LeaseEnd } from "./lease.js";
 
 /** What the lease needs of the instance's side of a G-VMCS. */
 export interface LeaseGvmcs {
   readonly inside: boolean;
+  readonly draining: boolean;
+  readonly behind: boolean;
+  readonly aloneNs: number;
   load(): void;
   setDemand(wanted: boolean): boolean;
   takeEntry(): EntryControls | null;
   deadlineNs(): number | null;
   exit(details: ExitDetails, nowNs: number): void;
+  drained(): void;
   controlsChanged(): boolean;
   executionControls(): ExecutionControls | null;
   takePrepare(): boolean;
@@ -42,9 +48,13 @@ export interface GvmcsLeaseOptions {
   /** Makes the broker look at our state page. */
   readonly ring: () => void;
   readonly nowNs: () => number;
-  readonly timer: { arm(ns: number, callback: () => void): void; disarm(): void };
+  /** For deadlines, and for leaving before the end of the work. */
+  readonly timer: OneShot;
+  readonly lookTimer: OneShot;
   /** Whether the run loop has work queued or in flight. */
   readonly busy: () => boolean;
+  /** Whether it has work queued. */
+  readonly waiting: () => boolean;
   /** GPU time used and batches finished so far, all contexts, ns. */
   readonly used: () => { readonly gpuTimeNs: number; readonly batches: number };
   /** Called whenever what the operator set has changed, and once at the beginning. */
@@ -80,6 +90,7 @@ function causeOf(why: LeaseEnd): Cause {
 export class GvmcsLease implements Lease {
   onRevoke: (() => void) | null = null;
   onPrepare: (() => void) | null = null;
+  foreseenAloneNs = 0;
   readonly #o: GvmcsLeaseOptions;
   #granted: (() => void) | null = null;
   /** No more may be submitted in this entry. */
@@ -90,8 +101,11 @@ export class GvmcsLease implements Lease {
   #saved = false;
   /** Conditions that end an entry. */
   #exitBitmap: number = ExitBitmap.ALL;
-  #enteredGpuNs = 0;
-  #enteredBatches = 0;
+  /** Longest tail that an exit may leave, ns. */
+  #tailNsMax = 0;
+  /** What the last exit told of. */
+  #toldGpuNs = 0;
+  #toldBatches = 0;
   readonly #expired = (): void => this.#end();
 
   constructor(options: GvmcsLeaseOptions) {
@@ -107,11 +121,27 @@ export class GvmcsLease implements Lease {
     return this.#o.gvmcs.inside ? this.#o.gvmcs.deadlineNs() : null;
   }
 
+  get behind(): boolean {
+    return this.#o.gvmcs.behind;
+  }
+
+  get aloneNs(): number {
+    return this.#o.gvmcs.aloneNs;
+  }
+
+  /** Longest rest that may be left on the GPU by an exit, ns; 0: none, or nobody waits for it. */
+  get tailNsMax(): number {
+    const { gvmcs } = this.#o;
+    if (!gvmcs.inside || this.#cause !== null || gvmcs.deadlineNs() === null) return 0;
+    return this.#tailNsMax;
+  }
+
   /** Fills our page, from when on we can be entered, and takes over what the operator set. */
   load(): void {
     this.#saved = false;
     this.#readControls(true);
     this.#o.gvmcs.load();
+    this.#told();
     this.#o.gvmcs.setDemand(this.#granted !== null || this.#o.busy());
     this.#o.ring();
   }
@@ -141,6 +171,28 @@ export class GvmcsLease implements Lease {
     // Without that bit the GPU is kept until the deadline, which is then used up.
     if (!exits) this.release();
     else if (this.#ended || this.#o.gvmcs.deadlineNs() !== null) this.#exit(ExitReason.IDLE);
+  }
+
+  /**
+   * Nothing more is submitted in this turn, and what is in flight takes `tailNs` at most, as far as
+   * one can tell: gives the GPU back before its end. False where the turn is kept for more work.
+   */
+  leave(tailNs: number): boolean {
+    const used = this.#ended || this.#o.waiting();
+    if (!used && (this.#exitBitmap & ExitBitmap.IDLE) === 0) return false;
+    this.#exit(used ? ExitReason.SLICE_USED : ExitReason.IDLE, Math.max(1, tailNs));
+    return true;
+  }
+
+  look(afterNs: number, callback: () => void): void {
+    this.#o.lookTimer.arm(Math.ceil(afterNs), callback);
+  }
+
+  /** Nothing is in flight: a tail that was left has ended. */
+  drained(): void {
+    if (!this.#o.gvmcs.draining) return;
+    this.#o.gvmcs.drained();
+    this.#o.ring();
   }
 
   end(why: LeaseEnd): void {
@@ -199,9 +251,7 @@ export class GvmcsLease implements Lease {
   #entered(entry: EntryControls): void {
     this.#ended = false;
     this.#cause = null;
-    const { gpuTimeNs, batches } = this.#o.used();
-    this.#enteredGpuNs = gpuTimeNs;
-    this.#enteredBatches = batches;
+    this.foreseenAloneNs = this.#o.gvmcs.aloneNs;
     this.#inject(entry.event);
   }
 
@@ -244,22 +294,32 @@ export class GvmcsLease implements Lease {
     }
   }
 
-  #exit(natural: ExitReason): void {
-    const { gvmcs, ring, nowNs, timer, busy, used } = this.#o;
+  #exit(natural: ExitReason, tailNs = 0): void {
+    const { gvmcs, ring, nowNs, timer, lookTimer, busy, waiting, used } = this.#o;
     const { reason, qualification } = this.#cause ?? { reason: natural, qualification: 0 };
     timer.disarm();
+    lookTimer.disarm();
     this.#o.publish?.();
     // The exit says through the demand word whether there is more.
-    gvmcs.setDemand(!this.#saved && (this.#granted !== null || busy()));
+    const more = tailNs > 0 ? waiting() : busy();
+    gvmcs.setDemand(!this.#saved && (this.#granted !== null || more));
     const { gpuTimeNs, batches } = used();
     const details = {
       reason,
       qualification,
-      batches: batches - this.#enteredBatches,
-      gpuTimeNs: Math.max(0, gpuTimeNs - this.#enteredGpuNs),
+      batches: batches - this.#toldBatches,
+      gpuTimeNs: Math.max(0, gpuTimeNs - this.#toldGpuNs),
+      tailNs,
     };
+    this.#told();
     gvmcs.exit(details, nowNs());
     ring();
+  }
+
+  #told(): void {
+    const { gpuTimeNs, batches } = this.#o.used();
+    this.#toldGpuNs = gpuTimeNs;
+    this.#toldBatches = batches;
   }
 
   #readControls(always: boolean): void {
@@ -268,6 +328,7 @@ export class GvmcsLease implements Lease {
     const read = gvmcs.executionControls();
     if (read === null) return;
     this.#exitBitmap = read.exit_bitmap;
+    this.#tailNsMax = read.tail_ns_max;
     controls?.(read);
   }
 }

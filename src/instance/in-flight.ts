@@ -8,10 +8,19 @@ import type { SchedulingLimits } from "./limits.js";
 /** Parts of copies end at the granularity of allocations, wherever they begin. */
 const STAGING_BYTES_MIN = 2 * VGPU.ALLOCATION_ALIGN;
 
+/** A batch that copies more takes longer than its kernels. */
+const FORESEEN_BYTES_MAX = 64 * 1024;
+
 export class InFlight {
   readonly #records: BatchRecord[] = [];
   /** When the last batch was done: the GPU began with the next one then. */
   lastDoneNs = 0;
+  readonly #aloneNs: () => number;
+
+  /** `aloneNs`: from when on the GPU has no other one's work, as far as one can foresee. */
+  constructor(aloneNs: () => number = () => 0) {
+    this.#aloneNs = aloneNs;
+  }
 
   get length(): number {
     return this.#records.length;
@@ -30,6 +39,11 @@ export class InFlight {
     if (index < 0) return;
     this.#records.splice(index, 1);
     this.lastDoneNs = nowNs;
+  }
+
+  /** From now on another one's work may be on the GPU too. */
+  left(nowNs: number): void {
+    for (const record of this.#records) record.leftNs = nowNs;
   }
 
   /** Bytes of copies between host and device. */
@@ -58,7 +72,7 @@ export class InFlight {
 
   /** When the GPU began with the oldest batch. */
   beganNs(oldest: BatchRecord): number {
-    return Math.max(oldest.submittedNs, this.lastDoneNs);
+    return Math.max(oldest.submittedNs, this.lastDoneNs, this.#aloneNs());
   }
 
   /** What is left of it, ns. */
@@ -66,6 +80,11 @@ export class InFlight {
     const { oldest } = this;
     const ranNs = oldest === undefined ? 0 : nowNs - this.beganNs(oldest);
     return Math.max(0, this.expectedNs - Math.max(0, ranNs));
+  }
+
+  /** Whether {@link leftNs} is more than a guess: it is made of kernels whose cost is known. */
+  get foreseeable(): boolean {
+    return this.#records.every(({ cost, bytes }) => cost.known && bytes <= FORESEEN_BYTES_MAX);
   }
 
   /** Whether another batch may be made, by how many there are and what they copy. */

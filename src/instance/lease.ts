@@ -24,6 +24,26 @@ export interface Lease {
   /** Nothing is in flight, and there is nothing to do: others may have the GPU. */
   idle?(): void;
   /**
+   * Longest rest of work that may be on the GPU when it is given back with {@link leave}, which must not
+   * be called {@link behind} another one's, ns; 0 or absent: none.
+   */
+  readonly tailNsMax?: number;
+  /**
+   * Nothing more is submitted in this turn, and what is in flight should take `tailNs` at most: gives
+   * the GPU back, so that the next one's work is there when it ends. False if it has to be kept.
+   */
+  leave?(tailNs: number): boolean;
+  /** Calls back after a time, once; a second call replaces the first. */
+  look?(afterNs: number, callback: () => void): void;
+  /** Nothing is in flight any more: for a turn that ended with {@link leave}. */
+  drained?(): void;
+  /** Whether another one's work is still on the GPU: then ours takes longer than it would. */
+  readonly behind?: boolean;
+  /** When it ended in the last turn, or should end, on the device's clock. */
+  readonly aloneNs?: number;
+  /** When it should end, as was foreseen at the turn's beginning. */
+  readonly foreseenAloneNs?: number;
+  /**
    * Something went wrong or was reset: no more work is submitted in this turn, and the GPU is given
    * back, with the reason, as soon as nothing is in flight. The first reason of a turn counts.
    */

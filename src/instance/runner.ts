@@ -29,7 +29,8 @@ import type { Lease } from "./lease.js";
 import { limitsUnder, type SchedulingControls, type SchedulingLimits } from "./limits.js";
 import { batchFailure, blamed, cutMessage, executorStatus, type FailedAt } from "./outcome.js";
 import { Publisher, type PublisherOptions } from "./publisher.js";
-import { Fifo, Job, type Stream } from "./streams.js";
+import { ReadyContexts } from "./ready.js";
+import { Job, type Stream } from "./streams.js";
 import { type TurnCounts, type TurnHost, Turns } from "./turns.js";
 import { Watchdog } from "./watchdog.js";
 
@@ -69,8 +70,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   readonly #options: RunnerOptions;
   readonly #turns: Turns;
   readonly #watchdog: Watchdog;
-  readonly #ready = new Fifo<Context>();
-  readonly #inFlight = new InFlight();
+  readonly #ready: ReadyContexts;
+  readonly #inFlight = new InFlight(() => this.#turns.foreseenAloneNs);
   #executor: Executor | null = null;
   #record: BatchRecord | null = null;
   #sequence = 0;
@@ -88,11 +89,13 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.budgetNs = options.scheduling.batchNsMax;
     this.store = options.store;
     this.publisher = new Publisher(options);
+    this.#ready = new ReadyContexts(options.nowNs);
     this.#watchdog = new Watchdog({
       limitNs: () => this.scheduling.watchdogNs,
       nowNs: options.nowNs,
       timer: options.watchdog,
       flight: this.#inFlight,
+      aloneNs: () => this.#turns.aloneNs,
       hung: (record, ageNs, text) => this.#hung(record, ageNs, text),
     });
     this.#turns = new Turns(options.lease, this);
@@ -124,8 +127,25 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
 
   /** Whether it could use the GPU now: not while nothing may be shown, or there is no GPU. */
   get wantsGpu(): boolean {
-    if (this.#inFlight.length > 0) return true;
+    return this.#inFlight.length > 0 || this.wantsTurn;
+  }
+
+  /** The same, but for what is on the GPU already. */
+  get wantsTurn(): boolean {
     return this.waiting && !this.publisher.suspended && this.#executor !== null;
+  }
+
+  left(): void {
+    this.#inFlight.left(this.nowNs());
+  }
+
+  get expectedNs(): number {
+    return this.#inFlight.expectedNs;
+  }
+
+  /** Until the GPU has done all that is in flight, ns; infinite if that can't be told. */
+  get leftNs(): number {
+    return this.#inFlight.foreseeable ? this.#inFlight.leftNs(this.nowNs()) : Infinity;
   }
 
   get waiting(): boolean {
@@ -182,7 +202,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.queuedBytes += bytes;
     this.queuedCommands += commands.length;
     stream.jobs.push(job);
-    this.#list(context, stream);
+    this.#ready.list(context, stream);
   }
 
   /** Completes a fence of a submit that is refused, after what is before it in its stream. */
@@ -200,15 +220,19 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
+    let full = false;
     try {
       while (!this.publisher.suspended && this.#executor !== null) {
         if (!this.waiting || !this.#inFlight.hasRoom(this.scheduling, this.#executor)) break;
-        if (!this.#turns.held() || !this.#timeLeft()) break;
+        if (!this.#turns.held()) break;
+        full = !this.#timeLeft();
+        if (full) break;
         this.#turn(this.#executor);
       }
     } finally {
       this.#pumping = false;
     }
+    this.#turns.submittedAll(full);
     this.#turns.giveBack();
     this.#expect();
     this.publisher.publish();
@@ -243,7 +267,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       job.next++;
       job.progress = 0;
     }
-    if (job !== undefined) this.#list(context, stream);
+    if (job !== undefined) this.#ready.list(context, stream);
   }
 
   /** Streams that wait for a module or function look again. */
@@ -293,7 +317,6 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   #encodeNext(): BatchRecord | null {
     const context = this.#ready.shift();
     if (context === undefined) return null;
-    context.ready = false;
     this.#encodeTurn(context);
     const record = this.#record;
     this.#record = null;
@@ -303,7 +326,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       this.usage.waitNs += waitedNs;
       context.waitingSinceNs = -1;
     }
-    if (context.runnable.length > 0 && !context.dead) this.#makeReady(context);
+    if (context.runnable.length > 0 && !context.dead) this.#ready.add(context);
     if (record === null) return null;
     readFaults(record);
     context.batchesInFlight++;
@@ -318,7 +341,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       if (stream === undefined) return;
       stream.listed = false;
       const more = this.#encodeStream(context, stream);
-      if (stream.jobs.length > 0 && stream.blocked === null) this.#enlist(context, stream);
+      if (stream.jobs.length > 0 && stream.blocked === null) this.#ready.enlist(context, stream);
       if (!more) return;
     }
   }
@@ -433,7 +456,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.#finish(record);
     if (outcome.ok) {
       for (const usage of [context.usage, this.usage]) record.charge(usage, outcome.gpuTimeNs);
-      record.cost.learn(outcome.gpuTimeNs, record.bytes, outcome.timed);
+      const sharedNs = record.sharedNs(this.#turns.aloneNs, this.nowNs());
+      record.cost.learn(outcome.gpuTimeNs, record.bytes, outcome.timed, sharedNs);
     }
     if (!context.dead) {
       const now = this.nowNs();
@@ -512,7 +536,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
         this.#retire(context, stream, next);
       }
     }
-    this.#unblockAll(context);
+    this.#ready.drop(context);
   }
 
   /** Drops all that is queued; what is in flight finishes into nothing. */
@@ -523,7 +547,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.queuedCommands -= context.queuedCommands;
     context.queuedBytes = 0;
     context.queuedCommands = 0;
-    this.#unblockAll(context);
+    this.#ready.drop(context);
     context.memory.clear(false);
     context.kernels.clear();
     context.events.clear();
@@ -568,32 +592,5 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     const why = failure(Status.TIMEOUT, text, ageNs, this.scheduling.watchdogNs);
     if (!record.context.dead) this.failContext(record.context, why, blamed(record));
     this.#options.hung(text);
-  }
-
-  #unblockAll(context: Context): void {
-    context.unblock();
-    if (context.ready) this.#ready.remove(context);
-    context.ready = false;
-  }
-
-  // ---- Turns ----------------------------------------------------------------------------------
-
-  #list(context: Context, stream: Stream): void {
-    if (stream.blocked !== null) return;
-    this.#enlist(context, stream);
-    this.#makeReady(context);
-  }
-
-  #enlist(context: Context, stream: Stream): void {
-    if (stream.listed) return;
-    stream.listed = true;
-    context.runnable.push(stream);
-  }
-
-  #makeReady(context: Context): void {
-    if (context.ready) return;
-    context.ready = true;
-    context.waitingSinceNs = this.nowNs();
-    this.#ready.push(context);
   }
 }

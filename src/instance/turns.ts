@@ -11,6 +11,11 @@ export interface TurnHost {
   readonly waiting: boolean;
   /** Whether a batch is being made: it belongs to the turn. */
   readonly making: boolean;
+  /** How long what is in flight takes in all, and from now on, ns; infinite if that is not known. */
+  readonly expectedNs: number;
+  readonly leftNs: number;
+  /** The turn is over, and what is in flight may share the GPU with another one's work. */
+  left(): void;
   nowNs(): number;
   pump(): void;
   /** A turn is near: work may be encoded. */
@@ -24,6 +29,9 @@ export interface TurnCounts {
   /** Turns that began with work which had been encoded before. */
   readonly prepared: number;
 }
+
+/** Time between two looks whether another one's tail has ended. */
+const LOOK_AGAIN_NS = 100_000;
 
 export class Turns {
   readonly #lease: Lease;
@@ -69,6 +77,21 @@ export class Turns {
     return this.#lease.held;
   }
 
+  /** Whether another one's work is on the GPU, whose end may be told later than it comes. */
+  get behind(): boolean {
+    return this.#lease.behind === true;
+  }
+
+  /** Since when the GPU has no other one's work, for sure: as late as now if it has. */
+  get aloneNs(): number {
+    return this.behind ? this.#host.nowNs() : (this.#lease.aloneNs ?? 0);
+  }
+
+  /** The same, as was foreseen. */
+  get foreseenAloneNs(): number {
+    return this.#lease.foreseenAloneNs ?? 0;
+  }
+
   /** Whether the lease is held; nothing is asked for. */
   get holding(): boolean {
     return this.#lease.held;
@@ -83,9 +106,35 @@ export class Turns {
     this.#grantedNs = -1;
   }
 
+  /**
+   * What can be submitted in this turn has been; `full`: no more fits into it. Leaves it once what is
+   * in flight is near its end, so that the next one's work is on the GPU by then.
+   */
+  submittedAll(full: boolean): void {
+    const { tailNsMax = 0 } = this.#lease;
+    const { inFlight, waiting, leftNs, expectedNs } = this.#host;
+    const over = full || this.#revoked;
+    // One that is overdue already may as well be far from its end.
+    if (tailNsMax === 0 || inFlight === 0 || leftNs <= 0 || (waiting && !over)) return;
+    // The guest may be about to launch more: half of the time is for that.
+    const tailNs = over ? tailNsMax : Math.min(tailNsMax, expectedNs / 2);
+    // There is one tail at a time: ours waits for the end of the one that was left for us.
+    const laterNs = Math.max(leftNs - tailNs, this.behind ? LOOK_AGAIN_NS : 0);
+    if (laterNs > 0) {
+      if (Number.isFinite(laterNs)) this.#lease.look?.(laterNs, () => this.#host.pump());
+      return;
+    }
+    if (this.#lease.leave?.(leftNs) !== true) return;
+    this.#host.left();
+    this.#revoked = false;
+    this.#grantedNs = -1;
+    if (waiting) this.held();
+  }
+
   /** Releases a revoked lease when nothing is in flight, and asks for the next one. */
   giveBack(): void {
     const host = this.#host;
+    if (host.inFlight === 0) this.#lease.drained?.();
     // A batch that is being made belongs to this turn: pump comes back here.
     if (!this.#revoked || host.making) return;
     if (host.inFlight === 0) {
@@ -98,9 +147,11 @@ export class Turns {
 
   end(why: LeaseEnd): void {
     this.#lease.end?.(why);
+    if (this.#host.inFlight === 0) this.#lease.drained?.();
   }
 
   idle(): void {
+    this.#lease.drained?.();
     this.#lease.idle?.();
   }
 }

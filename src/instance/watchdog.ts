@@ -2,7 +2,7 @@
 /**
  * Notices a launch that is never done. The timer is armed once and looks at the oldest batch when
  * it fires, so that a launch costs no timer of its own. A batch's time begins when the GPU is done
- * with those before it; one of several launches has the limit for each, up to a few: they are
+ * with those before it, and with another one's tail; one of several launches has the limit for each, up to a few: they are
  * short as far as is known, but what they cost may have changed.
  */
 import type { BatchRecord } from "./batches.js";
@@ -15,6 +15,8 @@ export interface WatchdogOptions {
   readonly nowNs: () => number;
   readonly timer: OneShot;
   readonly flight: InFlight;
+  /** Since when the GPU has no other one's work, which may hang just as well. */
+  readonly aloneNs: () => number;
   /** The oldest batch has hung the GPU. */
   readonly hung: (record: BatchRecord, ageNs: number, text: string) => void;
 }
@@ -54,7 +56,7 @@ export class Watchdog {
     const record = flight.oldest;
     if (record === undefined || limitNs === 0) return;
     const now = nowNs();
-    const ageNs = now - flight.beganNs(record);
+    const ageNs = now - Math.max(flight.beganNs(record), this.#options.aloneNs());
     const batchNs = limitNs * Math.min(LAUNCHES_MAX, Math.max(1, record.kernels));
     const lateNs = limitNs * LATE_SHARE;
     if (ageNs < batchNs) {

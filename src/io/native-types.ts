@@ -172,5 +172,6 @@ export interface NativeAddon {
   setAffinity(pid: number, cpus: readonly number[]): void;
   getAffinity(pid: number): number[];
   setSliceNs(sliceNs: number): boolean;
+  setBatch(batch: boolean): boolean;
   raiseNofile(): number;
 }

@@ -246,5 +246,11 @@ export const getAffinity = addon.getAffinity;
  * after it wakes: on Linux 6.12 and newer. False where the system does not let it choose.
  */
 export const setSliceNs = addon.setSliceNs;
+/**
+ * Makes this thread one of batch work (SCHED_BATCH): it does not take a core from another one by
+ * waking, and keeps one for long; or an ordinary one again. Threads that are created meanwhile stay so.
+ * False where the system refuses.
+ */
+export const setBatch = addon.setBatch;
 /** Raises the limit of open descriptors to the hard one; returns it. */
 export const raiseNofile = addon.raiseNofile;

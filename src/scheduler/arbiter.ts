@@ -22,22 +22,18 @@ import {
   InjectedEvent,
   LaunchState,
   Policy,
+  type Report,
   type SharedPage,
 } from "../gvmcs/index.js";
 import { MemoryLedger } from "./admission.js";
 import type { ExitKind } from "./entity.js";
-import {
-  type CondemnReason,
-  Scheduler,
-  type SchedulerAction,
-  type SchedulerOptions,
-  type Standings,
-} from "./scheduler.js";
+import { Scheduler } from "./scheduler.js";
 import type { Policy as PolicyName, SchedulingSettings } from "./settings.js";
+import type { CondemnReason, SchedulerAction, SchedulerOptions, Standings } from "./types.js";
 
 /** What a trace shows; `timeNs` is the time of the event that caused it. */
 export type ArbiterEvent = { readonly timeNs: number; readonly id: string } & (
-  | { readonly kind: "loaded" | "waiting" | "idle" | "prepare" | "gone" }
+  | { readonly kind: "loaded" | "waiting" | "idle" | "prepare" | "drained" | "gone" }
   | { readonly kind: "entry" | "bound"; readonly deadlineNs: number | null }
   | {
       readonly kind: "exit";
@@ -125,6 +121,7 @@ export function executionControls(
     watchdog_ns: settings.watchdogNs,
     features,
     exit_bitmap: ExitBitmap.ALL,
+    tail_ns_max: settings.tailNs,
   };
 }
 
@@ -249,12 +246,24 @@ export class Arbiter {
     const { gvmcs } = vgpu;
     if (gvmcs === null) return;
     const report = gvmcs.poll();
+    this.#judge(id, vgpu, gvmcs, report, nowNs);
+    // A tail may have ended by the time that its exit is seen.
+    if (report.kind === "exit" && gvmcs.draining) this.bell(id, nowNs);
+  }
+
+  #judge(id: string, vgpu: Vgpu, gvmcs: GvmcsBroker, report: Report, nowNs: number): void {
     switch (report.kind) {
       case "abort":
         this.#abort(id, vgpu, report.abort, nowNs);
         return;
       case "exit":
         this.#exit(id, vgpu, gvmcs, report.exit, nowNs);
+        return;
+      case "drained":
+        this.#observe({ timeNs: nowNs, id, kind: "drained" });
+        // Whether it has more work, before it is looked for whom to enter.
+        this.#demand(id, vgpu, gvmcs, nowNs);
+        this.#act(this.#scheduler.drained(id, nowNs), nowNs);
         return;
       case "loaded":
         this.#observe({ timeNs: nowNs, id, kind: "loaded" });
@@ -309,7 +318,7 @@ export class Arbiter {
   }
 
   #wants(vgpu: Vgpu, gvmcs: GvmcsBroker): boolean {
-    if (gvmcs.launchState === LaunchState.READY || gvmcs.entered) {
+    if (gvmcs.launchState === LaunchState.READY || gvmcs.entered || gvmcs.draining) {
       return gvmcs.demand || vgpu.pendingEvent !== InjectedEvent.NONE;
     }
     return false;
@@ -333,7 +342,13 @@ export class Arbiter {
     const wants = this.#wants(vgpu, gvmcs);
     this.#observe({ timeNs: nowNs, id, kind: "exit", exit, reason, queued, wants });
     vgpu.wasWaiting = wants;
-    const report = { kind: reason, gpuNs: exit.gpu_time_ns, wants };
+    const { tail } = this.#scheduler;
+    if (exit.tail_ns > 0 && tail !== null) {
+      const text = `the exit leaves a tail behind that of vGPU ${tail}`;
+      this.#abort(id, vgpu, gvmcs.abort(AbortIndicator.TAIL, text), nowNs);
+      return;
+    }
+    const report = { kind: reason, gpuNs: exit.gpu_time_ns, wants, tailNs: exit.tail_ns };
     this.#act(this.#scheduler.exit(id, report, nowNs), nowNs);
   }
 
@@ -354,7 +369,8 @@ export class Arbiter {
       switch (action.kind) {
         case "enter": {
           const { deadlineNs } = action;
-          gvmcs.enter({ deadlineNs, event: vgpu.pendingEvent }, nowNs);
+          const { tailEndNs } = this.#scheduler;
+          gvmcs.enter({ deadlineNs, event: vgpu.pendingEvent, tailEndNs }, nowNs);
           vgpu.pendingEvent = InjectedEvent.NONE;
           vgpu.wasWaiting = false;
           this.#observe({ timeNs: nowNs, id, kind: "entry", deadlineNs });
@@ -365,6 +381,9 @@ export class Arbiter {
           gvmcs.bound(action.deadlineNs);
           this.#observe({ timeNs: nowNs, id, kind: "bound", deadlineNs: action.deadlineNs });
           this.#ports.ring(id);
+          break;
+        case "alone":
+          gvmcs.alone(nowNs);
           break;
         case "prepare":
           gvmcs.prepare();

@@ -11,7 +11,7 @@ import type { SchedulingSettings } from "./settings.js";
 
 /** Counters since the vGPU was added. Times in ns, by the broker's clock unless said otherwise. */
 export interface Account {
-  /** GPU held, overshoot included: what is charged. */
+  /** GPU held, overshoot and tails included, less the tails of others: what is charged. */
   heldNs: number;
   /** GPU time as the instance's exits claim it, at most what was held. */
   gpuNs: number;
@@ -23,6 +23,8 @@ export interface Account {
   overshootNs: number;
   overshootMaxNs: number;
   entries: number;
+  /** Exits that left a tail. */
+  tails: number;
   exits: Record<ExitKind, number>;
   /** How often it was condemned for its exits or for the want of one. */
   condemned: number;
@@ -86,6 +88,10 @@ export class Entity {
   pauseMeanNs = Number.POSITIVE_INFINITY;
   /** Whether it stopped by an ordinary exit with nothing left to do. */
   paused = false;
+  /** Time in which it held the GPU or had its tail there, and that no exit has claimed yet, ns. */
+  presentNs = 0;
+  /** The same since it was added. */
+  presentTotalNs = 0;
   /** Gave way at its last exit, until another one has been entered. */
   yielded = false;
   /** For ties: when its last entry ended, and the order of being added. */
@@ -100,6 +106,7 @@ export class Entity {
     overshootNs: 0,
     overshootMaxNs: 0,
     entries: 0,
+    tails: 0,
     exits: {
       "slice-used": 0,
       idle: 0,

@@ -5,3 +5,4 @@ export * from "./arbiter.js";
 export { type Account, type ExitKind, exitKinds } from "./entity.js";
 export * from "./scheduler.js";
 export * from "./settings.js";
+export * from "./types.js";

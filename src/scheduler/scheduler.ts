@@ -8,8 +8,13 @@
  * work to end there. Time is charged by the caller's clock from entry to exit, whatever an exit
  * claims. A holder that has not come back at its deadline plus its watchdog plus the grace is to be
  * killed, and holds the GPU until its process is gone: two never own it at once.
+ *
+ * An exit may leave a tail: work that is on the GPU already and is about to end. The next one is
+ * entered then, so that its first work is there when the tail ends, and the GPU does not idle while
+ * processes talk. Meanwhile both are charged half of the time. There is one tail at a time, and who leaves
+ * one is not entered before it has ended.
  */
-import { type Account, Allowance, Entity, type ExitKind } from "./entity.js";
+import { Allowance, Entity, type ExitKind } from "./entity.js";
 import {
   checkSettings,
   checkTogether,
@@ -17,57 +22,14 @@ import {
   type SchedulingSettings,
 } from "./settings.js";
 import { Standing } from "./standing.js";
-
-export type CondemnReason = "overdue" | "time-claim" | "audit";
-
-export type SchedulerAction =
-  /** Hand the GPU over; null: with no end for now. */
-  | { readonly kind: "enter"; readonly id: string; readonly deadlineNs: number | null }
-  /** Set the end of the entry. */
-  | { readonly kind: "bound"; readonly id: string; readonly deadlineNs: number }
-  /** A hint: it will probably be entered next, so its work may be encoded now. */
-  | { readonly kind: "prepare"; readonly id: string }
-  /** End its process, then call `gone`. */
-  | { readonly kind: "kill"; readonly id: string; readonly reason: CondemnReason };
-
-export interface SchedulerOptions {
-  /** How long after deadline and watchdog a holder is killed, ns. */
-  readonly graceNs: number;
-  /** How long before a deadline the next one is told to prepare, ns. */
-  readonly prepareLeadNs: number;
-  /** It is told so long after an entry already, which may end early: when that has begun, ns. */
-  readonly prepareAfterNs: number;
-  /** How long a debtor waits for a vGPU that usually comes back at once, ns. */
-  readonly anticipationNs: number;
-  /** The longest entry of one that is alone, ns: so one that does not answer is noticed. */
-  readonly aloneMaxNs: number;
-}
-
-export const defaultOptions: SchedulerOptions = {
-  graceNs: 500e6,
-  prepareLeadNs: 1e6,
-  prepareAfterNs: 1.5e6,
-  anticipationNs: 2e6,
-  aloneMaxNs: 1e9,
-};
-
-export interface ExitReport {
-  readonly kind: ExitKind;
-  /** GPU time as the instance measured it. */
-  readonly gpuNs: number;
-  /** Whether it has more work. */
-  readonly wants: boolean;
-}
-
-/** One vGPU's part, for status. */
-export interface Standings {
-  readonly state: "idle" | "waiting" | "holding" | "condemned";
-  readonly settings: SchedulingSettings;
-  /** Share of the GPU among those with work now; 0 while idle. */
-  readonly share: number;
-  readonly debtNs: number;
-  readonly account: Account;
-}
+import {
+  type CondemnReason,
+  defaultOptions,
+  type ExitReport,
+  type SchedulerAction,
+  type SchedulerOptions,
+  type Standings,
+} from "./types.js";
 
 /** Keys this close are alike, and the one that was served longest ago goes first. */
 const KEY_EPSILON_NS = 1000;
@@ -81,16 +43,30 @@ const AUDIT_SLACK_NS = 50e6;
 interface Holding {
   readonly entity: Entity;
   readonly enteredNs: number;
+  /** What it was charged, ns. */
+  chargedNs: number;
   deadlineNs: number | null;
   prepared: Entity | null;
+}
+
+/** The tail of an entry that has ended. */
+interface Tail {
+  readonly holding: Holding;
+  readonly exitedNs: number;
+  /** How long it should take. */
+  readonly tailNs: number;
+  readonly kind: ExitKind;
+  /** Whether its owner has more work. */
+  wants: boolean;
 }
 
 export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #entities = new Map<string, Entity>();
   readonly #standing = new Standing();
-  readonly #audits = new Map<string, { busyNs: number; heldNs: number }>();
+  readonly #audits = new Map<string, { busyNs: number; presentNs: number }>();
   #holding: Holding | null = null;
+  #tail: Tail | null = null;
   /** Time for all that have no fixed share, while there are fixed shares. */
   #commons: Allowance | null = null;
   #lastNs = 0;
@@ -103,6 +79,16 @@ export class Scheduler {
 
   get holder(): string | null {
     return this.#holding?.entity.id ?? null;
+  }
+
+  /** Whose tail is on the GPU. */
+  get tail(): string | null {
+    return this.#tail?.holding.entity.id ?? null;
+  }
+
+  /** When that tail should end. */
+  get tailEndNs(): number | null {
+    return this.#tail === null ? null : this.#tail.exitedNs + this.#tail.tailNs;
   }
 
   /** End of the holder's entry; null while it has none. */
@@ -145,6 +131,8 @@ export class Scheduler {
   /** It has work. */
   runnable(id: string, nowNs: number): SchedulerAction[] {
     const entity = this.#need(id);
+    const tail = this.#tailOf(entity);
+    if (tail !== null) tail.wants = true;
     if (!entity.active && !entity.condemned) {
       this.#accrue(nowNs);
       this.#notePause(entity, nowNs);
@@ -157,7 +145,9 @@ export class Scheduler {
   idle(id: string, nowNs: number): SchedulerAction[] {
     const entity = this.#need(id);
     this.#accrue(nowNs);
-    if (this.#holding?.entity !== entity) this.#stop(entity, nowNs);
+    const tail = this.#tailOf(entity);
+    if (tail !== null) tail.wants = false;
+    else if (this.#holding?.entity !== entity) this.#stop(entity, nowNs);
     return this.advance(nowNs);
   }
 
@@ -167,20 +157,35 @@ export class Scheduler {
     const holding = this.#holding;
     if (holding?.entity !== entity) throw new Error(`vGPU ${id} exits and does not hold the GPU`);
     this.#accrue(nowNs);
-    const heldNs = nowNs - holding.enteredNs;
-    const { account } = entity;
+    const { account, presentNs } = entity;
+    const { kind, wants, tailNs = 0 } = report;
+    // A tail's time is claimed with the next exit, whole.
+    entity.presentNs = tailNs > 0 ? Math.max(0, presentNs - report.gpuNs) : 0;
     account.exits[report.kind]++;
-    account.gpuNs += Math.min(report.gpuNs, heldNs);
-    if (report.gpuNs > heldNs * CLAIM_FACTOR_MAX + CLAIM_SLACK_NS) {
+    account.gpuNs += Math.min(report.gpuNs, presentNs);
+    if (report.gpuNs > presentNs * CLAIM_FACTOR_MAX + CLAIM_SLACK_NS) {
       return this.#condemn(entity, "time-claim");
     }
-    this.#chargeTurn(entity, heldNs);
-    this.#release(nowNs);
-    entity.yielded = report.kind === "yield";
-    // Whoever has nothing left may as well have used up its slice at the same moment.
-    entity.paused = !report.wants && (report.kind === "idle" || report.kind === "slice-used");
-    if (!report.wants) this.#stop(entity, nowNs);
+    this.#holding = null;
+    if (tailNs > 0) {
+      if (this.#tail !== null) throw new Error(`vGPU ${id} leaves a tail behind another one`);
+      account.tails++;
+      this.#tail = { holding, exitedNs: nowNs, tailNs, kind, wants };
+    } else {
+      this.#finish(holding, kind, wants, nowNs);
+    }
     return this.advance(nowNs);
+  }
+
+  /** Its tail has ended. Throws if it has none. */
+  drained(id: string, nowNs: number): SchedulerAction[] {
+    const entity = this.#need(id);
+    const tail = this.#tailOf(entity);
+    if (tail === null) throw new Error(`vGPU ${id} has no tail on the GPU`);
+    this.#accrue(nowNs);
+    this.#tail = null;
+    this.#finish(tail.holding, tail.kind, tail.wants, nowNs);
+    return [...this.#alone(), ...this.advance(nowNs)];
   }
 
   /** It broke a rule: it is entered no more, and keeps what it holds until it is gone. */
@@ -188,7 +193,7 @@ export class Scheduler {
     const entity = this.#need(id);
     this.#accrue(nowNs);
     this.#markCondemned(entity);
-    if (this.#holding?.entity !== entity) this.#stop(entity, nowNs);
+    this.#stopUnlessOnGpu(entity, nowNs);
     return this.advance(nowNs);
   }
 
@@ -196,12 +201,24 @@ export class Scheduler {
   gone(id: string, nowNs: number): SchedulerAction[] {
     const entity = this.#need(id);
     this.#accrue(nowNs);
-    if (this.#holding?.entity === entity) this.#release(nowNs);
+    const actions: SchedulerAction[] = [];
+    const holding = this.#holding;
+    if (holding?.entity === entity) {
+      this.#holding = null;
+      this.#release(holding, nowNs);
+    }
+    const tail = this.#tailOf(entity);
+    if (tail !== null) {
+      this.#tail = null;
+      this.#release(tail.holding, nowNs);
+      actions.push(...this.#alone());
+    }
     this.#stop(entity, nowNs);
     entity.condemned = false;
     entity.paused = false;
-    this.#audits.set(id, { busyNs: 0, heldNs: entity.account.heldNs });
-    return this.advance(nowNs);
+    entity.presentNs = 0;
+    this.#audits.set(id, { busyNs: 0, presentNs: entity.presentTotalNs });
+    return [...actions, ...this.advance(nowNs)];
   }
 
   /** The vGPU exists no more; its process is gone. */
@@ -215,18 +232,18 @@ export class Scheduler {
 
   /**
    * Compares the time that the GPU worked for a process, by a meter that the process can't reach,
-   * with the time that it held the GPU. `busyNs` counts from the process's start.
+   * with the time that it held the GPU or had its tail there. `busyNs` counts from the process's start.
    */
   audit(id: string, busyNs: number, nowNs: number): SchedulerAction[] {
     const entity = this.#need(id);
     this.#accrue(nowNs);
-    const { heldNs } = entity.account;
-    const last = this.#audits.get(id) ?? { busyNs: 0, heldNs: 0 };
-    this.#audits.set(id, { busyNs, heldNs });
+    const presentNs = entity.presentTotalNs;
+    const last = this.#audits.get(id) ?? { busyNs: 0, presentNs: 0 };
+    this.#audits.set(id, { busyNs, presentNs });
     if (entity.condemned) return this.advance(nowNs);
-    const allowedNs = (heldNs - last.heldNs) * AUDIT_FACTOR_MAX + AUDIT_SLACK_NS;
+    const allowedNs = (presentNs - last.presentNs) * AUDIT_FACTOR_MAX + AUDIT_SLACK_NS;
     if (busyNs - last.busyNs <= allowedNs) return this.advance(nowNs);
-    if (this.#holding?.entity !== entity) this.#stop(entity, nowNs);
+    this.#stopUnlessOnGpu(entity, nowNs);
     return this.#condemn(entity, "audit");
   }
 
@@ -237,15 +254,17 @@ export class Scheduler {
     const actions: SchedulerAction[] = [];
     if (this.#holding === null) this.#enterNext(nowNs, actions);
     if (this.#holding !== null) this.#watch(this.#holding, nowNs, actions);
+    if (this.#tail !== null) this.#watchTail(this.#tail, nowNs, actions);
     return actions;
   }
 
   standings(id: string): Standings {
     const entity = this.#need(id);
-    const holding = this.#holding?.entity === entity;
     const waiting = entity.active ? "waiting" : "idle";
+    const draining = this.#tailOf(entity) !== null ? "draining" : waiting;
+    const holding = this.#holding?.entity === entity ? "holding" : draining;
     return {
-      state: entity.condemned ? "condemned" : holding ? "holding" : waiting,
+      state: entity.condemned ? "condemned" : holding,
       settings: entity.settings,
       share: entity.active ? entity.share : 0,
       debtNs: Math.max(0, -(entity.active ? entity.lagNs : entity.gapNs)),
@@ -257,6 +276,21 @@ export class Scheduler {
     const entity = this.#entities.get(id);
     if (entity === undefined) throw new Error(`there is no vGPU ${id}`);
     return entity;
+  }
+
+  #tailOf(entity: Entity): Tail | null {
+    return this.#tail?.holding.entity === entity ? this.#tail : null;
+  }
+
+  /** Whether nothing of it is on the GPU, and nothing is asked for. */
+  #leaves(entity: Entity): boolean {
+    return this.#tailOf(entity)?.wants === false;
+  }
+
+  /** The holder has the GPU to itself. */
+  #alone(): SchedulerAction[] {
+    const holding = this.#holding;
+    return holding === null ? [] : [{ kind: "alone", id: holding.entity.id }];
   }
 
   #checked(id: string, settings: SchedulingSettings): SchedulingSettings {
@@ -293,21 +327,34 @@ export class Scheduler {
     const elapsedNs = nowNs - this.#lastNs;
     if (elapsedNs <= 0) return;
     this.#lastNs = nowNs;
-    const holder = this.#holding?.entity ?? null;
+    const entered = this.#holding;
+    const draining = this.#tail?.holding ?? null;
     for (const each of this.#standing.active) {
-      if (each === holder) continue;
+      if (each === entered?.entity || each === draining?.entity) continue;
       each.account.waitNs += elapsedNs;
       if (this.#throttled(each)) each.account.throttledNs += elapsedNs;
     }
-    if (holder !== null) {
-      holder.account.heldNs += elapsedNs;
-      this.#standing.charge(holder, elapsedNs, (each) => this.#throttled(each));
-    }
-    this.#fillAllowances(elapsedNs, holder);
+    // Two on the GPU have half of it each, as far as anybody can tell.
+    const sharedNs = entered === null || draining === null ? 0 : Math.floor(elapsedNs / 2);
+    if (draining !== null) this.#charge(draining, elapsedNs, elapsedNs - sharedNs);
+    if (entered !== null)
+      this.#charge(entered, elapsedNs, draining === null ? elapsedNs : sharedNs);
+    this.#fillAllowances(elapsedNs);
+  }
+
+  #charge(holding: Holding, elapsedNs: number, chargedNs: number): void {
+    const { entity } = holding;
+    entity.presentNs += elapsedNs;
+    entity.presentTotalNs += elapsedNs;
+    holding.chargedNs += chargedNs;
+    entity.account.heldNs += chargedNs;
+    this.#standing.charge(entity, chargedNs, (each) => this.#throttled(each));
+    entity.allowance?.take(chargedNs);
+    if (!entity.reserved) this.#commons?.take(chargedNs);
   }
 
   /** A vGPU may save up two slices, and what it is behind its share because others overshot. */
-  #fillAllowances(elapsedNs: number, holder: Entity | null): void {
+  #fillAllowances(elapsedNs: number): void {
     let commonsDepthNs = 0;
     for (const each of this.#entities.values()) {
       const depthNs = 2 * each.settings.sliceNs + Math.max(0, each.lagNs);
@@ -315,9 +362,6 @@ export class Scheduler {
       each.allowance?.fill(elapsedNs, depthNs);
     }
     this.#commons?.fill(elapsedNs, commonsDepthNs);
-    if (holder === null) return;
-    holder.allowance?.take(elapsedNs);
-    if (!holder.reserved) this.#commons?.take(elapsedNs);
   }
 
   /**
@@ -337,9 +381,18 @@ export class Scheduler {
     }
   }
 
-  #release(nowNs: number): void {
-    const holding = this.#holding;
-    if (holding === null) return;
+  /** The GPU works no more for an entry that has ended. */
+  #finish(holding: Holding, kind: ExitKind, wants: boolean, nowNs: number): void {
+    const { entity } = holding;
+    this.#chargeTurn(entity, holding.chargedNs);
+    this.#release(holding, nowNs);
+    entity.yielded = kind === "yield";
+    // Whoever has nothing left may as well have used up its slice at the same moment.
+    entity.paused = !wants && (kind === "idle" || kind === "slice-used");
+    if (!wants) this.#stop(entity, nowNs);
+  }
+
+  #release(holding: Holding, nowNs: number): void {
     const { account } = holding.entity;
     if (holding.deadlineNs !== null && nowNs > holding.deadlineNs) {
       const overshootNs = nowNs - holding.deadlineNs;
@@ -347,7 +400,11 @@ export class Scheduler {
       account.overshootMaxNs = Math.max(account.overshootMaxNs, overshootNs);
     }
     holding.entity.servedNs = nowNs;
-    this.#holding = null;
+  }
+
+  #stopUnlessOnGpu(entity: Entity, nowNs: number): void {
+    if (this.#holding?.entity === entity || this.#tailOf(entity) !== null) return;
+    this.#stop(entity, nowNs);
   }
 
   #stop(entity: Entity, nowNs: number): void {
@@ -373,10 +430,14 @@ export class Scheduler {
     return [{ kind: "kill", id: entity.id, reason }, ...this.advance(this.#lastNs)];
   }
 
+  #eligible(entity: Entity): boolean {
+    return !entity.condemned && !this.#throttled(entity);
+  }
+
   /** Who is due next: allowed, furthest behind, and of several the one served longest ago. */
   #next(except: Entity | null): Entity | null {
     const allowed = this.#standing.active.filter(
-      (each) => each !== except && !each.condemned && !this.#throttled(each),
+      (each) => each !== except && !this.#leaves(each) && this.#eligible(each),
     );
     const willing = allowed.filter((each) => !each.yielded);
     let best: Entity | null = null;
@@ -399,6 +460,13 @@ export class Scheduler {
     if (candidate.lagNs > candidate.settings.sliceNs) return null;
     const { anticipationNs } = this.#options;
     let untilNs: number | null = null;
+    const tail = this.#tail;
+    if (tail?.wants === false) {
+      // It will pause when its tail has ended, and may be one to wait for.
+      const { lagNs, pauseMeanNs, settings } = tail.holding.entity;
+      const comesBack = pauseMeanNs <= anticipationNs && lagNs > 4 * settings.sliceNs;
+      if (comesBack) return Number.POSITIVE_INFINITY;
+    }
     for (const each of this.#entities.values()) {
       if (each.active || !each.paused || each.pauseMeanNs > anticipationNs) continue;
       const endNs = each.idleSinceNs + anticipationNs;
@@ -411,15 +479,22 @@ export class Scheduler {
   #enterNext(nowNs: number, actions: SchedulerAction[]): void {
     const entity = this.#next(null);
     this.#wakeAtRefill(nowNs);
-    if (entity === null) return;
+    // Who is due next and has left a tail is entered when that has ended.
+    if (entity === null || this.#tailOf(entity) !== null) return;
     const waitNs = this.#waitFor(entity, nowNs);
     if (waitNs !== null) {
-      this.#wakeAt(waitNs);
+      if (Number.isFinite(waitNs)) this.#wakeAt(waitNs);
       return;
     }
     for (const each of this.#entities.values()) if (each !== entity) each.yielded = false;
     entity.account.entries++;
-    const holding: Holding = { entity, enteredNs: nowNs, deadlineNs: null, prepared: null };
+    const holding: Holding = {
+      entity,
+      enteredNs: nowNs,
+      chargedNs: 0,
+      deadlineNs: null,
+      prepared: null,
+    };
     this.#holding = holding;
     const endNs = this.#endOf(holding, nowNs);
     if (endNs - nowNs <= entity.settings.sliceNs) holding.deadlineNs = endNs;
@@ -434,7 +509,7 @@ export class Scheduler {
     const sliceEndNs = enteredNs + entity.settings.sliceNs;
     let endNs = this.#metered(entity) ? sliceEndNs : enteredNs + this.#options.aloneMaxNs;
     for (const each of this.#standing.active) {
-      if (each === entity || each.condemned || this.#throttled(each)) continue;
+      if (each === entity || this.#leaves(each) || !this.#eligible(each)) continue;
       const dueNs = Math.ceil(nowNs + this.#standing.untilDueNs(entity, each));
       const aheadNs = Math.max(sliceEndNs, nowNs + entity.settings.sliceNs);
       endNs = Math.min(endNs, aheadNs, Math.max(sliceEndNs, dueNs));
@@ -477,6 +552,20 @@ export class Scheduler {
     }
   }
 
+  /** Condemns the owner of a tail that does not end. */
+  #watchTail(tail: Tail, nowNs: number, actions: SchedulerAction[]): void {
+    const { entity, deadlineNs } = tail.holding;
+    if (entity.condemned) return;
+    const endNs = Math.max(tail.exitedNs, deadlineNs ?? 0);
+    const overdueNs = endNs + entity.settings.watchdogNs + this.#options.graceNs;
+    if (nowNs < overdueNs) {
+      this.#wakeAt(overdueNs);
+      return;
+    }
+    this.#markCondemned(entity);
+    actions.push({ kind: "kill", id: entity.id, reason: "overdue" });
+  }
+
   #wakeAt(timeNs: number): void {
     this.#nextNs = Math.min(this.#nextNs ?? Number.POSITIVE_INFINITY, timeNs);
   }
@@ -485,6 +574,7 @@ export class Scheduler {
   #wakeAtRefill(nowNs: number): void {
     for (const each of this.#standing.active) {
       if (each === this.#holding?.entity || each.condemned || !this.#throttled(each)) continue;
+      if (this.#leaves(each)) continue;
       const ownNs = each.allowance?.untilFilledNs() ?? 0;
       const commonsNs = each.reserved ? 0 : (this.#commons?.untilFilledNs() ?? 0);
       this.#wakeAt(nowNs + Math.max(ownNs, commonsNs, 1));

@@ -26,6 +26,8 @@ export interface SchedulingSettings {
   readonly maxShare: number;
   /** Longest time of one dispatch, which a holder may need after its deadline, ns. */
   readonly watchdogNs: number;
+  /** Longest rest of its work that it may leave on the GPU when the next one is entered, ns. */
+  readonly tailNs: number;
 }
 
 /** Device memory of a vGPU where none is configured, bytes. */
@@ -36,6 +38,7 @@ export const settingLimits = {
   sliceMaxNs: 30e6,
   weightMax: 10_000,
   watchdogMaxNs: 60e9,
+  tailMaxNs: 5e6,
   memoryMinBytes: 2 ** 20,
 } as const;
 
@@ -46,6 +49,7 @@ export const defaultSettings: SchedulingSettings = {
   minShare: 0,
   maxShare: 1,
   watchdogNs: 2e9,
+  tailNs: 0.5e6,
 };
 
 /** An operator's mistake: what is wrong and what would be right. */
@@ -62,7 +66,7 @@ function need(condition: boolean, text: string): void {
 
 /** Throws SettingsError naming the setting, its value and the limit. */
 export function checkSettings(id: string, settings: SchedulingSettings): void {
-  const { policy, sliceNs, weight, minShare, maxShare, watchdogNs } = settings;
+  const { policy, sliceNs, weight, minShare, maxShare, watchdogNs, tailNs } = settings;
   const limits = settingLimits;
   const names = policies.join(", ");
   need(policies.includes(policy), `vGPU ${id}: policy "${policy}" is none of ${names}`);
@@ -90,6 +94,10 @@ export function checkSettings(id: string, settings: SchedulingSettings): void {
   need(
     Number.isInteger(watchdogNs) && watchdogNs > 0 && watchdogNs <= limits.watchdogMaxNs,
     `vGPU ${id}: the watchdog ${watchdogNs / 1e9} s is outside 0 to ${limits.watchdogMaxNs / 1e9} s`,
+  );
+  need(
+    Number.isInteger(tailNs) && tailNs >= 0 && tailNs <= limits.tailMaxNs,
+    `vGPU ${id}: the tail ${tailNs / 1e6} ms is outside 0 to ${limits.tailMaxNs / 1e6} ms`,
   );
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * A trace of the schedule in the Chrome JSON format, which Perfetto reads: one track for each vGPU,
- * a slice for each VM entry up to its exit with the reason, instants for bounds, hints and aborts,
+ * a slice for each VM entry up to its exit with the reason, one for its tail if it left one, instants for bounds, hints and aborts,
  * and counters: how many vGPUs wait for the GPU, and how many submits each has queued. Written
  * through, so that a trace of a program that was killed can be read too (the format allows a missing
  * closing bracket).
@@ -14,7 +14,7 @@ const PID = 1;
 export class TraceFile {
   readonly #fd: number;
   readonly #waits = new Set<string>();
-  readonly #tracks = new Map<string, { tid: number; entered: boolean }>();
+  readonly #tracks = new Map<string, { tid: number; open: boolean }>();
 
   /** Throws if the file can't be created. */
   constructor(path: string) {
@@ -28,18 +28,25 @@ export class TraceFile {
     const base = { pid: PID, tid, ts: event.timeNs / 1e3 };
     switch (event.kind) {
       case "entry":
-        track.entered = true;
+        track.open = true;
         this.#write({ ...base, ph: "B", name: event.id, args: { deadline_ns: event.deadlineNs } });
         this.#waiting(event, false);
         return;
       case "exit": {
-        const { gpu_time_ns: gpuTimeNs, batches } = event.exit;
+        const { gpu_time_ns: gpuTimeNs, batches, tail_ns: tailNs } = event.exit;
         const args = { reason: event.reason, gpu_time_ns: gpuTimeNs, batches };
         this.#end(track, { ...base, args });
+        if (tailNs > 0) {
+          track.open = true;
+          this.#write({ ...base, ph: "B", name: "tail", args: { expected_ns: tailNs } });
+        }
         if (event.queued !== null) this.#count(event, `${event.id} queue`, event.queued);
         this.#waiting(event, event.wants);
         return;
       }
+      case "drained":
+        this.#end(track, base);
+        return;
       case "waiting":
       case "idle":
         this.#waiting(event, event.kind === "waiting");
@@ -67,9 +74,9 @@ export class TraceFile {
     closeSync(this.#fd);
   }
 
-  #end(track: { entered: boolean }, fields: object): void {
-    if (track.entered) {
-      track.entered = false;
+  #end(track: { open: boolean }, fields: object): void {
+    if (track.open) {
+      track.open = false;
       this.#write({ ...fields, ph: "E" });
     }
   }
@@ -85,10 +92,10 @@ export class TraceFile {
     this.#write({ pid: PID, ts: event.timeNs / 1e3, ph: "C", name, args: { value } });
   }
 
-  #track(id: string): { tid: number; entered: boolean } {
+  #track(id: string): { tid: number; open: boolean } {
     let track = this.#tracks.get(id);
     if (track === undefined) {
-      track = { tid: this.#tracks.size + 1, entered: false };
+      track = { tid: this.#tracks.size + 1, open: false };
       this.#tracks.set(id, track);
       this.#write({ ph: "M", pid: PID, tid: track.tid, name: "thread_name", args: { name: id } });
     }

@@ -57,6 +57,7 @@ export async function openDevice(
   gpu: GPU,
   adapterName: string | undefined,
   timestamps = true,
+  setBatch: ((batch: boolean) => boolean) | null = null,
 ): Promise<OpenDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null) {
@@ -83,8 +84,12 @@ export async function openDevice(
   const requiredFeatures = WANTED_FEATURES.filter(
     (feature) => adapter.features.has(feature) && (timestamps || feature !== "timestamp-query"),
   );
-  const device = await adapter.requestDevice({ requiredLimits, requiredFeatures });
   const hostMemory = adapter.info.isFallbackAdapter || /llvmpipe|swiftshader/i.test(name);
+  const device = await requestDevice(
+    adapter,
+    { requiredLimits, requiredFeatures },
+    hostMemory ? setBatch : null,
+  );
   const info = describe(adapter, device, name);
   // A software GPU runs a workgroup on each core; others do not say how many they run.
   return {
@@ -92,6 +97,24 @@ export async function openDevice(
     info: hostMemory ? { ...info, groupsAtOnce: availableParallelism() } : info,
     hostMemory,
   };
+}
+
+/**
+ * A software GPU's threads are started with the device. They do long work, so they take no core from
+ * the threads that feed them, nor from those of another process's GPU, by waking: one kernel is done
+ * after the other, as on a GPU.
+ */
+function requestDevice(
+  adapter: GPUAdapter,
+  wanted: GPUDeviceDescriptor,
+  setBatch: ((batch: boolean) => boolean) | null,
+): Promise<GPUDevice> {
+  const batch = setBatch?.(true) === true;
+  try {
+    return adapter.requestDevice(wanted);
+  } finally {
+    if (batch) setBatch?.(false);
+  }
 }
 
 function adapterText(info: GPUAdapterInfo): string {

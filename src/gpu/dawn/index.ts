@@ -25,6 +25,8 @@ export interface DawnOptions {
   readonly adapter?: string;
   /** Whether long batches are timed by the GPU's clock, if it has one; default: yes. */
   readonly timestamps?: boolean;
+  /** Makes the calling thread, and those that it starts, ones of batch work, or ordinary ones again. */
+  readonly setBatch?: (batch: boolean) => boolean;
 }
 
 /** One per process: it replaces a global function. */
@@ -40,6 +42,7 @@ export async function createDawnExecutor(options: DawnOptions): Promise<DawnExec
     gpu,
     options.adapter,
     options.timestamps ?? true,
+    options.setBatch ?? null,
   );
   return new DawnExecutor(new DawnCore(device, info, tick, options.nowNs, hostMemory));
 }

@@ -85,7 +85,7 @@ export const LOCK_BYTES = 8;
 /** Sizes, limits and magic numbers. */
 export const GVMCS = {
   /** Revision of this layout; both pages carry it. */
-  REVISION: 1,
+  REVISION: 2,
   /** 'GVCT', first word of the controls page. */
   CONTROLS_MAGIC: 0x54435647,
   /** 'GVST', first word of the state page. */
@@ -106,6 +106,10 @@ export const GVMCS = {
   WATCHDOG_DEFAULT_NS: 2000000000,
   /** Largest configurable watchdog. */
   WATCHDOG_MAX_NS: 60000000000,
+  /** Longest tail where none is configured. */
+  TAIL_DEFAULT_NS: 500000,
+  /** Largest configurable tail. */
+  TAIL_MAX_NS: 5000000,
 } as const;
 
 /** Where a vGPU stands; the broker alone writes it. */
@@ -122,6 +126,8 @@ export const LaunchState = {
   SAVED: 4,
   /** the instance broke a rule and is being ended */
   ABORTED: 5,
+  /** the instance has exited, and its tail is on the GPU */
+  DRAINING: 6,
 } as const;
 export type LaunchState = (typeof LaunchState)[keyof typeof LaunchState];
 export const LaunchStateNames: ReadonlyMap<number, string> = new Map([
@@ -131,6 +137,7 @@ export const LaunchStateNames: ReadonlyMap<number, string> = new Map([
   [3, "BOUNDED"],
   [4, "SAVED"],
   [5, "ABORTED"],
+  [6, "DRAINING"],
 ]);
 export const LaunchStateTexts: ReadonlyMap<number, string> = new Map([
   [0, "no instance has loaded the structure"],
@@ -139,6 +146,7 @@ export const LaunchStateTexts: ReadonlyMap<number, string> = new Map([
   [3, "the instance has the GPU until the deadline"],
   [4, "the instance has stopped with its state saved"],
   [5, "the instance broke a rule and is being ended"],
+  [6, "the instance has exited, and its tail is on the GPU"],
 ]);
 
 /** Why the broker aborted an instance. */
@@ -167,6 +175,8 @@ export const AbortIndicator = {
   INSTANCE: 10,
   /** the GPU works for the instance outside its entries */
   AUDIT: 11,
+  /** the exit leaves a tail that is not allowed */
+  TAIL: 12,
 } as const;
 export type AbortIndicator = (typeof AbortIndicator)[keyof typeof AbortIndicator];
 export const AbortIndicatorNames: ReadonlyMap<number, string> = new Map([
@@ -182,6 +192,7 @@ export const AbortIndicatorNames: ReadonlyMap<number, string> = new Map([
   [9, "WORD"],
   [10, "INSTANCE"],
   [11, "AUDIT"],
+  [12, "TAIL"],
 ]);
 export const AbortIndicatorTexts: ReadonlyMap<number, string> = new Map([
   [0, "not aborted"],
@@ -196,6 +207,7 @@ export const AbortIndicatorTexts: ReadonlyMap<number, string> = new Map([
   [9, "a word of the state page holds an invalid value"],
   [10, "the instance has set its own abort indicator"],
   [11, "the GPU works for the instance outside its entries"],
+  [12, "the exit leaves a tail that is not allowed"],
 ]);
 
 /** Why an instance is entered. */
@@ -456,6 +468,10 @@ export interface ControlsWords {
   readonly deadline_ns: number;
   /** Rises when the execution controls changed. */
   readonly controls_sequence: number;
+  /** 1 while the tail of another vGPU is on the GPU. */
+  readonly behind: number;
+  /** When that tail ended, or should end while it has not; else the time of the entry; monotonic clock. Unit: ns. */
+  readonly alone_ns: number;
 }
 
 /** Offsets of the words of controls_words in the controls page. */
@@ -468,14 +484,15 @@ export const ControlsWordsAt = {
   prepare_sequence: 20,
   deadline_ns: 24,
   controls_sequence: 32,
-  reserved0: 36,
+  behind: 36,
+  alone_ns: 40,
 } as const;
 export const ControlsWords: AreaCodec<ControlsWords> = {
   name: "controls_words",
   page: "controls",
   kind: "words",
   offset: 0,
-  bytes: 40,
+  bytes: 48,
   doc: "Header of the controls page and the words that change at each entry.",
   fields: [
     { name: "magic", type: "u32", offset: 0, bytes: 4, unit: null, names: null, flags: false, doc: "CONTROLS_MAGIC." },
@@ -486,6 +503,8 @@ export const ControlsWords: AreaCodec<ControlsWords> = {
     { name: "prepare_sequence", type: "u32", offset: 20, bytes: 4, unit: null, names: null, flags: false, doc: "Rises when the instance is likely to be entered next." },
     { name: "deadline_ns", type: "n64", offset: 24, bytes: 8, unit: "ns", names: null, flags: false, doc: "When the entry ends, monotonic clock; 0: not set." },
     { name: "controls_sequence", type: "u32", offset: 32, bytes: 4, unit: null, names: null, flags: false, doc: "Rises when the execution controls changed." },
+    { name: "behind", type: "u32", offset: 36, bytes: 4, unit: null, names: null, flags: false, doc: "1 while the tail of another vGPU is on the GPU." },
+    { name: "alone_ns", type: "n64", offset: 40, bytes: 8, unit: "ns", names: null, flags: false, doc: "When that tail ended, or should end while it has not; else the time of the entry; monotonic clock." },
   ],
   table: null,
   decode(view: DataView, base: number): ControlsWords {
@@ -498,6 +517,8 @@ export const ControlsWords: AreaCodec<ControlsWords> = {
       prepare_sequence: view.getUint32(base + 20, true),
       deadline_ns: readNumber(view, base + 24),
       controls_sequence: view.getUint32(base + 32, true),
+      behind: view.getUint32(base + 36, true),
+      alone_ns: readNumber(view, base + 40),
     };
   },
   encode(view: DataView, base: number, value: ControlsWords): void {
@@ -509,7 +530,8 @@ export const ControlsWords: AreaCodec<ControlsWords> = {
     view.setUint32(base + 20, value.prepare_sequence, true);
     writeNumber(view, base + 24, value.deadline_ns);
     view.setUint32(base + 32, value.controls_sequence, true);
-    view.setUint32(base + 36, 0, true);
+    view.setUint32(base + 36, value.behind, true);
+    writeNumber(view, base + 40, value.alone_ns);
   },
   check(value: ControlsWords): Violation | null {
     if (value.magic !== GVMCS.CONTROLS_MAGIC) return { field: "magic", value: value.magic, rule: "is CONTROLS_MAGIC" };
@@ -517,6 +539,8 @@ export const ControlsWords: AreaCodec<ControlsWords> = {
     if (!LaunchStateNames.has(value.launch_state)) return { field: "launch_state", value: value.launch_state, rule: "is one of launch_state" };
     if (!AbortIndicatorNames.has(value.abort_indicator)) return { field: "abort_indicator", value: value.abort_indicator, rule: "is one of abort_indicator" };
     if (value.deadline_ns > Number.MAX_SAFE_INTEGER) return { field: "deadline_ns", value: value.deadline_ns, rule: "is at most 2^53 - 1" };
+    if (value.behind > 1) return { field: "behind", value: value.behind, rule: "is at most 1" };
+    if (value.alone_ns > Number.MAX_SAFE_INTEGER) return { field: "alone_ns", value: value.alone_ns, rule: "is at most 2^53 - 1" };
     return null;
   },
 };
@@ -596,13 +620,15 @@ export interface ExecutionControls {
   readonly features: number;
   /** What makes it exit. */
   readonly exit_bitmap: number;
+  /** Longest tail that an exit may leave; 0: none. Unit: ns. */
+  readonly tail_ns_max: number;
 }
 export const ExecutionControls: AreaCodec<ExecutionControls> = {
   name: "execution_controls",
   page: "controls",
   kind: "record",
   offset: 320,
-  bytes: 56,
+  bytes: 64,
   doc: "What the vGPU may use. Changes take effect at the next entry.",
   fields: [
     { name: "policy", type: "u32", offset: 8, bytes: 4, unit: null, names: PolicyNames, flags: false, doc: "How the GPU's time is given out." },
@@ -614,6 +640,7 @@ export const ExecutionControls: AreaCodec<ExecutionControls> = {
     { name: "watchdog_ns", type: "n64", offset: 40, bytes: 8, unit: "ns", names: null, flags: false, doc: "Longest time of one dispatch." },
     { name: "features", type: "u32", offset: 48, bytes: 4, unit: null, names: FeaturesNames, flags: true, doc: "What it may do." },
     { name: "exit_bitmap", type: "u32", offset: 52, bytes: 4, unit: null, names: ExitBitmapNames, flags: true, doc: "What makes it exit." },
+    { name: "tail_ns_max", type: "n64", offset: 56, bytes: 8, unit: "ns", names: null, flags: false, doc: "Longest tail that an exit may leave; 0: none." },
   ],
   table: null,
   decode(view: DataView, base: number): ExecutionControls {
@@ -627,6 +654,7 @@ export const ExecutionControls: AreaCodec<ExecutionControls> = {
       watchdog_ns: readNumber(view, base + 40),
       features: view.getUint32(base + 48, true),
       exit_bitmap: view.getUint32(base + 52, true),
+      tail_ns_max: readNumber(view, base + 56),
     };
   },
   encode(view: DataView, base: number, value: ExecutionControls): void {
@@ -639,6 +667,7 @@ export const ExecutionControls: AreaCodec<ExecutionControls> = {
     writeNumber(view, base + 40, value.watchdog_ns);
     view.setUint32(base + 48, value.features, true);
     view.setUint32(base + 52, value.exit_bitmap, true);
+    writeNumber(view, base + 56, value.tail_ns_max);
   },
   check(value: ExecutionControls): Violation | null {
     if (!PolicyNames.has(value.policy)) return { field: "policy", value: value.policy, rule: "is one of policy" };
@@ -654,6 +683,7 @@ export const ExecutionControls: AreaCodec<ExecutionControls> = {
     if (value.watchdog_ns > 60000000000) return { field: "watchdog_ns", value: value.watchdog_ns, rule: "is at most 60000000000" };
     if ((value.features & ~Features.ALL) !== 0) return { field: "features", value: value.features, rule: "has bits of features only" };
     if ((value.exit_bitmap & ~ExitBitmap.ALL) !== 0) return { field: "exit_bitmap", value: value.exit_bitmap, rule: "has bits of exit_bitmap only" };
+    if (value.tail_ns_max > 5000000) return { field: "tail_ns_max", value: value.tail_ns_max, rule: "is at most 5000000" };
     return null;
   },
 };
@@ -728,6 +758,8 @@ export interface StateWords {
   readonly prepared_sequence: number;
   /** The controls sequence that is in effect. */
   readonly controls_sequence: number;
+  /** Number of the last entry of whose work nothing is left on the GPU. */
+  readonly drained_sequence: number;
 }
 
 /** Offsets of the words of state_words in the state page. */
@@ -740,13 +772,15 @@ export const StateWordsAt = {
   demand: 20,
   prepared_sequence: 24,
   controls_sequence: 28,
+  drained_sequence: 32,
+  reserved0: 36,
 } as const;
 export const StateWords: AreaCodec<StateWords> = {
   name: "state_words",
   page: "state",
   kind: "words",
   offset: 0,
-  bytes: 32,
+  bytes: 40,
   doc: "Header of the state page and the words that change at each exit.",
   fields: [
     { name: "magic", type: "u32", offset: 0, bytes: 4, unit: null, names: null, flags: false, doc: "STATE_MAGIC." },
@@ -757,6 +791,7 @@ export const StateWords: AreaCodec<StateWords> = {
     { name: "demand", type: "u32", offset: 20, bytes: 4, unit: null, names: DemandNames, flags: false, doc: "Whether the instance wants the GPU." },
     { name: "prepared_sequence", type: "u32", offset: 24, bytes: 4, unit: null, names: null, flags: false, doc: "The prepare sequence that has been answered by encoded work." },
     { name: "controls_sequence", type: "u32", offset: 28, bytes: 4, unit: null, names: null, flags: false, doc: "The controls sequence that is in effect." },
+    { name: "drained_sequence", type: "u32", offset: 32, bytes: 4, unit: null, names: null, flags: false, doc: "Number of the last entry of whose work nothing is left on the GPU." },
   ],
   table: null,
   decode(view: DataView, base: number): StateWords {
@@ -769,6 +804,7 @@ export const StateWords: AreaCodec<StateWords> = {
       demand: view.getUint32(base + 20, true),
       prepared_sequence: view.getUint32(base + 24, true),
       controls_sequence: view.getUint32(base + 28, true),
+      drained_sequence: view.getUint32(base + 32, true),
     };
   },
   encode(view: DataView, base: number, value: StateWords): void {
@@ -780,6 +816,8 @@ export const StateWords: AreaCodec<StateWords> = {
     view.setUint32(base + 20, value.demand, true);
     view.setUint32(base + 24, value.prepared_sequence, true);
     view.setUint32(base + 28, value.controls_sequence, true);
+    view.setUint32(base + 32, value.drained_sequence, true);
+    view.setUint32(base + 36, 0, true);
   },
   check(value: StateWords): Violation | null {
     if (value.magic !== GVMCS.STATE_MAGIC) return { field: "magic", value: value.magic, rule: "is STATE_MAGIC" };
@@ -799,27 +837,30 @@ export interface ExitInformation {
   readonly reason: number;
   /** For FAULT a fault code; for WATCHDOG the context; else 0. */
   readonly qualification: number;
-  /** Batches finished in this entry. */
+  /** Batches finished since the exit before. */
   readonly batches: number;
-  /** Time that the GPU worked in this entry, as the instance measured it. Unit: ns. */
+  /** Time that the GPU worked since the exit before, as the instance measured it. Unit: ns. */
   readonly gpu_time_ns: number;
   /** When the GPU was given back, by the instance's clock. Unit: ns. */
   readonly time_ns: number;
+  /** How long what is left on the GPU should take; 0: nothing is left. Unit: ns. */
+  readonly tail_ns: number;
 }
 export const ExitInformation: AreaCodec<ExitInformation> = {
   name: "exit_information",
   page: "state",
   kind: "record",
   offset: 64,
-  bytes: 40,
+  bytes: 48,
   doc: "The last exit.",
   fields: [
     { name: "sequence", type: "u32", offset: 8, bytes: 4, unit: null, names: null, flags: false, doc: "The number of the entry that it ends." },
     { name: "reason", type: "u32", offset: 12, bytes: 4, unit: null, names: ExitReasonNames, flags: false, doc: "Why the GPU is given back." },
     { name: "qualification", type: "u32", offset: 16, bytes: 4, unit: null, names: null, flags: false, doc: "For FAULT a fault code; for WATCHDOG the context; else 0." },
-    { name: "batches", type: "u32", offset: 20, bytes: 4, unit: null, names: null, flags: false, doc: "Batches finished in this entry." },
-    { name: "gpu_time_ns", type: "n64", offset: 24, bytes: 8, unit: "ns", names: null, flags: false, doc: "Time that the GPU worked in this entry, as the instance measured it." },
+    { name: "batches", type: "u32", offset: 20, bytes: 4, unit: null, names: null, flags: false, doc: "Batches finished since the exit before." },
+    { name: "gpu_time_ns", type: "n64", offset: 24, bytes: 8, unit: "ns", names: null, flags: false, doc: "Time that the GPU worked since the exit before, as the instance measured it." },
     { name: "time_ns", type: "n64", offset: 32, bytes: 8, unit: "ns", names: null, flags: false, doc: "When the GPU was given back, by the instance's clock." },
+    { name: "tail_ns", type: "n64", offset: 40, bytes: 8, unit: "ns", names: null, flags: false, doc: "How long what is left on the GPU should take; 0: nothing is left." },
   ],
   table: null,
   decode(view: DataView, base: number): ExitInformation {
@@ -830,6 +871,7 @@ export const ExitInformation: AreaCodec<ExitInformation> = {
       batches: view.getUint32(base + 20, true),
       gpu_time_ns: readNumber(view, base + 24),
       time_ns: readNumber(view, base + 32),
+      tail_ns: readNumber(view, base + 40),
     };
   },
   encode(view: DataView, base: number, value: ExitInformation): void {
@@ -839,11 +881,13 @@ export const ExitInformation: AreaCodec<ExitInformation> = {
     view.setUint32(base + 20, value.batches, true);
     writeNumber(view, base + 24, value.gpu_time_ns);
     writeNumber(view, base + 32, value.time_ns);
+    writeNumber(view, base + 40, value.tail_ns);
   },
   check(value: ExitInformation): Violation | null {
     if (!ExitReasonNames.has(value.reason)) return { field: "reason", value: value.reason, rule: "is one of exit_reason" };
     if (value.gpu_time_ns > Number.MAX_SAFE_INTEGER) return { field: "gpu_time_ns", value: value.gpu_time_ns, rule: "is at most 2^53 - 1" };
     if (value.time_ns > Number.MAX_SAFE_INTEGER) return { field: "time_ns", value: value.time_ns, rule: "is at most 2^53 - 1" };
+    if (value.tail_ns > 5000000) return { field: "tail_ns", value: value.tail_ns, rule: "is at most 5000000" };
     return null;
   },
 };
