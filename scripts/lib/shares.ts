@@ -41,7 +41,8 @@ function heldSpans(events: readonly TraceEvent[]): Held[] {
     }
     const track = tracks.get(tid);
     if (track === undefined || ts === undefined) continue;
-    if (ph === "B") track.beganUs = ts;
+    // A tail is no entry: the next vGPU has been entered by then.
+    if (ph === "B") track.beganUs = args?.expected_ns === undefined ? ts : null;
     if (ph !== "E" || track.beganUs === null) continue;
     track.spans.push([track.beganUs, ts]);
     track.beganUs = null;

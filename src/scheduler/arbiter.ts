@@ -145,6 +145,11 @@ export class Arbiter {
     return this.#scheduler.holder;
   }
 
+  /** Whose tail is on the GPU. */
+  get tail(): string | null {
+    return this.#scheduler.tail;
+  }
+
   get promisedBytes(): number {
     return this.#memory.promisedBytes;
   }

@@ -13,7 +13,9 @@ import type { SchedulingSettings } from "./settings.js";
 export interface Account {
   /** GPU held, overshoot and tails included, less the tails of others: what is charged. */
   heldNs: number;
-  /** GPU time as the instance's exits claim it, at most what was held. */
+  /** GPU held, or a tail there, whoever else was there too. */
+  presentNs: number;
+  /** GPU time as the instance's exits claim it, at most what it was there. */
   gpuNs: number;
   /** With work, and without the GPU. */
   waitNs: number;
@@ -89,9 +91,7 @@ export class Entity {
   /** Whether it stopped by an ordinary exit with nothing left to do. */
   paused = false;
   /** Time in which it held the GPU or had its tail there, and that no exit has claimed yet, ns. */
-  presentNs = 0;
-  /** The same since it was added. */
-  presentTotalNs = 0;
+  unclaimedNs = 0;
   /** Gave way at its last exit, until another one has been entered. */
   yielded = false;
   /** For ties: when its last entry ended, and the order of being added. */
@@ -100,6 +100,7 @@ export class Entity {
   allowance: Allowance | null = null;
   readonly account: Account = {
     heldNs: 0,
+    presentNs: 0,
     gpuNs: 0,
     waitNs: 0,
     throttledNs: 0,

@@ -11,8 +11,8 @@
  *
  * An exit may leave a tail: work that is on the GPU already and is about to end. The next one is
  * entered then, so that its first work is there when the tail ends, and the GPU does not idle while
- * processes talk. Meanwhile both are charged half of the time. There is one tail at a time, and who leaves
- * one is not entered before it has ended.
+ * processes talk. The tail's owner is charged until it has ended, however long that takes, and who comes
+ * behind it from then on. There is one tail at a time, and who leaves one is not entered before it has ended.
  */
 import { Allowance, Entity, type ExitKind } from "./entity.js";
 import {
@@ -45,6 +45,8 @@ interface Holding {
   readonly enteredNs: number;
   /** What it was charged, ns. */
   chargedNs: number;
+  /** Since when no other one's tail is on the GPU, or from when on, as it was foreseen. */
+  aloneNs: number;
   deadlineNs: number | null;
   prepared: Entity | null;
 }
@@ -157,13 +159,13 @@ export class Scheduler {
     const holding = this.#holding;
     if (holding?.entity !== entity) throw new Error(`vGPU ${id} exits and does not hold the GPU`);
     this.#accrue(nowNs);
-    const { account, presentNs } = entity;
+    const { account, unclaimedNs } = entity;
     const { kind, wants, tailNs = 0 } = report;
     // A tail's time is claimed with the next exit, whole.
-    entity.presentNs = tailNs > 0 ? Math.max(0, presentNs - report.gpuNs) : 0;
+    entity.unclaimedNs = tailNs > 0 ? Math.max(0, unclaimedNs - report.gpuNs) : 0;
     account.exits[report.kind]++;
-    account.gpuNs += Math.min(report.gpuNs, presentNs);
-    if (report.gpuNs > presentNs * CLAIM_FACTOR_MAX + CLAIM_SLACK_NS) {
+    account.gpuNs += Math.min(report.gpuNs, unclaimedNs);
+    if (report.gpuNs > unclaimedNs * CLAIM_FACTOR_MAX + CLAIM_SLACK_NS) {
       return this.#condemn(entity, "time-claim");
     }
     this.#holding = null;
@@ -185,7 +187,7 @@ export class Scheduler {
     this.#accrue(nowNs);
     this.#tail = null;
     this.#finish(tail.holding, tail.kind, tail.wants, nowNs);
-    return [...this.#alone(), ...this.advance(nowNs)];
+    return [...this.#alone(nowNs), ...this.advance(nowNs)];
   }
 
   /** It broke a rule: it is entered no more, and keeps what it holds until it is gone. */
@@ -211,13 +213,13 @@ export class Scheduler {
     if (tail !== null) {
       this.#tail = null;
       this.#release(tail.holding, nowNs);
-      actions.push(...this.#alone());
+      actions.push(...this.#alone(nowNs));
     }
     this.#stop(entity, nowNs);
     entity.condemned = false;
     entity.paused = false;
-    entity.presentNs = 0;
-    this.#audits.set(id, { busyNs: 0, presentNs: entity.presentTotalNs });
+    entity.unclaimedNs = 0;
+    this.#audits.set(id, { busyNs: 0, presentNs: entity.account.presentNs });
     return [...actions, ...this.advance(nowNs)];
   }
 
@@ -237,7 +239,7 @@ export class Scheduler {
   audit(id: string, busyNs: number, nowNs: number): SchedulerAction[] {
     const entity = this.#need(id);
     this.#accrue(nowNs);
-    const presentNs = entity.presentTotalNs;
+    const { presentNs } = entity.account;
     const last = this.#audits.get(id) ?? { busyNs: 0, presentNs: 0 };
     this.#audits.set(id, { busyNs, presentNs });
     if (entity.condemned) return this.advance(nowNs);
@@ -288,9 +290,11 @@ export class Scheduler {
   }
 
   /** The holder has the GPU to itself. */
-  #alone(): SchedulerAction[] {
+  #alone(nowNs: number): SchedulerAction[] {
     const holding = this.#holding;
-    return holding === null ? [] : [{ kind: "alone", id: holding.entity.id }];
+    if (holding === null) return [];
+    holding.aloneNs = nowNs;
+    return [{ kind: "alone", id: holding.entity.id }];
   }
 
   #checked(id: string, settings: SchedulingSettings): SchedulingSettings {
@@ -334,18 +338,17 @@ export class Scheduler {
       each.account.waitNs += elapsedNs;
       if (this.#throttled(each)) each.account.throttledNs += elapsedNs;
     }
-    // Two on the GPU have half of it each, as far as anybody can tell.
-    const sharedNs = entered === null || draining === null ? 0 : Math.floor(elapsedNs / 2);
-    if (draining !== null) this.#charge(draining, elapsedNs, elapsedNs - sharedNs);
-    if (entered !== null)
-      this.#charge(entered, elapsedNs, draining === null ? elapsedNs : sharedNs);
+    // Who comes behind a tail is charged from its end on, for it is not to blame for a long one.
+    if (draining !== null) this.#charge(draining, elapsedNs, elapsedNs);
+    if (entered !== null) this.#charge(entered, elapsedNs, draining === null ? elapsedNs : 0);
     this.#fillAllowances(elapsedNs);
   }
 
   #charge(holding: Holding, elapsedNs: number, chargedNs: number): void {
     const { entity } = holding;
-    entity.presentNs += elapsedNs;
-    entity.presentTotalNs += elapsedNs;
+    entity.unclaimedNs += elapsedNs;
+    entity.account.presentNs += elapsedNs;
+    if (chargedNs === 0) return;
     holding.chargedNs += chargedNs;
     entity.account.heldNs += chargedNs;
     this.#standing.charge(entity, chargedNs, (each) => this.#throttled(each));
@@ -492,12 +495,13 @@ export class Scheduler {
       entity,
       enteredNs: nowNs,
       chargedNs: 0,
+      aloneNs: this.tailEndNs ?? nowNs,
       deadlineNs: null,
       prepared: null,
     };
     this.#holding = holding;
     const endNs = this.#endOf(holding, nowNs);
-    if (endNs - nowNs <= entity.settings.sliceNs) holding.deadlineNs = endNs;
+    if (endNs - holding.aloneNs <= entity.settings.sliceNs) holding.deadlineNs = endNs;
     actions.push({ kind: "enter", id: entity.id, deadlineNs: holding.deadlineNs });
   }
 
@@ -505,9 +509,9 @@ export class Scheduler {
    * When the entry should end as things are: after a slice at least, when another one is due. While
    * one waits at all it is at most a slice ahead: the holder may have run out of work unnoticed.
    */
-  #endOf({ entity, enteredNs }: Holding, nowNs: number): number {
-    const sliceEndNs = enteredNs + entity.settings.sliceNs;
-    let endNs = this.#metered(entity) ? sliceEndNs : enteredNs + this.#options.aloneMaxNs;
+  #endOf({ entity, aloneNs }: Holding, nowNs: number): number {
+    const sliceEndNs = aloneNs + entity.settings.sliceNs;
+    let endNs = this.#metered(entity) ? sliceEndNs : aloneNs + this.#options.aloneMaxNs;
     for (const each of this.#standing.active) {
       if (each === entity || this.#leaves(each) || !this.#eligible(each)) continue;
       const dueNs = Math.ceil(nowNs + this.#standing.untilDueNs(entity, each));
@@ -532,13 +536,17 @@ export class Scheduler {
       holding.deadlineNs = endNs;
       actions.push({ kind: "bound", id: entity.id, deadlineNs: endNs });
     }
-    const overdueNs = holding.deadlineNs + watchdogNs + this.#options.graceNs;
-    if (nowNs >= overdueNs) {
-      this.#markCondemned(entity);
-      actions.push({ kind: "kill", id: entity.id, reason: "overdue" });
-      return;
+    // A tail that does not end can hold up whoever comes behind it.
+    if (this.#tail === null) {
+      const sinceNs = Math.max(holding.deadlineNs, holding.aloneNs);
+      const overdueNs = sinceNs + watchdogNs + this.#options.graceNs;
+      if (nowNs >= overdueNs) {
+        this.#markCondemned(entity);
+        actions.push({ kind: "kill", id: entity.id, reason: "overdue" });
+        return;
+      }
+      this.#wakeAt(overdueNs);
     }
-    this.#wakeAt(overdueNs);
     const { prepareLeadNs, prepareAfterNs } = this.#options;
     const hintNs = Math.min(holding.deadlineNs - prepareLeadNs, holding.enteredNs + prepareAfterNs);
     if (nowNs < hintNs) {

@@ -49,7 +49,7 @@ export const defaultSettings: SchedulingSettings = {
   minShare: 0,
   maxShare: 1,
   watchdogNs: 2e9,
-  tailNs: 0.5e6,
+  tailNs: 0.8e6,
 };
 
 /** An operator's mistake: what is wrong and what would be right. */

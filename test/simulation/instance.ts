@@ -41,6 +41,9 @@ export type Fault =
   | "bad-demand"
   | "torn-record"
   | "early-slice-used"
+  | "endless-tail"
+  | "long-tail"
+  | "second-tail"
   | "wrong-sequence"
   | "self-abort"
   | "wrong-revision"
@@ -58,6 +61,9 @@ export const expectedAborts: Readonly<Record<Fault, readonly AbortIndicator[] | 
   "bad-demand": [AbortIndicator.WORD],
   "torn-record": [AbortIndicator.TORN_RECORD],
   "early-slice-used": [AbortIndicator.TRANSITION],
+  "endless-tail": [AbortIndicator.OVERDUE],
+  "long-tail": [AbortIndicator.TAIL],
+  "second-tail": [AbortIndicator.TAIL],
   "wrong-sequence": [AbortIndicator.EXIT_SEQUENCE],
   "self-abort": [AbortIndicator.INSTANCE],
   "wrong-revision": [AbortIndicator.REVISION],
@@ -92,6 +98,8 @@ export class SimInstance {
   drained = false;
   /** Whether it keeps the GPU without work until its entry is bounded. */
   readonly keeps: boolean;
+  /** Whether it leaves tails. They are of any length where a tail of another one comes before. */
+  readonly tails: boolean;
   /** Part of the GPU time that its exits claim: one that says less is charged all the same. */
   claims = 1;
   readonly #world: World;
@@ -113,6 +121,7 @@ export class SimInstance {
     this.workload = workload;
     this.watchdogNs = watchdogNs;
     this.keeps = world.random.below(2) === 0;
+    this.tails = world.random.below(3) > 0;
   }
 
   get queued(): number {
@@ -126,6 +135,8 @@ export class SimInstance {
     this.alive = true;
     this.generation++;
     this.#running = false;
+    this.#gpuNs = 0;
+    this.#batches = 0;
     this.#mute = false;
     this.busyBeforeNs = this.#world.gpu.busyNs.get(this.id) ?? 0;
     this.#state = state;
@@ -173,8 +184,6 @@ export class SimInstance {
     if (this.#mute) return;
     gvmcs.takePrepare();
     if (gvmcs.takeEntry() !== null) {
-      this.#gpuNs = 0;
-      this.#batches = 0;
       if (gvmcs.deadlineNs() === null && this.#takeFault("early-slice-used")) {
         this.#exit(gvmcs, ExitReason.SLICE_USED);
         return;
@@ -207,7 +216,7 @@ export class SimInstance {
 
   /** Executes the next part of work, or gives the GPU back. */
   #step(gvmcs: GvmcsInstance): void {
-    if (this.#mute) return;
+    if (this.#mute || !gvmcs.inside) return;
     const world = this.#world;
     const deadlineNs = gvmcs.deadlineNs();
     const head = this.#queue[0];
@@ -241,9 +250,41 @@ export class SimInstance {
     const { generation } = this;
     world.gpu.run(this.id, partNs, () => {
       if (this.generation !== generation) return;
+      if (!gvmcs.inside && !gvmcs.draining) return;
+      if (this.fault === "endless-tail" && gvmcs.draining && this.#takeFault("endless-tail")) {
+        this.#mute = true;
+        return;
+      }
       this.#finished(partNs);
       this.#running = false;
+      if (gvmcs.draining) {
+        gvmcs.drained();
+        world.bell(this);
+      }
       this.#step(gvmcs);
+    });
+    this.#leaveBefore(gvmcs, partNs);
+  }
+
+  /** Leaves the turn before the end of a part after which nothing more fits or is there. */
+  #leaveBefore(gvmcs: GvmcsInstance, partNs: number): void {
+    const world = this.#world;
+    const { generation } = this;
+    const tailNsMax = gvmcs.executionControls()?.tail_ns_max ?? 0;
+    if (!this.tails || tailNsMax === 0) return;
+    const tailNs = Math.min(tailNsMax, partNs / 2);
+    const endNs = world.nowNs + partNs;
+    world.after(partNs - tailNs, () => {
+      const head = this.#queue[0];
+      if (this.generation !== generation || this.#mute || head === undefined) return;
+      const deadlineNs = gvmcs.deadlineNs();
+      if (!this.#running || !gvmcs.inside || deadlineNs === null) return;
+      const more = this.#queue.length > 1 || head.leftNs > partNs;
+      if (more && deadlineNs - endNs > PART_MIN_NS) return;
+      if (gvmcs.behind && !this.#takeFault("second-tail")) return;
+      const reason = more ? ExitReason.SLICE_USED : ExitReason.IDLE;
+      const long = this.fault === "long-tail" && this.#takeFault("long-tail");
+      this.#exit(gvmcs, reason, long ? tailNsMax + 1 : Math.max(1, endNs - world.nowNs), more);
     });
   }
 
@@ -287,14 +328,16 @@ export class SimInstance {
     });
   }
 
-  #exit(gvmcs: GvmcsInstance, reason: ExitReason): void {
+  #exit(gvmcs: GvmcsInstance, reason: ExitReason, tailNs = 0, more = this.#queue.length > 0): void {
     const world = this.#world;
     const state = this.#state;
     if (state === null) return;
-    gvmcs.setDemand(this.#queue.length > 0);
+    gvmcs.setDemand(more);
     const lie = this.fault === "lie" && this.#takeFault("lie");
     const gpuTimeNs = lie ? this.#gpuNs * 10 + 1e9 : Math.round(this.#gpuNs * this.claims);
-    gvmcs.exit({ reason, gpuTimeNs, batches: this.#batches }, world.nowNs);
+    gvmcs.exit({ reason, gpuTimeNs, batches: this.#batches, tailNs }, world.nowNs);
+    this.#gpuNs = 0;
+    this.#batches = 0;
     const { words } = state;
     if (this.#takeFault("bad-reason")) words.store32(ExitInformation.offset + 12, 99);
     if (this.#takeFault("torn-record")) words.store32(ExitInformation.offset, 1);

@@ -228,17 +228,23 @@ class Run {
       heldNs += account.heldNs;
       const rogue = this.#planned.get(id) === "rogue";
       const busyNs = world.gpu.busyNs.get(id) ?? 0;
-      if (!rogue && world.gpu.owner !== id && busyNs > account.heldNs + 1) {
-        world.violate(`${id} is charged ${account.heldNs} ns, and had the GPU for ${busyNs} ns`);
+      if (!rogue && world.gpu.owner !== id && busyNs > account.presentNs + 1) {
+        world.violate(
+          `${id} was there for ${account.presentNs} ns, and had the GPU for ${busyNs} ns`,
+        );
       }
-      if (account.gpuNs > account.heldNs + 1) {
-        world.violate(`${id} has ${account.gpuNs} ns of GPU time in ${account.heldNs} ns held`);
+      if (account.gpuNs > account.presentNs + 1) {
+        world.violate(`${id} has ${account.gpuNs} ns of GPU time in ${account.presentNs} ns there`);
+      }
+      if (account.heldNs > account.presentNs) {
+        world.violate(`${id} is charged ${account.heldNs} ns of ${account.presentNs} ns there`);
       }
       // A holder may be late by its longest kernel, a hanging one until it is killed.
       const lateNs = Math.max(KERNEL_MAX_NS, WATCHDOG_NS + GRACE_NS);
       const debtMaxNs = 2 * (settings.sliceNs + lateNs) + world.instances.size * 12e6;
       if (debtNs > debtMaxNs) world.violate(`${id} owes ${debtNs} ns, at most ${debtMaxNs}`);
-      const overshootMaxNs = lateNs + 2e6;
+      // And it may have to wait for one whose tail does not end.
+      const overshootMaxNs = lateNs + WATCHDOG_NS + GRACE_NS + KERNEL_MAX_NS + 2e6;
       if (account.overshootMaxNs > overshootMaxNs) {
         world.violate(`${id} overshot by ${account.overshootMaxNs} ns, at most ${overshootMaxNs}`);
       }
@@ -279,8 +285,9 @@ class Run {
         const name = AbortIndicatorNames.get(abort.indicator);
         world.violate(`${id} (${fault ?? "innocent"}) is aborted with ${name}: ${abort.text}`);
       }
-      // Without a deadline in between, and with one set at the same moment it is a legal exit.
-      if (fault === "early-slice-used" || expected === null) continue;
+      // Without a deadline in between, and with one set at the same moment it is a legal exit; so is a
+      // tail at the moment at which the one before ends.
+      if (fault === "early-slice-used" || fault === "second-tail" || expected === null) continue;
       if (instance.faulted && instance.aborts.length === 0) {
         world.violate(`${id} is not caught: ${fault}`);
       }

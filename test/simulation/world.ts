@@ -78,11 +78,20 @@ function before(a: Due, b: Due): boolean {
   return a.timeNs < b.timeNs || (a.timeNs === b.timeNs && a.order < b.order);
 }
 
-/** Executes one dispatch at a time; a second one is a violation unless its owner is a rogue. */
+interface GpuRun {
+  readonly id: string;
+  readonly ns: number;
+  readonly done: () => void;
+}
+
+/**
+ * Executes one dispatch at a time. A second one may wait behind a tail; any other use of the GPU by two
+ * is a violation unless its owner is a rogue.
+ */
 export class SimGpu {
   readonly #world: World;
-  #owner: string | null = null;
-  #runs = 0;
+  #running: GpuRun | null = null;
+  #waiting: GpuRun | null = null;
   readonly busyNs = new Map<string, number>();
 
   constructor(world: World) {
@@ -92,22 +101,41 @@ export class SimGpu {
   /** Runs work of `id` for a time, or for ever if the time is infinite. */
   run(id: string, ns: number, done: () => void): void {
     const world = this.#world;
-    if (this.#owner !== null) {
-      world.violate(`${id} uses the GPU while ${this.#owner} does`);
-    }
     if (world.arbiter.holder !== id) {
       world.violate(`${id} uses the GPU, which ${world.arbiter.holder ?? "nobody"} holds`);
     }
-    this.#owner = id;
-    const run = ++this.#runs;
+    const run = { id, ns, done };
+    if (this.#running === null) {
+      this.#start(run);
+      return;
+    }
+    const owner = this.#running.id;
+    if (owner === id || world.arbiter.tail !== owner || this.#waiting !== null) {
+      world.violate(
+        `${id} uses the GPU while ${owner} does, and ${this.#waiting?.id ?? "no other"}`,
+      );
+    }
+    this.#waiting = run;
+  }
+
+  #start(run: GpuRun): void {
+    const world = this.#world;
+    this.#running = run;
     const startNs = world.nowNs;
-    if (!Number.isFinite(ns)) return;
-    world.after(ns, () => {
-      if (this.#owner === null || this.#runs !== run) return;
-      this.#owner = null;
-      this.addBusy(id, world.nowNs - startNs);
-      done();
+    if (!Number.isFinite(run.ns)) return;
+    world.after(run.ns, () => {
+      if (this.#running !== run) return;
+      this.addBusy(run.id, world.nowNs - startNs);
+      this.#next();
+      run.done();
     });
+  }
+
+  #next(): void {
+    const next = this.#waiting;
+    this.#running = null;
+    this.#waiting = null;
+    if (next !== null) this.#start(next);
   }
 
   addBusy(id: string, ns: number): void {
@@ -116,11 +144,12 @@ export class SimGpu {
 
   /** The owner's process has ended, and its work with it. */
   drop(id: string): void {
-    if (this.#owner === id) this.#owner = null;
+    if (this.#waiting?.id === id) this.#waiting = null;
+    if (this.#running?.id === id) this.#next();
   }
 
   get owner(): string | null {
-    return this.#owner;
+    return this.#running?.id ?? null;
   }
 }
 

@@ -107,7 +107,7 @@ export const GVMCS = {
   /** Largest configurable watchdog. */
   WATCHDOG_MAX_NS: 60000000000,
   /** Longest tail where none is configured. */
-  TAIL_DEFAULT_NS: 500000,
+  TAIL_DEFAULT_NS: 800000,
   /** Largest configurable tail. */
   TAIL_MAX_NS: 5000000,
 } as const;

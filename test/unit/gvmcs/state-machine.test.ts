@@ -22,8 +22,16 @@ const events: ReadonlyMap<string, LaunchEvent> = new Map<string, LaunchEvent>([
   ["enter bounded", { kind: "enter", bounded: true }],
   ["bound", { kind: "bound" }],
   ["abort", { kind: "abort" }],
+  ["drained", { kind: "drained" }],
   ...[...ExitReasonNames].map(
-    ([reason, name]) => [`exit ${name}`, { kind: "exit", reason }] as const,
+    ([reason, name]) => [`exit ${name}`, { kind: "exit", reason, tail: false }] as const,
+  ),
+  ...([ExitReason.SLICE_USED, ExitReason.IDLE] as const).map(
+    (reason) =>
+      [
+        `exit ${ExitReasonNames.get(reason)} with a tail`,
+        { kind: "exit", reason, tail: true },
+      ] as const,
   ),
 ]);
 
@@ -66,12 +74,22 @@ describe("launch states", () => {
   });
 
   it("refuses an exit reason that does not exist", () => {
-    const next = transition(LaunchState.BOUNDED, { kind: "exit", reason: 99 });
+    const next = transition(LaunchState.BOUNDED, { kind: "exit", reason: 99, tail: false });
     expect(next.ok).toBe(false);
   });
 
+  it("refuses a tail with any other reason, in every state", () => {
+    for (const state of LaunchStateNames.keys()) {
+      for (const reason of ExitReasonNames.keys()) {
+        if (reason === ExitReason.SLICE_USED || reason === ExitReason.IDLE) continue;
+        const next = transition(state as LaunchState, { kind: "exit", reason, tail: true });
+        expect(next.ok, `${state} with ${reason}`).toBe(false);
+      }
+    }
+  });
+
   it("names the state and the reason", () => {
-    const exit = { kind: "exit", reason: ExitReason.SLICE_USED } as const;
+    const exit = { kind: "exit", reason: ExitReason.SLICE_USED, tail: false } as const;
     expect(transition(LaunchState.ENTERED, exit)).toEqual({
       ok: false,
       indicator: AbortIndicator.TRANSITION,

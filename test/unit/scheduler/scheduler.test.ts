@@ -162,6 +162,126 @@ describe("exits", () => {
   });
 });
 
+describe("tails", () => {
+  /** `a` leaves a tail at 2 ms, and `b` is entered. */
+  function behind(...settings: Partial<SchedulingSettings>[]): Scheduler {
+    const s = scheduler(...(settings.length > 0 ? settings : [{}, {}]));
+    s.runnable("a", 0);
+    s.runnable("b", 0);
+    const left = { kind: "slice-used", gpuNs: 0, wants: true, tailNs: 0.4 * MS } as const;
+    expect(s.exit("a", left, 2 * MS)).toMatchObject([{ kind: "enter", id: "b" }]);
+    expect([s.holder, s.tail, s.tailEndNs]).toEqual(["b", "a", 2.4 * MS]);
+    return s;
+  }
+
+  it("let the next one in, which is told when it has the GPU to itself", () => {
+    const s = behind();
+    expect(s.standings("a")).toMatchObject({ state: "draining", account: { tails: 1 } });
+    expect(s.drained("a", 2.4 * MS)).toEqual([{ kind: "alone", id: "b" }]);
+    expect([s.holder, s.tail, s.tailEndNs]).toEqual(["b", null, null]);
+    expect(s.standings("a").state).toBe("waiting");
+  });
+
+  it("are charged to their owner, and what comes behind from their end on", () => {
+    const s = behind();
+    s.drained("a", 3 * MS);
+    s.exit("b", exit("slice-used"), 4 * MS);
+    const heldNs = ["a", "b"].map((id) => s.standings(id).account.heldNs);
+    expect(heldNs).toEqual([3 * MS, 1 * MS]);
+    expect(s.standings("a").account.waitNs).toBe(1 * MS);
+  });
+
+  it("may be longer than was said: that is an overshoot", () => {
+    const s = behind();
+    s.drained("a", 7 * MS);
+    expect(s.standings("a").account.overshootMaxNs).toBe(5 * MS);
+  });
+
+  it("keep their owner out until they end, though it is the only one with work", () => {
+    const s = behind();
+    expect(s.exit("b", exit("idle"), 2.2 * MS)).toEqual([]);
+    expect(s.holder).toBeNull();
+    expect(s.drained("a", 2.4 * MS)).toEqual([{ kind: "enter", id: "a", deadlineNs: null }]);
+  });
+
+  it("that take longer let others in, one after the other", () => {
+    const s = behind({}, {}, {});
+    s.runnable("c", 2.1 * MS);
+    expect(s.exit("b", exit("idle"), 2.2 * MS)).toMatchObject([{ kind: "enter", id: "c" }]);
+    expect(s.drained("a", 2.4 * MS)).toEqual([{ kind: "alone", id: "c" }]);
+  });
+
+  it("do not let anybody overtake their owner that is still the furthest behind", () => {
+    const s = scheduler({}, {});
+    s.runnable("b", 0);
+    s.runnable("a", 0);
+    s.exit("b", exit("slice-used"), 500 * MS);
+    expect(s.holder).toBe("a");
+    const left = { kind: "slice-used", gpuNs: 0, wants: true, tailNs: 0.4 * MS } as const;
+    expect(s.exit("a", left, 502 * MS)).toEqual([]);
+    expect(s.drained("a", 502.4 * MS)).toMatchObject([{ kind: "enter", id: "a" }]);
+  });
+
+  it("of one that has no work left end its part, unless it has some again by then", () => {
+    for (const again of [false, true]) {
+      const s = scheduler({}, {});
+      s.runnable("a", 0);
+      s.runnable("b", 0);
+      const left = { kind: "idle", gpuNs: 0, wants: false, tailNs: 0.4 * MS } as const;
+      s.exit("a", left, 1 * MS);
+      if (again) s.runnable("a", 1.2 * MS);
+      s.drained("a", 1.4 * MS);
+      expect(s.standings("a").state).toBe(again ? "waiting" : "idle");
+    }
+  });
+
+  it("are claimed with the next exit, and not twice", () => {
+    const s = behind();
+    s.drained("a", 2.4 * MS);
+    s.exit("b", exit("slice-used"), 5 * MS);
+    // 2.4 ms before, and 2 ms now.
+    expect(s.holder).toBe("a");
+    s.exit("a", { kind: "slice-used", gpuNs: 4.4 * MS, wants: true }, 7 * MS);
+    s.exit("b", exit("slice-used"), 9 * MS);
+    expect(s.standings("a").account).toMatchObject({ gpuNs: 4.4 * MS, condemned: 0 });
+    expect(s.holder).toBe("a");
+    s.exit("a", { kind: "slice-used", gpuNs: 4.4 * MS, wants: true }, 11 * MS);
+    expect(s.standings("a").account.condemned).toBe(1);
+  });
+
+  it("that do not end condemn their owner, and nobody else", () => {
+    const s = behind({ watchdogNs: 100 * MS }, {});
+    s.exit("b", exit("idle"), 3 * MS);
+    expect(s.nextNs()).toBe(602 * MS);
+    expect(s.advance(602 * MS)).toEqual([{ kind: "kill", id: "a", reason: "overdue" }]);
+    s.runnable("b", 603 * MS);
+    expect(s.gone("a", 604 * MS)).toEqual([{ kind: "alone", id: "b" }]);
+    expect(s.standings("a").account.condemned).toBe(1);
+    expect(s.standings("b").account.condemned).toBe(0);
+  });
+
+  it("end with the process of their owner", () => {
+    const s = behind();
+    expect(s.gone("a", 2.2 * MS)).toEqual([{ kind: "alone", id: "b" }]);
+    expect(s.tail).toBeNull();
+  });
+
+  it("are a mistake of the caller where one is there, and their end where none is", () => {
+    const s = behind();
+    const left = { kind: "slice-used", gpuNs: 0, wants: true, tailNs: 1 } as const;
+    expect(() => s.exit("b", left, 3 * MS)).toThrow(/b leaves a tail behind another one/);
+    expect(() => s.drained("b", 3 * MS)).toThrow(/b has no tail/);
+  });
+
+  it("count in an audit", () => {
+    const s = behind();
+    s.drained("a", 102 * MS);
+    expect(s.audit("a", 150 * MS, 102 * MS)).toEqual([]);
+    expect(s.audit("b", 140 * MS, 102 * MS)).toEqual([]);
+    expect(s.audit("b", 300 * MS, 102 * MS)).toMatchObject([{ kind: "kill", id: "b" }]);
+  });
+});
+
 describe("audits", () => {
   it("find work outside the entries", () => {
     const s = scheduler({});
@@ -185,6 +305,8 @@ describe("settings", () => {
     [{ policy: "fixed", minShare: 0.1, maxShare: 0.2 }, /one value, not 0.1 to 0.2/],
     [{ minShare: 0.71 }, /0.71 does not fit: 0.3 of 1 is given/],
     [{ watchdogNs: 0 }, /watchdog 0 s/],
+    [{ tailNs: -1 }, /tail -0.000001 ms is outside 0 to 5 ms/],
+    [{ tailNs: 5 * MS + 1 }, /outside 0 to 5 ms/],
   ])("%j are refused and change nothing", (changes, message) => {
     const s = scheduler({ minShare: 0.3 }, {});
     const before = s.standings("b").settings;

@@ -21,9 +21,11 @@ function trace(): TraceEvent[] {
       batches: 1,
       gpu_time_ns: 1e6,
       time_ns: toMs * 1e6,
+      tail_ns: id === "a" ? 5e5 : 0,
     };
     const more = { queued: 3, wants: false, reason: "idle" } as const;
     file.event({ kind: "exit", id, timeNs: toMs * 1e6, exit, ...more });
+    if (id === "a") file.event({ kind: "drained", id, timeNs: toMs * 1e6 + 6e5 });
   };
   file.event({ kind: "waiting", id: "b", timeNs: 1e5 });
   turn("a", 0, 3);
