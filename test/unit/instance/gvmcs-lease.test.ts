@@ -40,6 +40,8 @@ class Rig {
   readonly harness: Harness;
   readonly next = new MemoryExecutor();
   expire: (() => void) | null = null;
+  /** When the run loop wants to look whether it can leave, and how. */
+  look: { readonly atNs: number; readonly callback: () => void } | null = null;
   rings = 0;
 
   constructor(gpu: MemoryExecutorOptions = {}) {
@@ -71,7 +73,16 @@ class Rig {
           this.expire = null;
         },
       },
+      lookTimer: {
+        arm: (ns, callback) => {
+          this.look = { atNs: this.harness.timeNs + ns, callback };
+        },
+        disarm: () => {
+          this.look = null;
+        },
+      },
       busy: () => this.harness.device.runner.wantsGpu,
+      waiting: () => this.harness.device.runner.wantsTurn,
       used: () => {
         const { usage, batchesDone } = this.harness.device.runner;
         return { gpuTimeNs: usage.gpuTimeNs, batches: batchesDone };
@@ -95,6 +106,41 @@ class Rig {
   deadline(): void {
     this.harness.timeNs += 1e9;
     this.expire?.();
+  }
+
+  /** The time passes until that. */
+  looks(): void {
+    const { look } = this;
+    if (look === null) throw new Error("nothing is to be looked at");
+    this.look = null;
+    this.harness.timeNs = look.atNs;
+    look.callback();
+  }
+
+  /** Has function 0 of context 0 take 1 ms for 100 workgroups, and be known for it. */
+  async known(): Promise<void> {
+    const source =
+      "@group(0) @binding(0) var<storage, read_write> d: array<u32>;\n" +
+      "@compute @workgroup_size(1) fn visit(@builtin(workgroup_id) id: vec3u) { d[id.x] += 1u; }\n";
+    ok(this.harness.submit(0, 0, (w) => w.moduleLoad(0, source).functionCreate(0, 0, "visit")));
+    this.launch();
+    // Compilations give the GPU back while they run.
+    for (let turn = 0; this.harness.gpu.history.length === 0 && turn < 10; turn++) {
+      if (turn > 0) expect(this.exit().reason).toBe(ExitReason.IDLE);
+      this.enter({ deadlineNs: this.harness.timeNs + 1e12 });
+      await this.harness.settle();
+    }
+    this.harness.gpu.finishAll();
+    expect(this.exit()).toMatchObject({ reason: ExitReason.IDLE, tail_ns: 0 });
+  }
+
+  launch(): void {
+    const pointer = this.harness.alloc(0, 4096);
+    ok(
+      this.harness.submit(0, 0, (w) =>
+        w.launch({ function: 0, grid: [100, 1, 1], arguments: [pointer] }),
+      ),
+    );
   }
 
   work(context = 0, stream = 0, commands = 1): void {
@@ -143,6 +189,138 @@ describe("ordinary exits", () => {
     rig.harness.gpu.finishAll();
     expect(rig.exit()).toMatchObject({ reason: ExitReason.IDLE, batches: 1 });
     expect(rig.broker.demand).toBe(false);
+  });
+});
+
+describe("an exit with a tail", () => {
+  const KNOWN = { gpuTimeNs: 50_000, groupNs: () => 10_000 };
+
+  /** A launch of 1 ms is on the GPU, in an entry that others wait for the end of. */
+  async function busy(entry: Partial<Entry> = {}): Promise<Rig> {
+    const rig = new Rig(KNOWN);
+    await rig.known();
+    rig.launch();
+    rig.enter({ deadlineNs: rig.harness.timeNs + 10e6, ...entry });
+    expect(rig.harness.gpu.inFlight).toBe(1);
+    return rig;
+  }
+
+  it("comes when half of the work is done and there is no more; its end is told", async () => {
+    const rig = await busy();
+    rig.looks();
+    const exit = rig.exit();
+    expect(exit).toMatchObject({ reason: ExitReason.IDLE, batches: 0 });
+    expect(Math.abs(exit.tail_ns - 500_000)).toBeLessThan(10);
+    expect(rig.broker.launchState).toBe(LaunchState.DRAINING);
+    expect(rig.broker.demand).toBe(false);
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    rig.harness.gpu.finishAll();
+    expect(rig.broker.poll()).toEqual({ kind: "drained" });
+    expect(rig.broker.launchState).toBe(LaunchState.READY);
+    // The tail's time is claimed with the next exit.
+    rig.launch();
+    rig.enter({ deadlineNs: rig.harness.timeNs + 10e6 });
+    rig.harness.gpu.finishAll();
+    expect(rig.exit()).toMatchObject({ batches: 2, gpu_time_ns: 2_100_000, tail_ns: 0 });
+  });
+
+  it("says that the slice was used when more does not fit, and asks for the next turn", async () => {
+    const rig = await busy();
+    rig.harness.gpu.finishAll();
+    rig.exit();
+    for (let index = 0; index < 4; index++) rig.launch();
+    rig.enter({ deadlineNs: rig.harness.timeNs + 1e6 });
+    expect(rig.harness.gpu.inFlight).toBe(1);
+    rig.looks();
+    const { tail_ns: tailNs, reason } = rig.exit();
+    expect(reason).toBe(ExitReason.SLICE_USED);
+    expect(Math.abs(tailNs - defaultSettings.tailNs)).toBeLessThan(10);
+    expect(rig.broker.demand).toBe(true);
+    // Nothing is handed over outside an entry.
+    rig.launch();
+    rig.harness.gpu.finishAll();
+    expect(rig.harness.gpu.inFlight).toBe(0);
+    expect(rig.broker.poll()).toEqual({ kind: "drained" });
+  });
+
+  it("waits while the tail of another vGPU is on the GPU", async () => {
+    const rig = await busy({ tailEndNs: 0 });
+    rig.looks();
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    rig.looks();
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    rig.broker.alone(rig.harness.timeNs);
+    rig.looks();
+    expect(rig.exit().tail_ns).toBeGreaterThan(0);
+  });
+
+  it("is none when the work ends before it was foreseen", async () => {
+    const rig = await busy();
+    rig.harness.gpu.finishAll();
+    expect(rig.exit()).toMatchObject({ reason: ExitReason.IDLE, tail_ns: 0 });
+    expect(rig.look).toBeNull();
+  });
+
+  it("is none where nobody waits, where it is forbidden, or where the work's time is not known", async () => {
+    const alone = await busy({ deadlineNs: null });
+    expect(alone.look).toBeNull();
+    const strict = new Rig(KNOWN);
+    await strict.known();
+    const settings = { ...defaultSettings, tailNs: 0 };
+    strict.broker.setExecution(executionControls(settings, 64 * MIB));
+    strict.launch();
+    strict.enter({ deadlineNs: strict.harness.timeNs + 10e6 });
+    expect(strict.look).toBeNull();
+    const unknown = new Rig(KNOWN);
+    unknown.work();
+    unknown.enter({ deadlineNs: unknown.harness.timeNs + 10e6 });
+    expect(unknown.harness.gpu.inFlight).toBe(1);
+    expect(unknown.look).toBeNull();
+  });
+
+  it("ends too if the context fails meanwhile", async () => {
+    const rig = await busy();
+    rig.looks();
+    rig.exit();
+    ok(rig.harness.submit(0, 0, (w) => w.fill({ segment: 1, offset: 0 }, 4, 1, 4)));
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    rig.harness.gpu.finishAll();
+    expect(rig.broker.poll()).toEqual({ kind: "drained" });
+  });
+
+  it("aborts an instance that leaves a longer one than it may, or with another reason", async () => {
+    const rig = await busy();
+    rig.instance.exit({ reason: ExitReason.IDLE, gpuTimeNs: 0, tailNs: 800_001 }, 1);
+    expect(rig.broker.poll()).toMatchObject({ abort: { indicator: AbortIndicator.TAIL } });
+    const other = await busy();
+    other.instance.exit({ reason: ExitReason.YIELD, gpuTimeNs: 0, tailNs: 1 }, 1);
+    expect(other.broker.poll()).toMatchObject({ abort: { indicator: AbortIndicator.TRANSITION } });
+  });
+
+  it("may be as long as was allowed when the entry began", async () => {
+    const rig = await busy();
+    rig.broker.setExecution(executionControls({ ...defaultSettings, tailNs: 0 }, 64 * MIB));
+    rig.instance.exit({ reason: ExitReason.IDLE, gpuTimeNs: 0, tailNs: 800_000 }, 1);
+    expect(rig.exit().tail_ns).toBe(800_000);
+  });
+});
+
+describe("the watchdog behind another one's tail", () => {
+  it("counts from its end", async () => {
+    const rig = new Rig({ gpuTimeNs: 50_000, groupNs: () => 10_000 });
+    await rig.known();
+    rig.launch();
+    rig.enter({ deadlineNs: rig.harness.timeNs + 10e6, tailEndNs: rig.harness.timeNs + 1e6 });
+    rig.harness.timeNs += 5e9;
+    rig.harness.watchdogCallback?.();
+    expect(rig.harness.header(0).status).toBe("OK");
+    rig.broker.alone(rig.harness.timeNs);
+    rig.harness.timeNs += 1e9;
+    rig.harness.watchdogCallback?.();
+    expect(rig.harness.header(0).status).toBe("OK");
+    rig.harness.timeNs += 1.1e9;
+    rig.harness.watchdogCallback?.();
+    expect(rig.harness.header(0).status).toBe("TIMEOUT");
   });
 });
 
