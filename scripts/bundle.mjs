@@ -42,6 +42,30 @@ const importMeta = {
   },
 };
 
+/** Modules of Node that few starts need: loading them takes some ms each. */
+const LATE = ["assert", "child_process", "crypto", "fs/promises", "net", "tty"];
+
+/** They are loaded when something of them is first used. */
+const lateModules = {
+  name: "late modules of Node",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: new RegExp(`^(node:)?(${LATE.join("|")})$`) }, ({ path }) => ({
+      path: path.replace("node:", ""),
+      namespace: "late",
+    }));
+    onLoad({ filter: /./, namespace: "late" }, async ({ path }) => {
+      const { default: module, ...names } = await import(`node:${path}`);
+      const load = `requireOfBundle("node:${path}")`;
+      const late = typeof module === "function" ? `(...all) => ${load}(...all)` : "{}";
+      return {
+        contents: `module.exports = ${late};
+for (const key of ${JSON.stringify(Object.keys(names))})
+  Object.defineProperty(module.exports, key, { enumerable: true, get: () => ${load}[key] });`,
+      };
+    });
+  },
+};
+
 const common = {
   bundle: true,
   platform: "node",
@@ -56,7 +80,7 @@ const common = {
 const urlOf = (path) => require("node:url").pathToFileURL(path).href;
 const importMetaUrl = urlOf(__filename);`,
   },
-  plugins: [importMeta],
+  plugins: [importMeta, lateModules],
   external: ["*.node"],
   logLevel: "warning",
   outdir: dist,

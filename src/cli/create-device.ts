@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { connectBroker, type InstanceLink } from "../broker/instance-link.js";
+import type { InstanceLink } from "../broker/instance-link.js";
 import type { Executor } from "../gpu/executor.js";
 import type { Faults } from "../gpu/faulty/index.js";
 import { GVMCS, GvmcsInstance } from "../gvmcs/index.js";
@@ -84,6 +84,8 @@ export async function createDevice(options: InstanceOptions): Promise<VgpuDevice
   let lease: GvmcsLease | null = null;
   let link: InstanceLink | null = null;
   if (options.brokerPath !== null) {
+    // Its messages are checked by a library that takes some ms to load.
+    const { connectBroker } = await import("../broker/instance-link.js");
     link = await connectBroker({
       path: options.brokerPath,
       id: options.id,

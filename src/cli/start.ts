@@ -13,6 +13,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
 import { constants, Script } from "node:vm";
 
 /** Length of the line that says to which bundle byte code belongs: `//# ` and SHA-256. */
@@ -57,5 +58,8 @@ function start(bundle: string): void {
 /** Set by the build alone, which makes the byte code when the program ends. */
 const keep = (globalThis as { vgpuKeepScript?: (script: Script) => void }).vgpuKeepScript;
 
+// The nursery is small and nearly empty when it is collected: threads that help cost more to wake than
+// they spare, the more so where the host's cores are busy with other instances.
+setFlagsFromString("--no-parallel-scavenge");
 const file = fileURLToPath(import.meta.url);
 start(fileURLToPath(new URL(`../programs/${basename(file)}`, import.meta.url)));

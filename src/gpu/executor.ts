@@ -186,15 +186,18 @@ export interface Executor {
   readonly copiedBytes?: number;
   /** A batch in flight has parts that are submitted later: none may be begun until it is done. */
   readonly exclusive?: boolean;
-  /**
-   * A hint: the oldest batch in flight should be done then, on the device's clock; `awaited`: another
-   * process waits for the GPU.
-   */
-  expectDone?(timeNs: number, awaited: boolean): void;
+  /** A hint: when to look for the end of the oldest batch in flight, on the device's clock. */
+  expectDone?(timeNs: number, interest: Interest): void;
   /** Called once when the device is lost; every batch in flight is then done with reason "lost". */
   onLost: ((message: string) => void) | null;
   close(): Promise<void>;
 }
+
+/**
+ * Who waits for the end of a batch: nobody, since the GPU has enough to do behind it; its guest; or
+ * another process, for the GPU.
+ */
+export type Interest = "none" | "guest" | "process";
 
 export class ExecutorError extends Error {
   constructor(

@@ -99,6 +99,12 @@ export class BatchRecord {
     this.#retired.length = 0;
   }
 
+  /** Whether its end is of no interest to anybody but the run loop. */
+  get silent(): boolean {
+    const { jobs, events, waiters, retiredBytes } = this;
+    return jobs.length + events.length + waiters.length + retiredBytes + this.bytes === 0;
+  }
+
   /** Bytes that were copied so far, for the limit. */
   get bytes(): number {
     return this.bytesToDevice + this.bytesFromDevice;

@@ -8,6 +8,11 @@ import type { SchedulingLimits } from "./limits.js";
 /** Parts of copies end at the granularity of allocations, wherever they begin. */
 const STAGING_BYTES_MIN = 2 * VGPU.ALLOCATION_ALIGN;
 
+/** Part of the next batch's time by which an end that nobody waits for may be noticed late. */
+const UNHURRIED_SHARE = 1 / 2;
+/** Part of the watchdog's limit: what has ended must not seem to hang. */
+const LATE_SHARE_MAX = 1 / 16;
+
 export class InFlight {
   readonly #records: BatchRecord[] = [];
   /** When the last batch was done: the GPU began with the next one then. */
@@ -25,11 +30,13 @@ export class InFlight {
     this.#records.push(record);
   }
 
-  remove(record: BatchRecord, nowNs: number): void {
+  /** `tookNs`: its time by the GPU's clock, where that is known; its end may be noticed later. */
+  remove(record: BatchRecord, nowNs: number, tookNs: number | null): void {
     const index = this.#records.indexOf(record);
     if (index < 0) return;
+    const endedNs = tookNs === null ? nowNs : this.beganNs(record) + tookNs;
     this.#records.splice(index, 1);
-    this.lastDoneNs = nowNs;
+    this.lastDoneNs = Math.min(nowNs, endedNs);
   }
 
   /** Bytes of copies between host and device. */
@@ -50,10 +57,27 @@ export class InFlight {
     return expectedNs;
   }
 
-  /** When the oldest batch should be done; null if there is none. */
-  get nextDoneNs(): number | null {
+  /** Tells the executor when to look for the end of the oldest batch; `awaited`: by other processes. */
+  expect(executor: Executor | null, awaited: boolean, limits: SchedulingLimits): void {
     const { oldest } = this;
-    return oldest === undefined ? null : this.beganNs(oldest) + oldest.cost.estimateNs;
+    if (oldest === undefined) return;
+    const doneNs = this.beganNs(oldest) + oldest.cost.estimateNs;
+    const lateNs = awaited ? 0 : this.#unhurriedNs(oldest, executor, limits);
+    const interest = awaited ? "process" : lateNs > 0 ? "none" : "guest";
+    executor?.expectDone?.(doneNs + lateNs, interest);
+  }
+
+  /**
+   * How late the end of the oldest batch may be noticed: half of what the GPU does next if nobody waits
+   * for it, as for a slice amid a launch, and its time is told by the GPU's own clock; else 0.
+   */
+  #unhurriedNs(oldest: BatchRecord, executor: Executor | null, limits: SchedulingLimits): number {
+    const { timestamps, watchdogNs } = limits;
+    const next = this.#records[1];
+    if (next === undefined || !oldest.silent || !timestamps) return 0;
+    if (executor?.info.timestamps !== true) return 0;
+    const lateNs = next.cost.estimateNs * UNHURRIED_SHARE;
+    return watchdogNs > 0 ? Math.min(lateNs, watchdogNs * LATE_SHARE_MAX) : lateNs;
   }
 
   /** When the GPU began with the oldest batch. */

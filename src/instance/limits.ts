@@ -124,7 +124,7 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
   batchOperationsMax: 512,
   batchBytesMax: 32 * MIB,
   stagingBytesMax: 96 * MIB,
-  batchNsMax: 40e6,
+  batchNsMax: 60e6,
   slicesMin: 0,
   watchdogNs: 2e9,
   encodeAhead: true,

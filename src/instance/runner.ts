@@ -254,9 +254,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
 
   /** Near its end the oldest batch is looked at more often: the GPU may idle from then on. */
   #expect(): void {
-    const { nextDoneNs } = this.#inFlight;
-    const awaited = this.#turns.deadlineNs !== null;
-    if (nextDoneNs !== null) this.#executor?.expectDone?.(nextDoneNs, awaited);
+    if (this.#inFlight.length > 0)
+      this.#inFlight.expect(this.#executor, this.#turns.deadlineNs !== null, this.scheduling);
   }
 
   /** Sets the next batch's budget; false if nothing more fits before the lease's deadline. */
@@ -430,7 +429,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       return;
     }
     const context = record.context;
-    this.#finish(record);
+    this.#finish(record, outcome.ok && outcome.timed ? outcome.gpuTimeNs : null);
     if (outcome.ok) {
       for (const usage of [context.usage, this.usage]) record.charge(usage, outcome.gpuTimeNs);
       record.cost.learn(outcome.gpuTimeNs, record.bytes, outcome.timed);
@@ -456,9 +455,9 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   }
 
   /** Takes the record off all lists. */
-  #finish(record: BatchRecord): void {
+  #finish(record: BatchRecord, tookNs: number | null = null): void {
     record.done = true;
-    this.#inFlight.remove(record, this.nowNs());
+    this.#inFlight.remove(record, this.nowNs(), tookNs);
     record.context.batchesInFlight--;
     if (record.context.lastRecord === record) record.context.lastRecord = null;
     this.#options.budget.release(record.retiredBytes);

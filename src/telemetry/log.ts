@@ -4,6 +4,8 @@
  * machines, one plain line each for a person at a terminal. Written synchronously, so that the
  * last line before an end of the process is not lost.
  */
+import { fstatSync } from "node:fs";
+import { isatty } from "node:tty";
 import { type DestinationStream, type Logger, pino } from "pino";
 
 export type { Logger };
@@ -56,9 +58,18 @@ function plainValue(value: unknown): string {
   return JSON.stringify(value) ?? String(value);
 }
 
+/** What is no character device is none, and costs no loading of `tty`. */
+function isTerminal(fd: number): boolean {
+  try {
+    return fstatSync(fd).isCharacterDevice() && isatty(fd);
+  } catch {
+    return false;
+  }
+}
+
 /** Creates the logger of a program. */
 export function createLogger(options: LogOptions): Logger {
-  const plain = options.plain ?? process.stderr.isTTY === true;
+  const plain = options.plain ?? isTerminal(2);
   const settings = { name: options.name, level: options.level ?? "info" };
   const stderr = options.write === undefined ? pino.destination({ fd: 2, sync: true }) : null;
   const write = options.write ?? ((line: string): void => void stderr?.write(line));

@@ -7,6 +7,7 @@ import type {
   Batch,
   Executor,
   ExecutorInfo,
+  Interest,
   ModuleCheck,
   Pipeline,
   PipelineDescriptor,
@@ -83,8 +84,8 @@ export class DawnExecutor implements Executor {
     return this.#core.device;
   }
 
-  expectDone(timeNs: number, awaited: boolean): void {
-    this.#core.ticker.expect(timeNs, awaited);
+  expectDone(timeNs: number, interest: Interest): void {
+    this.#core.ticker.expect(timeNs, interest);
   }
 
   get ticker(): Ticker {

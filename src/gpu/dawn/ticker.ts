@@ -14,6 +14,8 @@
  * Only calls made while {@link Ticker.call} is on the stack are Dawn's; all others pass through.
  */
 
+import type { Interest } from "../executor.js";
+
 /** One-shot timer with sub-millisecond resolution. */
 export interface TickTimer {
   /** Calls `callback` once after `delayNs`; replaces an earlier call. */
@@ -43,6 +45,8 @@ const SLEEP_SHARE = 1 / 16;
 const LONG_NS = 4_000_000;
 /** Before its expected end, a wait that ends early is lengthened by at most a quarter. */
 const SLEEP_SHARE_EXPECTED = 1 / 4;
+/** The same where nobody waits for it, and the GPU has as much to do after it. */
+const SLEEP_SHARE_UNHURRIED = 1;
 /** The last part of the expected time, in which a wait is lengthened by a 64th at most. */
 const DUE_SHARE = 1 / 8;
 const SLEEP_SHARE_NEAR = 1 / 64;
@@ -66,7 +70,7 @@ export class Ticker {
   /** Until then every turn of the loop ticks. */
   #awakeUntilNs = 0;
   #expectedNs = 0;
-  #awaited = false;
+  #interest: Interest = "guest";
   #wakeNs = 0;
   /** Ticks so far, for tests and benchmarks. */
   ticks = 0;
@@ -137,12 +141,12 @@ export class Ticker {
 
   /**
    * The oldest work is expected to end then: a sleep ends there, and what follows is as after an
-   * activity, for the GPU may be idle from then on. A new time replaces the last one. `awaited`: another
-   * process waits for the GPU.
+   * activity, for the GPU may be idle from then on. A new time replaces the last one. `interest`: who
+   * waits for that end.
    */
-  expect(timeNs: number, awaited = false): void {
+  expect(timeNs: number, interest: Interest = "guest"): void {
     this.#expectedNs = timeNs;
-    this.#awaited = awaited;
+    this.#interest = interest;
     if (this.#scheduled === "timer" && timeNs < this.#wakeNs) {
       this.#timer.disarm();
       this.#scheduled = "no";
@@ -194,9 +198,11 @@ export class Ticker {
     const ranNs = now - this.#activeNs;
     const long = this.#long;
     const totalNs = ranNs + aheadNs;
-    const closeNs = this.#awaited && long ? totalNs * AWAITED_SHARE : 0;
+    const closeNs = this.#interest === "process" && long ? totalNs * AWAITED_SHARE : 0;
     if (Math.abs(aheadNs) < closeNs) return 0;
     if (aheadNs > 0 && long) {
+      if (this.#interest === "none")
+        return Math.min(aheadNs, Math.max(LONG_NS, ranNs) * SLEEP_SHARE_UNHURRIED);
       const dueInNs = aheadNs - totalNs * DUE_SHARE;
       // An end that is only looked for when it is expected is never seen to come before.
       if (dueInNs <= 0) return Math.min(aheadNs - closeNs, totalNs * SLEEP_SHARE_NEAR);

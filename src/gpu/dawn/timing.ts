@@ -96,9 +96,11 @@ export interface SlotTimes {
 }
 
 export class BatchTiming {
-  readonly #resolved: GPUBuffer;
-  readonly #querySet: GPUQuerySet;
+  readonly #device: GPUDevice;
+  /** Made when they are first needed, as are the slots: a start has no use for them. */
+  #queries: { readonly resolved: GPUBuffer; readonly set: GPUQuerySet } | null = null;
   readonly #free: TimingSlot[] = [];
+  #slots = 0;
   readonly #paysNs: number;
   readonly #clock = new GpuClock();
   /** The last batch was long. */
@@ -108,20 +110,7 @@ export class BatchTiming {
 
   constructor(device: GPUDevice, software: boolean) {
     this.#paysNs = software ? PAYS_NS_SOFTWARE : PAYS_NS;
-    this.#querySet = device.createQuerySet({ type: "timestamp", count: SLOT_QUERIES * SLOTS });
-    this.#resolved = device.createBuffer({
-      label: "vgpu timestamps",
-      size: SLOTS * RESOLVE_BYTES,
-      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
-    });
-    for (let index = 0; index < SLOTS; index++) {
-      const staging = device.createBuffer({
-        label: `vgpu timestamps ${index}`,
-        size: SLOT_BYTES,
-        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-      });
-      this.#free.push(new TimingSlot(index, staging, this.#querySet));
-    }
+    this.#device = device;
   }
 
   /** A batch took this long by the host's clock. */
@@ -136,7 +125,26 @@ export class BatchTiming {
 
   /** For a batch that is to be timed; null if too many are. */
   take(): TimingSlot | null {
-    return this.#free.pop() ?? null;
+    const free = this.#free.pop();
+    if (free !== undefined || this.#slots === SLOTS) return free ?? null;
+    const index = this.#slots++;
+    const staging = this.#device.createBuffer({
+      label: `vgpu timestamps ${index}`,
+      size: SLOT_BYTES,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+    this.#queries ??= this.#makeQueries();
+    return new TimingSlot(index, staging, this.#queries.set);
+  }
+
+  #makeQueries(): { resolved: GPUBuffer; set: GPUQuerySet } {
+    const set = this.#device.createQuerySet({ type: "timestamp", count: SLOT_QUERIES * SLOTS });
+    const resolved = this.#device.createBuffer({
+      label: "vgpu timestamps",
+      size: SLOTS * RESOLVE_BYTES,
+      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+    });
+    return { resolved, set };
   }
 
   give(slot: TimingSlot): void {
@@ -146,9 +154,11 @@ export class BatchTiming {
 
   /** Behind all of the batch's work. */
   resolve(slot: TimingSlot, encoder: GPUCommandEncoder): void {
+    if (this.#queries === null) throw new Error("a slot is resolved that was never taken");
+    const { resolved } = this.#queries;
     const at = slot.index * RESOLVE_BYTES;
-    encoder.resolveQuerySet(this.#querySet, slot.first, slot.queries, this.#resolved, at);
-    encoder.copyBufferToBuffer(this.#resolved, at, slot.staging, 0, slot.bytes);
+    encoder.resolveQuerySet(slot.querySet, slot.first, slot.queries, resolved, at);
+    encoder.copyBufferToBuffer(resolved, at, slot.staging, 0, slot.bytes);
   }
 
   /** What the mapped staging buffer says. Call it in order of batches. */

@@ -82,7 +82,7 @@ it.each([5, 6, 20, 40])("finds an end that comes somewhat before the expected %i
 
 it("looks on every turn around the expected end where another process waits for it", async () => {
   const startNs = now;
-  ticker.expect(startNs + 4.8 * MS, true);
+  ticker.expect(startNs + 4.8 * MS, "process");
   pending();
   while (armed !== null) sleep();
   // A 48th before; it says so by no sleep.
@@ -92,6 +92,19 @@ it("looks on every turn around the expected end where another process waits for 
   now = startNs + 4.95 * MS;
   await new Promise((resolve) => setTimeout(resolve, 5));
   expect(armed).not.toBeNull();
+});
+
+it("looks seldom while nobody waits for the end and the GPU has more to do", () => {
+  const startNs = now;
+  ticker.expect(startNs + 60 * MS, "none");
+  pending();
+  let looks = 0;
+  while (now < startNs + 60 * MS) {
+    sleep();
+    looks++;
+  }
+  expect(looks).toBeLessThan(10);
+  expect(now).toBe(startNs + 60 * MS);
 });
 
 it("ends a sleep when the work is expected to end, and spins from then on", () => {
