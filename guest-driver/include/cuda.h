@@ -1274,6 +1274,10 @@ CUresult CUDAAPI cuArrayGetDescriptor(CUDA_ARRAY_DESCRIPTOR *, CUarray);
 CUresult CUDAAPI cuArray3DCreate(CUarray *, const CUDA_ARRAY3D_DESCRIPTOR *);
 CUresult CUDAAPI cuArray3DGetDescriptor(CUDA_ARRAY3D_DESCRIPTOR *, CUarray);
 CUresult CUDAAPI cuArrayDestroy(CUarray);
+CUresult CUDAAPI cuMipmappedArrayCreate(CUmipmappedArray *, const CUDA_ARRAY3D_DESCRIPTOR *,
+					unsigned int levels);
+CUresult CUDAAPI cuMipmappedArrayGetLevel(CUarray *, CUmipmappedArray, unsigned int level);
+CUresult CUDAAPI cuMipmappedArrayDestroy(CUmipmappedArray);
 CUresult CUDAAPI cuMemcpyDtoA(CUarray, size_t, CUdeviceptr, size_t);
 CUresult CUDAAPI cuMemcpyAtoD(CUdeviceptr, CUarray, size_t, size_t);
 CUresult CUDAAPI cuMemcpyHtoA(CUarray, size_t, const void *, size_t);

@@ -608,6 +608,7 @@ struct cudaChannelFormatDesc {
 };
 
 typedef struct cudaMipmappedArray *cudaMipmappedArray_t;
+typedef const struct cudaMipmappedArray *cudaMipmappedArray_const_t;
 typedef unsigned long long cudaTextureObject_t;
 typedef unsigned long long cudaSurfaceObject_t;
 
@@ -937,6 +938,13 @@ cudaError_t CUDARTAPI cudaMallocArray(cudaArray_t *, const struct cudaChannelFor
 cudaError_t CUDARTAPI cudaMalloc3DArray(cudaArray_t *, const struct cudaChannelFormatDesc *,
 					struct cudaExtent, unsigned int);
 cudaError_t CUDARTAPI cudaFreeArray(cudaArray_t);
+cudaError_t CUDARTAPI cudaMallocMipmappedArray(cudaMipmappedArray_t *,
+					       const struct cudaChannelFormatDesc *,
+					       struct cudaExtent, unsigned int levels,
+					       unsigned int flags);
+cudaError_t CUDARTAPI cudaGetMipmappedArrayLevel(cudaArray_t *, cudaMipmappedArray_const_t,
+						 unsigned int level);
+cudaError_t CUDARTAPI cudaFreeMipmappedArray(cudaMipmappedArray_t);
 cudaError_t CUDARTAPI cudaArrayGetInfo(struct cudaChannelFormatDesc *, struct cudaExtent *,
 				       unsigned int *, cudaArray_t);
 cudaError_t CUDARTAPI cudaGetChannelDesc(struct cudaChannelFormatDesc *, const struct cudaArray *);

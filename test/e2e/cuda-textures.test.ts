@@ -34,13 +34,18 @@ afterAll(async () => {
   await broker.stop();
 });
 
-async function run(name: string, target: number, extra: NodeJS.ProcessEnv = {}): Promise<void> {
-  const ptx = new URL(`../cuda/ptx/texture.${target}.ptx`, import.meta.url).pathname;
+const ptxOf = (module: string, target: number): string =>
+  new URL(`../cuda/ptx/${module}.${target}.ptx`, import.meta.url).pathname;
+
+async function runs(name: string, args: string[], extra: NodeJS.ProcessEnv = {}): Promise<void> {
   const env = { ...guestEnvironment(broker.socketOf("a")), ...extra };
-  const program = new Watched(testProgram("cuda-textures"), [name, ptx], env);
+  const program = new Watched(testProgram(name), args, env);
   expect(await program.exit, program.lines.join("\n")).toEqual({ code: 0, signal: null });
   expect(program.lines).toEqual(["ok"]);
 }
+
+const run = (name: string, target: number, extra?: NodeJS.ProcessEnv): Promise<void> =>
+  runs("cuda-textures", [name, ptxOf("texture", target)], extra);
 
 describe("textures and surfaces, from PTX of", () => {
   it.each(CASES)("compute_75: %s", (name) => run(name, 75), 120_000);
@@ -50,4 +55,15 @@ describe("textures and surfaces, from PTX of", () => {
     (name) => run(name, 75, { VGPU_CHECKED: "1" }),
     120_000,
   );
+});
+
+describe("levels of detail, sRGB and formatted surfaces, from PTX of", () => {
+  it.each([75, 121])(
+    "compute_%i",
+    (target) => runs("cuda-mipmaps", [ptxOf("mipmap", target)]),
+    120_000,
+  );
+  it("compute_75, checked", async () => {
+    await runs("cuda-mipmaps", [ptxOf("mipmap", 75)], { VGPU_CHECKED: "1" });
+  }, 120_000);
 });

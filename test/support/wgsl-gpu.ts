@@ -28,7 +28,18 @@ async function open(): Promise<GPUDevice> {
   const adapter = await gpu.requestAdapter();
   if (adapter === null) throw new Error("no Vulkan driver: source scripts/env.sh first");
   const wanted: GPUFeatureName[] = ["shader-f16", "subgroups"];
-  return adapter.requestDevice({ requiredFeatures: wanted.filter((f) => adapter.features.has(f)) });
+  const { limits } = adapter;
+  return adapter.requestDevice({
+    requiredFeatures: wanted.filter((f) => adapter.features.has(f)),
+    // What a kernel of CUDA may ask for is above the usual limits.
+    requiredLimits: {
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+      maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+      maxComputeWorkgroupSizeY: limits.maxComputeWorkgroupSizeY,
+      maxComputeWorkgroupSizeZ: limits.maxComputeWorkgroupSizeZ,
+    },
+  });
 }
 
 export function testDevice(): Promise<GPUDevice> {

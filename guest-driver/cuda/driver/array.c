@@ -150,6 +150,8 @@ EXPORT CUresult cuArrayDestroy(CUarray handle)
 	struct CUarray_st *array;
 	CUresult error = array_of(handle, &array);
 
+	if (error == CUDA_SUCCESS && array->mipmap)
+		error = report(CUDA_ERROR_INVALID_VALUE, "an array that is a level of another");
 	if (error == CUDA_SUCCESS)
 		error = defer_drain_all(array->context);
 	if (error == CUDA_SUCCESS)

@@ -67,6 +67,7 @@ enum kind {
 	KIND_USER,
 	KIND_ARRAY,
 	KIND_LINK,
+	KIND_MIPMAP,
 	KIND_END,
 };
 
@@ -407,7 +408,7 @@ void libraries_forget(struct CUctx_st *context);
 CUresult printf_flush(struct CUctx_st *context);
 void formats_free(struct CUmod_st *module);
 
-/* ---- array.c, texture.c ----------------------------------------------------------------------------------- */
+/* ---- array.c, mipmap.c, texture.c ----------------------------------------------------------------------------------- */
 
 /* Elements lie row by row in device memory, without gaps. */
 struct CUarray_st {
@@ -418,12 +419,18 @@ struct CUarray_st {
 	vgpu_devptr base;
 	/* Of an element, a row, a slice or layer; slices, or layers. */
 	size_t element, row, slice, depth;
+	/* Of which it is a level, or NULL. */
+	CUmipmappedArray mipmap;
 };
 
 /* An array of the current context. */
 CUresult array_of(CUarray handle, struct CUarray_st **array);
 /* Bytes of a channel, 0 if the format is not supported. */
 size_t format_bytes(CUarray_format format);
+/* Of a mipmapped array: 2 to it exceeds every size. */
+#define LEVELS_MAX 32
+/* Of a mipmapped array of the current context: its levels' arrays. */
+CUresult mipmap_levels(CUmipmappedArray handle, const CUarray **level, unsigned int *levels);
 void textures_forget(struct CUctx_st *context);
 
 /* ---- pool.c, managed.c ----------------------------------------------------------------------------------- */

@@ -9,16 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS 14
+/* Of a level; the levels' descriptions follow each other. */
+#define WORDS 20
 
 enum word {
 	WORD_BASE = 0, WORD_WIDTH = 2, WORD_HEIGHT, WORD_DEPTH, WORD_ROW, WORD_SLICE, WORD_FORMAT,
-	WORD_MODES, WORD_BORDER,
+	WORD_MODES, WORD_BORDER, WORD_LEVELS = 13, WORD_BIAS, WORD_LEAST, WORD_MOST,
 };
 
 #define MODE_LINEAR (1u << 8)
 #define MODE_NORMALISED (1u << 9)
 #define MODE_VALUES (1u << 10)
+#define MODE_SRGB (1u << 11)
+#define LEVELS_LINEAR (1u << 8)
 #define KIND_SIGNED 1u
 #define KIND_FLOAT 2u
 
@@ -71,24 +74,38 @@ static bool has_memory(struct CUctx_st *context, CUdeviceptr base, uint64_t byte
 	       bytes <= region.bytes - (base - region.base);
 }
 
+static CUresult describe_array(const struct CUarray_st *array, uint32_t *words)
+{
+	set_size(words, array->base, array->desc.Width, array->desc.Height, array->desc.Depth,
+		 array->row, array->slice);
+	return set_format(words, array->desc.Format, array->desc.NumChannels);
+}
+
+static CUresult describe_levels(CUmipmappedArray mipmap, uint32_t *words, unsigned int *levels)
+{
+	const CUarray *level;
+	CUresult error = mipmap_levels(mipmap, &level, levels);
+
+	for (unsigned int i = 0; error == CUDA_SUCCESS && i < *levels; i++)
+		error = describe_array(level[i], words + (size_t)i * WORDS);
+	return error;
+}
+
 /* Where the elements are, what they are, and how large. */
 static CUresult describe(struct CUctx_st *context, const CUDA_RESOURCE_DESC *from,
-			 uint32_t *words)
+			 uint32_t *words, unsigned int *levels)
 {
 	struct CUarray_st *array;
 	size_t bytes, width, height, pitch;
 	CUresult error;
 
+	*levels = 1;
 	if (from->flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	switch (from->resType) {
 	case CU_RESOURCE_TYPE_ARRAY:
 		error = array_of(from->res.array.hArray, &array);
-		if (error != CUDA_SUCCESS)
-			return error;
-		set_size(words, array->base, array->desc.Width, array->desc.Height,
-			 array->desc.Depth, array->row, array->slice);
-		return set_format(words, array->desc.Format, array->desc.NumChannels);
+		return error == CUDA_SUCCESS ? describe_array(array, words) : error;
 	case CU_RESOURCE_TYPE_LINEAR:
 		bytes = format_bytes(from->res.linear.format) * from->res.linear.numChannels;
 		width = bytes ? from->res.linear.sizeInBytes / bytes : 0;
@@ -110,7 +127,7 @@ static CUresult describe(struct CUctx_st *context, const CUDA_RESOURCE_DESC *fro
 		set_size(words, from->res.pitch2D.devPtr, width, height, 0, pitch, 0);
 		return set_format(words, from->res.pitch2D.format, from->res.pitch2D.numChannels);
 	case CU_RESOURCE_TYPE_MIPMAPPED_ARRAY:
-		return report(CUDA_ERROR_NOT_SUPPORTED, "a texture of a mipmapped array");
+		return describe_levels(from->res.mipmap.hMipmappedArray, words, levels);
 	}
 	return CUDA_ERROR_INVALID_VALUE;
 }
@@ -120,13 +137,24 @@ static CUresult check_modes(const CUDA_TEXTURE_DESC *t)
 	for (int i = 0; i < 3; i++)
 		if ((unsigned int)t->addressMode[i] > CU_TR_ADDRESS_MODE_BORDER)
 			return CUDA_ERROR_INVALID_VALUE;
-	if ((unsigned int)t->filterMode > CU_TR_FILTER_MODE_LINEAR)
+	if ((unsigned int)t->filterMode > CU_TR_FILTER_MODE_LINEAR ||
+	    (unsigned int)t->mipmapFilterMode > CU_TR_FILTER_MODE_LINEAR)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (t->flags & (CU_TRSF_SRGB | CU_TRSF_SEAMLESS_CUBEMAP))
+	if (t->flags & CU_TRSF_SEAMLESS_CUBEMAP)
 		return report(CUDA_ERROR_NOT_SUPPORTED,
-			      "a texture with flags 0x%x: neither sRGB nor seamless cube maps are supported",
+			      "a texture with flags 0x%x: seamless cube maps are not supported",
 			      t->flags);
 	return CUDA_SUCCESS;
+}
+
+/* How a level is chosen; the same for all of them, because kernels read it from the first. */
+static void set_levels(uint32_t *words, unsigned int levels, const CUDA_TEXTURE_DESC *t)
+{
+	words[WORD_LEVELS] = (levels - 1) |
+		(t->mipmapFilterMode == CU_TR_FILTER_MODE_LINEAR ? LEVELS_LINEAR : 0);
+	memcpy(&words[WORD_BIAS], &t->mipmapLevelBias, 4);
+	memcpy(&words[WORD_LEAST], &t->minMipmapLevelClamp, 4);
+	memcpy(&words[WORD_MOST], &t->maxMipmapLevelClamp, 4);
 }
 
 /* How elements are found and returned. */
@@ -139,8 +167,13 @@ static CUresult set_modes(uint32_t *words, CUresourcetype type, const CUDA_TEXTU
 
 	if (error != CUDA_SUCCESS)
 		return error;
+	/* Levels have different sizes, so a place in texels means nothing. */
+	if (type == CU_RESOURCE_TYPE_MIPMAPPED_ARRAY && !normalised)
+		return CUDA_ERROR_INVALID_VALUE;
 	if (values)
 		modes |= MODE_VALUES;
+	if (t->flags & CU_TRSF_SRGB)
+		modes |= MODE_SRGB;
 	for (int i = 0; i < 4; i++) {
 		float color = t->borderColor[i];
 		int32_t whole = (int32_t)MAX(-2147483648.0, MIN(2147483520.0, (double)color));
@@ -171,17 +204,21 @@ static CUresult set_modes(uint32_t *words, CUresourcetype type, const CUDA_TEXTU
 static CUresult create(unsigned long long *out, const CUDA_RESOURCE_DESC *resource,
 		       const CUDA_TEXTURE_DESC *modes)
 {
-	uint32_t words[WORDS] = { 0 };
+	uint32_t words[WORDS * LEVELS_MAX] = { 0 };
 	struct CUctx_st *context;
+	unsigned int levels = 1;
 	struct texture *made;
+	size_t bytes;
 	CUresult error = current_context(&context);
 
 	if (error == CUDA_SUCCESS && (!out || !resource))
 		error = CUDA_ERROR_INVALID_VALUE;
 	if (error == CUDA_SUCCESS)
-		error = describe(context, resource, words);
-	if (error == CUDA_SUCCESS && modes)
-		error = set_modes(words, resource->resType, modes);
+		error = describe(context, resource, words, &levels);
+	for (unsigned int i = 0; error == CUDA_SUCCESS && modes && i < levels; i++) {
+		error = set_modes(words + (size_t)i * WORDS, resource->resType, modes);
+		set_levels(words + (size_t)i * WORDS, levels, modes);
+	}
 	if (error == CUDA_SUCCESS)
 		error = capture_forbids(context);
 	if (error != CUDA_SUCCESS)
@@ -193,10 +230,11 @@ static CUresult create(unsigned long long *out, const CUDA_RESOURCE_DESC *resour
 	made->resource = *resource;
 	if (modes)
 		made->texture = *modes;
-	error = device_alloc(context, sizeof(words), &made->handle);
+	bytes = levels * WORDS * sizeof(words[0]);
+	error = device_alloc(context, bytes, &made->handle);
 	if (error == CUDA_SUCCESS)
-		error = result_of(vgpu_memcpy_h2d(context->vgpu, made->handle, words,
-						  sizeof(words)), context->vgpu);
+		error = result_of(vgpu_memcpy_h2d(context->vgpu, made->handle, words, bytes),
+				  context->vgpu);
 	if (error != CUDA_SUCCESS) {
 		if (made->handle)
 			vgpu_mem_free(context->vgpu, made->handle);

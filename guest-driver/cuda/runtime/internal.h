@@ -53,6 +53,9 @@ CUresult symbol_function(const void *address, CUfunction *function);
 CUresult symbol_variable(const void *address, CUdeviceptr *pointer, size_t *bytes);
 /* The address in the program of a kernel of that name, or NULL. */
 const void *address_of_kernel(const char *name);
+/* A channel's format, and how many there are. */
+CUresult format_of(const struct cudaChannelFormatDesc *d, CUarray_format *format,
+		   unsigned int *channels);
 /*
  * Puts arrays in the place of pointers, where there are any; positions and widths are in
  * elements of the array then.

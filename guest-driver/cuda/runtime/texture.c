@@ -18,8 +18,8 @@ struct cudaChannelFormatDesc cudaCreateChannelDesc(int x, int y, int z, int w,
 }
 
 /* Channels have one size, and follow each other. */
-static CUresult format_of(const struct cudaChannelFormatDesc *d, CUarray_format *format,
-			  unsigned int *channels)
+CUresult format_of(const struct cudaChannelFormatDesc *d, CUarray_format *format,
+		   unsigned int *channels)
 {
 	const int bits[] = { d->x, d->y, d->z, d->w };
 	unsigned int size = d->x == 8 ? 0 : d->x == 16 ? 1 : d->x == 32 ? 2 : 3;
@@ -350,7 +350,8 @@ static CUresult resource_of(const struct cudaResourceDesc *from, CUDA_RESOURCE_D
 		to->res.array.hArray = array_of(from->res.array.array);
 		return CUDA_SUCCESS;
 	case cudaResourceTypeMipmappedArray:
-		return CUDA_ERROR_NOT_SUPPORTED;
+		to->res.mipmap.hMipmappedArray = (CUmipmappedArray)from->res.mipmap.mipmap;
+		return CUDA_SUCCESS;
 	case cudaResourceTypeLinear:
 		to->res.linear.devPtr = pointer_of(from->res.linear.devPtr);
 		to->res.linear.sizeInBytes = from->res.linear.sizeInBytes;
@@ -373,6 +374,8 @@ static void resource_back(const CUDA_RESOURCE_DESC *from, struct cudaResourceDes
 	to->resType = (enum cudaResourceType)from->resType;
 	if (from->resType == CU_RESOURCE_TYPE_ARRAY) {
 		to->res.array.array = (cudaArray_t)from->res.array.hArray;
+	} else if (from->resType == CU_RESOURCE_TYPE_MIPMAPPED_ARRAY) {
+		to->res.mipmap.mipmap = (cudaMipmappedArray_t)from->res.mipmap.hMipmappedArray;
 	} else if (from->resType == CU_RESOURCE_TYPE_LINEAR) {
 		to->res.linear.devPtr = (void *)(uintptr_t)from->res.linear.devPtr;
 		to->res.linear.sizeInBytes = from->res.linear.sizeInBytes;
@@ -418,12 +421,21 @@ static CUresult check_modes(const CUDA_RESOURCE_DESC *resource, const struct cud
 {
 	CUDA_ARRAY3D_DESCRIPTOR known = { 0 };
 	CUarray_format format;
+	CUarray array;
 
 	if (resource->resType == CU_RESOURCE_TYPE_LINEAR)
 		return CUDA_SUCCESS;
 	format = resource->res.pitch2D.format;
-	if (resource->resType == CU_RESOURCE_TYPE_ARRAY) {
-		CUresult error = cuArray3DGetDescriptor(&known, resource->res.array.hArray);
+	array = resource->res.array.hArray;
+	if (resource->resType == CU_RESOURCE_TYPE_MIPMAPPED_ARRAY) {
+		CUresult error = cuMipmappedArrayGetLevel(&array,
+							  resource->res.mipmap.hMipmappedArray, 0);
+
+		if (error != CUDA_SUCCESS)
+			return error;
+	}
+	if (resource->resType != CU_RESOURCE_TYPE_PITCH2D) {
+		CUresult error = cuArray3DGetDescriptor(&known, array);
 
 		if (error != CUDA_SUCCESS)
 			return error;
@@ -497,6 +509,11 @@ cudaError_t cudaGetTextureObjectTextureDesc(struct cudaTextureDesc *modes,
 								    cudaReadModeNormalizedFloat,
 		.normalizedCoords = !!(known.flags & CU_TRSF_NORMALIZED_COORDINATES),
 		.maxAnisotropy = known.maxAnisotropy,
+		.sRGB = !!(known.flags & CU_TRSF_SRGB),
+		.mipmapFilterMode = (enum cudaTextureFilterMode)known.mipmapFilterMode,
+		.mipmapLevelBias = known.mipmapLevelBias,
+		.minMipmapLevelClamp = known.minMipmapLevelClamp,
+		.maxMipmapLevelClamp = known.maxMipmapLevelClamp,
 	};
 	for (int i = 0; i < 3; i++)
 		modes->addressMode[i] = (enum cudaTextureAddressMode)known.addressMode[i];

@@ -108,6 +108,7 @@ function setMatch(e: Emit, inst: Inst, same: string, mask: string): void {
   if (inst.dst[1] !== undefined) e.setP(inst.dst[1], `${same} == ${mask}`);
 }
 
+/** Of 32 bits: lower.ts makes two of one of 64. */
 const match: WarpOperation = {
   members: memberOperand(1),
   word: (e, inst) => {
@@ -120,16 +121,6 @@ const match: WarpOperation = {
     setMatch(e, inst, same, mask);
   },
 };
-
-/** 64 bits take two exchanges. */
-function matchWide(e: Emit, inst: Inst): void {
-  const mask = e.bind(match.members(e, inst));
-  const whole = e.bind(e.w(arg(e, inst, 0)));
-  exchange(e, `${whole}.x`);
-  const low = e.bind(`${e.use("matching")}(${whole}.x)`);
-  exchange(e, `${whole}.y`);
-  setMatch(e, inst, e.bind(`${low} & matching(${whole}.y) & ${mask}`), mask);
-}
 
 const redux: WarpOperation = {
   members: memberOperand(1),
@@ -194,10 +185,7 @@ export function barrierWord(e: Emit, inst: Inst): string {
 export const WARP_HANDLERS: Readonly<Record<string, Handler>> = {
   shfl: together(shfl),
   vote: together(vote),
-  match: (e, inst) => {
-    if (inst.types[0]?.bits === 64) matchWide(e, inst);
-    else together(match)(e, inst);
-  },
+  match: together(match),
   redux: together(redux),
   bar: barrier,
   barrier,

@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * WGSL functions for textures and surfaces, which are sampled by software. A handle is the address
- * of a description in device memory, 14 words:
+ * of a description in device memory, 20 words:
  *
  *   0, 1   base address               7   bits of a channel | channels << 8 | kind << 12
  *   2 … 4  width, height, depth       8   address modes x | y << 2 | z << 4 | linear << 8 |
  *   5, 6   bytes of a row, a slice         normalised coordinates << 9 | values << 10
- *                                  9 … 12  border's colour, as a texel is returned
+ *        | sRGB << 11              9 … 12  border's colour, as a texel is returned
+ *   13     levels beside it | linear between levels << 8
+ *   14 … 16  levels' bias, least and greatest, f32
  *
+ * The descriptions of a texture's other levels follow its own, each half as large as that before.
  * Kinds of channel are 0 unsigned, 1 signed, 2 float; modes 0 wrap, 1 clamp, 2 mirror, 3 border.
  * libcuda writes descriptions (guest-driver/cuda/driver/texture.c), with what CUDA says of modes taken
  * into account. Texels come as the bits of what the instruction returns: f32, or integers of 32 bits.
  */
+
+/** Bytes from one level's description to the next's. */
+export const LEVEL_BYTES = 80;
 
 interface Helper {
   readonly text: string;
@@ -81,7 +87,12 @@ const read = (a: Address): Helper => ({
     if (kind == 2u) { v[c] = bitcast<u32>(h2f(number)); }
     else if ((t.modes & 1024u) == 0u) { v[c] = select(number, bitcast<u32>(signed), kind == 1u); }
     else if (kind == 1u) { v[c] = bitcast<u32>(max(-1.0, f32(signed) / f32((1u << (bits - 1u)) - 1u))); }
-    else { v[c] = bitcast<u32>(f32(number) / f32((1u << bits) - 1u)); }
+    else {
+      let x = f32(number) / f32((1u << bits) - 1u);
+      let isDark = x <= 0.04045;
+      let light = select(pow((x + 0.055) / 1.055, 2.4), x / 12.92, isDark);
+      v[c] = bitcast<u32>(select(x, light, (t.modes & 2048u) != 0u && bits == 8u && c < 3u));
+    }
   }
   return v;
 }`,
@@ -162,22 +173,66 @@ const gather = (a: Address): Helper => ({
 }`,
 });
 
-/** Faces are layers: +x, -x, +y, -y, +z, -z. Filtering ends at a face's edge. */
-const cube = (a: Address): Helper => ({
-  needs: "tx_sample",
-  text: `fn tx_cube(h: ${a.type}, d: vec3f, layer: i32) -> vec4u {
+/** A direction's place on its face, and the face: +x, -x, +y, -y, +z, -z. Filtering ends at its edge. */
+const FACE: Helper = {
+  needs: "",
+  text: `fn tx_face(d: vec3f) -> vec3f {
   let m = abs(d);
-  var face = 4i;
+  var face = 4.0;
   var p = vec3f(d.x, -d.y, m.z);
-  if (d.z < 0.0) { face = 5i; p.x = -d.x; }
+  if (d.z < 0.0) { face = 5.0; p.x = -d.x; }
   if (m.x >= m.y && m.x >= m.z) {
-    face = select(0i, 1i, d.x < 0.0);
+    face = select(0.0, 1.0, d.x < 0.0);
     p = vec3f(select(-d.z, d.z, d.x < 0.0), -d.y, m.x);
   } else if (m.y >= m.z) {
-    face = select(2i, 3i, d.y < 0.0);
+    face = select(2.0, 3.0, d.y < 0.0);
     p = vec3f(d.x, select(d.z, -d.z, d.y < 0.0), m.y);
   }
-  return tx_sample(h, vec3f((p.xy / p.z + 1.0) * 0.5, 0.0), 2u, layer * 6i + face);
+  return vec3f((p.xy / p.z + 1.0) * 0.5, face);
+}`,
+};
+
+/** The description of a level, the nearest there is. */
+const levelAt = (a: Address): Helper => ({
+  needs: `${a.needs}${a.memory}_ld`,
+  text: `fn tx_at(h: ${a.type}, level: i32) -> ${a.type} {
+  let last = i32(${a.memory}_ld(${a.plus("h", "52u")}) & 255u);
+  let n = u32(clamp(level, 0i, last)) * ${LEVEL_BYTES}u;
+  return ${a.plus("h", "n")};
+}`,
+});
+
+/** By a level of detail; between two levels' weights have 8 bits behind the point too. */
+const level = (a: Address): Helper => {
+  const word = (n: number): string => `${a.memory}_ld(${a.plus("h", `${n * 4}u`)})`;
+  return {
+    needs: `${a.needs}${a.memory}_ld tx_at tx_sample`,
+    text: `fn tx_level(h: ${a.type}, c: vec3f, dims: u32, layer: i32, lod: f32) -> vec4u {
+  let mips = ${word(13)};
+  let biased = lod + bitcast<f32>(${word(14)});
+  let given = min(max(biased, bitcast<f32>(${word(15)})), bitcast<f32>(${word(16)}));
+  let l = min(max(given, 0.0), f32(mips & 255u));
+  let real = ((${word(7)} >> 12u) & 3u) == 2u || (${word(8)} & 1024u) != 0u;
+  if ((mips & 256u) == 0u || !real) {
+    return tx_sample(tx_at(h, i32(floor(l + 0.5))), c, dims, layer);
+  }
+  let part = floor((l - floor(l)) * 256.0 + 0.5) / 256.0;
+  let first = tx_sample(tx_at(h, i32(floor(l))), c, dims, layer);
+  if (part == 0.0) { return first; }
+  let second = bitcast<vec4f>(tx_sample(tx_at(h, i32(floor(l)) + 1i), c, dims, layer));
+  return bitcast<vec4u>(bitcast<vec4f>(first) * (1.0 - part) + second * part);
+}`,
+  };
+};
+
+/** The level at which the longer step to a next place is one texel. */
+const gradients = (a: Address): Helper => ({
+  needs: "tx_open tx_level",
+  text: `fn tx_grad(h: ${a.type}, c: vec3f, dims: u32, layer: i32, dx: vec3f, dy: vec3f) -> vec4u {
+  let t = tx_open(h);
+  let n = select(vec3f(1.0), vec3f(t.n), (t.modes & 512u) != 0u);
+  let step = max(length(dx * n), length(dy * n));
+  return tx_level(h, c, dims, layer, log2(max(step, 1e-30)));
 }`,
 });
 
@@ -215,6 +270,46 @@ const put = (a: Address, bits: string): Helper => ({
 }`,
 });
 
+const element = (a: Address): Helper => ({
+  needs: "tx_word",
+  text: `fn sf_element(h: ${a.type}) -> i32 {
+  let format = tx_word(h, 7u);
+  return i32((format & 255u) * ((format >> 8u) & 15u) / 8u);
+}`,
+});
+
+/** A place in elements as one in bytes; one outside stays outside. */
+const inBytes = (a: Address): Helper => ({
+  needs: "sf_element tx_word",
+  text: `fn sf_bytes(h: ${a.type}, p: vec3i) -> vec3i {
+  return vec3i(clamp(p.x, -1i, bitcast<i32>(tx_word(h, 2u))) * sf_element(h), p.yz);
+}`,
+});
+
+/** Values beyond a channel's range become its nearest. */
+const formatted = (a: Address): Helper => ({
+  needs: "tx_word f2h sf_put sf_put8 sf_put16",
+  text: `fn sf_store(h: ${a.type}, a: ${a.type}, v: vec4u) {
+  let format = tx_word(h, 7u);
+  let bits = format & 255u;
+  let kind = format >> 12u;
+  for (var c = 0u; c < min((format >> 8u) & 15u, 4u); c += 1u) {
+    var n = v[c];
+    if (bits == 32u) { sf_put(a, c * 4u, n); continue; }
+    let most = (1u << (bits - select(0u, 1u, kind == 1u))) - 1u;
+    if (kind == 2u) { n = f2h(bitcast<f32>(n)); }
+    else if (kind == 1u) { n = bitcast<u32>(clamp(bitcast<i32>(n), -1i - i32(most), i32(most))); }
+    else { n = min(n, most); }
+    if (bits == 16u) { sf_put16(a, c * 2u, n); } else { sf_put8(a, c, n); }
+  }
+}`,
+});
+
+const reduction = (a: Address, op: string): Helper => ({
+  needs: `${a.needs}${a.memory}_${op}`,
+  text: `fn sf_${op}(a: ${a.type}, v: u32) { if (${a.low("a")} != 0u) { _ = ${a.memory}_${op}(a, v); } }`,
+});
+
 const query = (a: Address): Helper => ({
   needs: `${a.needs}${a.memory}_ld`,
   text: `fn tx_word(h: ${a.type}, n: u32) -> u32 { return ${a.memory}_ld(${a.plus("h", "n * 4u")}); }`,
@@ -228,7 +323,10 @@ const MAKERS: Readonly<Record<string, (a: Address) => Helper>> = {
   tx_fetch: fetch,
   tx_sample: sample,
   tx_gather: gather,
-  tx_cube: cube,
+  tx_face: () => FACE,
+  tx_at: levelAt,
+  tx_level: level,
+  tx_grad: gradients,
   tx_word: query,
   sf_place: (a) => place(a, false),
   sf_trap: (a) => place(a, true),
@@ -236,6 +334,15 @@ const MAKERS: Readonly<Record<string, (a: Address) => Helper>> = {
   sf_put: (a) => put(a, ""),
   sf_put8: (a) => put(a, "8"),
   sf_put16: (a) => put(a, "16"),
+  sf_element: element,
+  sf_bytes: inBytes,
+  sf_store: formatted,
+  ...Object.fromEntries(
+    ["add", "and", "or", "minu", "mins", "maxu", "maxs"].map((op) => [
+      `sf_${op}`,
+      (a: Address) => reduction(a, op),
+    ]),
+  ),
 };
 
 /** The helper of that name, null if it is none of these. Plain: one segment, addresses are u32. */

@@ -18,10 +18,10 @@ import { isLabel, nameOf } from "./ast.js";
 import { PtxError, type PtxLimits } from "./error.js";
 import type { FlatKernel, Inst, KernelParam, Value } from "./ir.js";
 import { resolveSlots, type Slot } from "./slots.js";
-import { B32, B64, type Type, typeNamed } from "./types.js";
+import { B32, B64, PRED, type Type, typeNamed } from "./types.js";
 
 /** Instructions whose first operand is no result. */
-const TEXTURES = new Set(["tex", "tld4", "suld", "sust"]);
+const TEXTURES = new Set(["tex", "tld4", "suld", "sust", "sured"]);
 
 const NO_RESULT = new Set([
   "st",
@@ -215,7 +215,36 @@ class Lowering {
         into.push(this.value(operand.first, frame, item), this.value(operand.second, frame, item));
       } else into.push(this.value(operand, frame, item));
     });
+    if (item.op === "match" && item.mods.includes("b64")) {
+      this.matchHalves(item, dst, src, guard, frame);
+      return;
+    }
     this.emit(item.op, item.mods, dst, src, item.line, guard, frame.fn.name);
+  }
+
+  /** Numbers of 64 bits are the same where both halves are: two matches of 32 bits. */
+  private matchHalves(
+    item: Instruction,
+    [lanes = { kind: "none" }, flag]: readonly Value[],
+    [number = { kind: "none" }, mask = { kind: "none" }]: readonly Value[],
+    guard: Guard | null,
+    frame: Frame,
+  ): void {
+    const line = [item.line, null, frame.fn.name] as const;
+    const mods = item.mods.map((mod) => (mod === "b64" ? "b32" : mod));
+    const halves = ["%low", "%high"].map((name) => reg(this.newRegister(name, B32)));
+    this.emit("mov", ["b64"], [{ kind: "vec", items: halves }], [number], ...line);
+    const found = halves.map((half) => {
+      const same = reg(this.newRegister("%same", B32));
+      const isSame = flag === undefined ? [] : [reg(this.newRegister("%all", PRED))];
+      this.emit("match", mods, [same, ...isSame], [half, mask], item.line, guard, frame.fn.name);
+      return [same, ...isSame];
+    });
+    const both = (i: number): Value[] => found.flatMap((values) => values[i] ?? []);
+    this.emit("and", ["b32"], [lanes], both(0), item.line, guard, frame.fn.name);
+    if (flag !== undefined) {
+      this.emit("and", ["pred"], [flag], both(1), item.line, guard, frame.fn.name);
+    }
   }
 
   number(value: number): Value {

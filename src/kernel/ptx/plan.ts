@@ -12,6 +12,8 @@ import { widthOf } from "./types.js";
 function isPartial(inst: Inst): boolean {
   const type = inst.types.at(-1);
   if (inst.op === "sust" && type !== undefined) {
+    // A formatted store writes what the surface's format says.
+    if (inst.mods[0] === "p") return true;
     const values = inst.src[2];
     return (values?.kind === "vec" ? values.items.length : 1) * widthOf(type) < 32;
   }
@@ -31,7 +33,8 @@ export function planMemory(
     for (const inst of block.insts) {
       if (inst.op === "$printf") heap = true;
       if (inst.op === "sust" && isPartial(inst)) heap = true;
-      if (inst.op === "sust") continue;
+      if (inst.op === "sured") heap = true;
+      if (inst.op === "sust" || inst.op === "sured") continue;
       if (inst.op !== "atom" && inst.op !== "red" && !isPartial(inst)) continue;
       const address = inst.src[0];
       if (address === undefined) continue;

@@ -32,10 +32,10 @@ function vector(inst: Inst, value: Value | undefined): Type {
   return value?.kind === "vec" ? halved(type, value.items.length) : type;
 }
 
-/** A texture: handle, the layer if it has layers, coordinates. */
+/** A texture: handle, the layer if it has layers, coordinates, a level or two gradients. */
 function sampled(inst: Inst, type: Type): Signature {
   const layer = inst.mods.some((mod) => mod === "a1d" || mod === "a2d" || mod === "acube");
-  const axes = repeat(inst.types[1] ?? type, 4);
+  const axes = repeat(inst.types[1] ?? type, 12);
   return { dst: repeat(type, 4), src: [ADDRESS, ...(layer ? [U32] : []), ...axes] };
 }
 
@@ -85,12 +85,16 @@ const BY_OP: Readonly<Record<string, (inst: Inst, type: Type) => Signature>> = {
   testp: (_, t) => ({ dst: [PRED], src: [t] }),
   tex: sampled,
   tld4: sampled,
-  txq: () => ({ dst: [U32], src: [ADDRESS] }),
+  txq: () => ({ dst: [U32], src: [ADDRESS, U32] }),
   suq: () => ({ dst: [U32], src: [ADDRESS] }),
   suld: (_, t) => ({ dst: repeat(t, 4), src: [ADDRESS, ...repeat(U32, 4)] }),
   sust: (i, t) => {
     const count = i.src[1]?.kind === "vec" ? i.src[1].items.length : 1;
     return { dst: [], src: [ADDRESS, ...repeat(U32, count), ...repeat(t, 4)] };
+  },
+  sured: (i, t) => {
+    const count = i.src[1]?.kind === "vec" ? i.src[1].items.length : 1;
+    return { dst: [], src: [ADDRESS, ...repeat(U32, count), t] };
   },
   $printf: () => ({ dst: [U32], src: [ADDRESS, ADDRESS] }),
   nanosleep: () => ({ dst: [], src: [U32] }),

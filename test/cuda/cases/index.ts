@@ -7,6 +7,7 @@ import { CONTROL } from "./control.js";
 import { LINKED } from "./linked.js";
 import { MATH } from "./math.js";
 import { MATRIX } from "./matrix.js";
+import { MIPMAP } from "./mipmap.js";
 import { NN } from "./nn.js";
 import { NUMBERS } from "./numbers.js";
 import { PARAMS } from "./params.js";
@@ -34,6 +35,7 @@ export const CASES: readonly KernelCase[] = [
   ...MATH,
   ...TEXT,
   ...TEXTURE,
+  ...MIPMAP,
 ];
 
 /** The oldest target that nvcc 13 compiles for, and the newest. */

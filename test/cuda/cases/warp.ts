@@ -60,6 +60,35 @@ function matches(): KernelCase {
   });
 }
 
+function wideMatches(): KernelCase {
+  const halves = ints(256, 107, 0, 4);
+  // All of the third warp have the same upper half.
+  for (let i = 64; i < 96; i++) halves[2 * i + 1] = 7;
+  const input = new BigInt64Array(halves.buffer);
+  const want: number[] = [];
+  for (let i = 0; i < 128; i++) {
+    const warp = input.subarray(i & ~31, (i & ~31) + 32);
+    const [own = 0n, first = 0n] = [input[i], warp[0]];
+    const lanes = (is: (v: bigint) => boolean): number =>
+      warp.reduce((sum, v, lane) => sum + (is(v) ? 2 ** lane : 0), 0);
+    const isSame = warp.every((v) => v >> 32n === first >> 32n);
+    const apart =
+      (own & 1n) === 1n
+        ? lanes((v) => v === own)
+        : ~lanes((v) => (v & 1n) === 0n && v >> 34n === own >> 34n) >>> 0;
+    want.push(
+      lanes((v) => v === own),
+      0xfffffffe,
+      isSame ? 0xfffffffe : 0,
+      apart,
+    );
+  }
+  return caseOf(module, launch("wide_matches", 2, 64, [ptr("input"), ptr("out")]), {
+    buffers: { input, out: new Uint32Array(128 * 4) },
+    expect: { out: Uint32Array.from(want) },
+  });
+}
+
 function warpSort(): KernelCase {
   const data = ints(256, 104, -10000, 10000);
   const want = data.slice();
@@ -136,6 +165,7 @@ export const WARP: readonly KernelCase[] = [
   shuffles(),
   votes(),
   matches(),
+  wideMatches(),
   warpSort(),
   halfWarps(),
   oddBlock(),

@@ -120,3 +120,16 @@ extern "C" __global__ void ended_lanes(const int *in, int *out) {
   }
   out[i] = v;
 }
+
+// Numbers of 64 bits that differ in one half only, compared by lanes that meet in a branch too.
+extern "C" __global__ void wide_matches(const long long *in, unsigned *out) {
+  unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+  int same;
+  out[i * 4] = __match_any_sync(0xffffffff, in[i]);
+  out[i * 4 + 1] = __match_all_sync(0xffffffff, in[i & ~31u], &same) ^ same;
+  out[i * 4 + 2] = __match_all_sync(0xffffffff, in[i] >> 32, &same) ^ same;
+  unsigned odd = __ballot_sync(0xffffffff, in[i] & 1), apart;
+  if (in[i] & 1) apart = __match_any_sync(odd, in[i]);
+  else apart = ~__match_any_sync(~odd, in[i] >> 34);
+  out[i * 4 + 3] = apart;
+}

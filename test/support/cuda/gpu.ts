@@ -130,8 +130,8 @@ export async function build(emitted: EmittedKernel): Promise<Built> {
   return { pipeline, layout };
 }
 
-/** Encodes one whole launch. */
-export function encode(
+/** Sets all that a launch of a whole grid needs. */
+export function prepare(
   pass: GPUComputePassEncoder,
   built: Built,
   group: GPUBindGroup,
@@ -142,6 +142,16 @@ export function encode(
   // The type definitions do not know immediates yet.
   const immediates = pass as unknown as ImmediatePass;
   immediates.setImmediates(0, new Uint32Array([0, 0, 0, 0, ...grid, 0]));
+}
+
+/** Encodes one whole launch. */
+export function encode(
+  pass: GPUComputePassEncoder,
+  built: Built,
+  group: GPUBindGroup,
+  grid: readonly [number, number, number],
+): void {
+  prepare(pass, built, group, grid);
   pass.dispatchWorkgroups(...grid);
 }
 

@@ -38,6 +38,10 @@ export interface ProgramOptions {
   readonly floats: boolean;
   /** Whether f64 does: software on every GPU that we know, and slow to compile. */
   readonly doubles: boolean;
+  /** Statements: fewer compile faster. Without it 15 to 44. */
+  readonly statements?: number;
+  /** How many statements of a hundred are of f64, where it takes part; 12. */
+  readonly doublesPercent?: number;
 }
 
 const R = 8;
@@ -57,7 +61,7 @@ class Generator {
 
   constructor(readonly options: ProgramOptions) {
     this.#random = new Random(options.seed * 2654435761 + 12345);
-    this.#budget = 15 + this.#random.below(30);
+    this.#budget = options.statements ?? 15 + this.#random.below(30);
   }
 
   #below(n: number): number {
@@ -444,7 +448,8 @@ class Generator {
   }
 
   #statement(uniform: boolean, depth: number) {
-    if (this.options.doubles && this.#chance(12)) return this.#double();
+    const { doubles, doublesPercent = 12 } = this.options;
+    if (doubles && this.#chance(doublesPercent)) return this.#double();
     const kind = this.#below(100);
     if (kind < 34) this.#integer();
     else if (kind < 46) this.#wide();

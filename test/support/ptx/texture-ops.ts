@@ -6,7 +6,7 @@
 import { bitsReader } from "./floats.js";
 import type { Run } from "./integers.js";
 import { PtxFault } from "./machine.js";
-import { bitsOfF32, f16OfBits, f32OfBits } from "./numerics.js";
+import { bitsOfF16, bitsOfF32, f16OfBits, f32OfBits } from "./numerics.js";
 import type { Get, Operands } from "./operands.js";
 import { widthOf } from "./parse.js";
 
@@ -22,8 +22,17 @@ interface Texture {
   readonly isLinear: boolean;
   readonly isNormalised: boolean;
   readonly asValues: boolean;
+  readonly isSrgb: boolean;
   readonly border: readonly number[];
+  /** Levels beside the base, and how one is chosen. */
+  readonly levels: number;
+  readonly isLinearBetween: boolean;
+  readonly bias: number;
+  readonly range: readonly [number, number];
 }
+
+/** Bytes from one level's description to the next's. */
+const LEVEL_BYTES = 80n;
 
 /** A texel as the bits of its four channels. */
 type Texel = readonly number[];
@@ -38,7 +47,7 @@ class Sampler {
   }
 
   open(handle: bigint): Texture {
-    const [view, at] = this.view(handle, 56);
+    const [view, at] = this.view(handle, Number(LEVEL_BYTES));
     const word = (n: number): number => view.getUint32(at + n * 4, true);
     const size = (n: number): number => Math.max(1, word(n));
     const modes = word(8);
@@ -54,18 +63,27 @@ class Sampler {
       isLinear: (modes & 256) !== 0,
       isNormalised: (modes & 512) !== 0,
       asValues: (modes & 1024) !== 0,
+      isSrgb: (modes & 2048) !== 0,
       border: [9, 10, 11, 12].map(word),
+      levels: word(13) & 255,
+      isLinearBetween: (word(13) & 256) !== 0,
+      bias: f32OfBits(word(14)),
+      range: [f32OfBits(word(15)), f32OfBits(word(16))],
     };
   }
 
-  private channel(t: Texture, view: DataView, at: number): number {
+  private channel(t: Texture, view: DataView, at: number, c: number): number {
     if (t.bits === 32) return view.getUint32(at, true);
     const raw = t.bits === 8 ? view.getUint8(at) : view.getUint16(at, true);
     const signed = (raw << (32 - t.bits)) >> (32 - t.bits);
     if (t.kind === 2) return bitsOfF32(f16OfBits(raw));
     if (!t.asValues) return t.kind === 1 ? signed >>> 0 : raw;
     const most = 2 ** (t.kind === 1 ? t.bits - 1 : t.bits) - 1;
-    return bitsOfF32(Math.fround(t.kind === 1 ? Math.max(-1, signed / most) : raw / most));
+    let value = t.kind === 1 ? Math.max(-1, signed / most) : raw / most;
+    if (t.isSrgb && t.bits === 8 && t.kind === 0 && c < 3) {
+      value = value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    }
+    return bitsOfF32(Math.fround(value));
   }
 
   /** The texel there; a layer stands for the last axis. */
@@ -84,7 +102,7 @@ class Sampler {
     const address = t.base + BigInt(z * t.slice + y * t.pitch + x * bytes);
     const [view, from] = this.view(address, bytes);
     return [0, 1, 2, 3].map((c) =>
-      c < t.channels ? this.channel(t, view, from + (c * t.bits) / 8) : 0,
+      c < t.channels ? this.channel(t, view, from + (c * t.bits) / 8, c) : 0,
     );
   }
 
@@ -120,6 +138,36 @@ class Sampler {
     return sum.map((v) => bitsOfF32(Math.fround(v)));
   }
 
+  /** The description of a level, the nearest there is. */
+  at(handle: bigint, level: number): bigint {
+    const { levels } = this.open(handle);
+    return handle + BigInt(Math.min(levels, Math.max(0, level))) * LEVEL_BYTES;
+  }
+
+  /** By a level of detail; `sample` takes a level's texture. */
+  detailed(handle: bigint, lod: number, sample: (t: Texture) => Texel): Texel {
+    const t = this.open(handle);
+    const given = Math.min(Math.max(lod + t.bias, t.range[0]), t.range[1]);
+    const level = Math.min(Math.max(given, 0), t.levels);
+    const of = (n: number): Texel => sample(this.open(this.at(handle, n)));
+    if (!t.isLinearBetween || (t.kind !== 2 && !t.asValues)) return of(Math.floor(level + 0.5));
+    const first = Math.floor(level);
+    const part = Math.round((level - first) * 256) / 256;
+    const [low, high] = [of(first), of(first + 1)];
+    return low.map((bits, c) =>
+      bitsOfF32(Math.fround(f32OfBits(bits) * (1 - part) + f32OfBits(high[c] ?? 0) * part)),
+    );
+  }
+
+  /** The level at which the longer step to a next place is one texel. */
+  levelOf(handle: bigint, slopes: readonly (readonly number[])[]): number {
+    const t = this.open(handle);
+    const lengths = slopes.map((slope) =>
+      Math.hypot(...slope.map((d, k) => d * (t.isNormalised ? (t.size[k] ?? 1) : 1))),
+    );
+    return Math.log2(Math.max(1e-30, ...lengths));
+  }
+
   cube(t: Texture, d: readonly number[], layer: number): Texel {
     const [x = 0, y = 0, z = 0] = d;
     const [mx, my, mz] = [Math.abs(x), Math.abs(y), Math.abs(z)];
@@ -150,6 +198,23 @@ class Sampler {
     }
     const [x = 0, y = 0, z = 0] = place;
     return t.base + BigInt(z * t.slice + y * t.pitch + x);
+  }
+
+  /** A place in elements as one in bytes. */
+  inBytes(t: Texture, at: readonly number[]): number[] {
+    const [x = 0, ...rest] = at;
+    const element = (t.bits * t.channels) / 8;
+    return [Math.min(t.size[0], Math.max(-1, x)) * element, ...rest];
+  }
+
+  /** What a formatted store writes of a value: beyond a channel's range its nearest. */
+  format(t: Texture, value: bigint): number {
+    const bits = Number(BigInt.asUintN(32, value));
+    if (t.bits === 32) return bits;
+    if (t.kind === 2) return bitsOfF16(f32OfBits(bits));
+    const most = 2 ** (t.kind === 1 ? t.bits - 1 : t.bits) - 1;
+    if (t.kind === 0) return Math.min(bits, most);
+    return Math.min(most, Math.max(-1 - most, bits | 0));
   }
 
   bytes(address: bigint, count: number): [DataView, number] {
@@ -183,29 +248,57 @@ function placeOf(o: Operands, text: string, isFloat: boolean): Place {
   };
 }
 
-function texture(o: Operands): Run {
-  const { op, mods } = o.at;
+/** The sample at a place, at the level that the instruction asks for. */
+function sampling(o: Operands, sampler: Sampler, place: Place): (b: number) => Texel {
+  const { mods } = o.at;
+  const [kind = ""] = mods;
   const isFloat = mods[mods.length - 1] === "f32";
-  const sampler = new Sampler(o);
-  const place = placeOf(o, o.text(1), isFloat);
-  const sets = o.elements(o.text(0)).map((into) => o.setU64(into));
-  const channel = "rgba".indexOf(mods[0] ?? "");
+  const given = (i: number): Get<number>[] =>
+    o
+      .elements(o.text(i))
+      .slice(0, place.axes.length)
+      .map((part) => o.f32(part));
+  const slopes = kind === "grad" ? [given(2), given(3)] : [];
+  const lod = kind === "level" ? (isFloat ? o.f32(o.text(2)) : o.s32(o.text(2))) : null;
   return (b) => {
-    const t = sampler.open(place.handle(b));
+    const handle = place.handle(b);
     const at = place.axes.map((axis) => axis(b));
     const layer = place.layer?.(b) ?? null;
-    let texel: Texel;
-    if (op === "tld4") {
-      const [x = 0, y = 0] = sampler.place(t, at).map((v) => Math.floor(v - 0.5));
-      const around = [
-        [x, y + 1],
-        [x + 1, y + 1],
-        [x + 1, y],
-        [x, y],
-      ];
-      texel = around.map((index) => sampler.texel(t, index, layer)[channel] ?? 0);
-    } else if (place.isCube) texel = sampler.cube(t, at, layer ?? 0);
-    else texel = isFloat ? sampler.sample(t, at, layer) : sampler.texel(t, at, layer);
+    if (!isFloat) return sampler.texel(sampler.open(sampler.at(handle, lod?.(b) ?? 0)), at, layer);
+    const sample = (t: Texture): Texel =>
+      place.isCube ? sampler.cube(t, at, layer ?? 0) : sampler.sample(t, at, layer);
+    if (lod !== null) return sampler.detailed(handle, lod(b), sample);
+    if (slopes.length === 0) return sample(sampler.open(handle));
+    const changes = slopes.map((slope) => slope.map((d) => d(b)));
+    return sampler.detailed(handle, sampler.levelOf(handle, changes), sample);
+  };
+}
+
+function gathering(o: Operands, sampler: Sampler, place: Place): (b: number) => Texel {
+  const channel = "rgba".indexOf(o.at.mods[0] ?? "");
+  return (b) => {
+    const t = sampler.open(place.handle(b));
+    const layer = place.layer?.(b) ?? null;
+    const at = place.axes.map((axis) => axis(b));
+    const [x = 0, y = 0] = sampler.place(t, at).map((v) => Math.floor(v - 0.5));
+    const around = [
+      [x, y + 1],
+      [x + 1, y + 1],
+      [x + 1, y],
+      [x, y],
+    ];
+    return around.map((index) => sampler.texel(t, index, layer)[channel] ?? 0);
+  };
+}
+
+function texture(o: Operands): Run {
+  const { op, mods } = o.at;
+  const sampler = new Sampler(o);
+  const place = placeOf(o, o.text(1), mods[mods.length - 1] === "f32");
+  const sets = o.elements(o.text(0)).map((into) => o.setU64(into));
+  const look = op === "tld4" ? gathering(o, sampler, place) : sampling(o, sampler, place);
+  return (b) => {
+    const texel = look(b);
     sets.forEach((set, i) => {
       set(b, BigInt(texel[i] ?? 0));
     });
@@ -216,13 +309,84 @@ function query(o: Operands): Run {
   const sampler = new Sampler(o);
   const handle = o.u64(o.text(1).slice(1, -1).trim());
   const set = o.setU64(o.text(0));
-  const axis = ["width", "height", "depth"].indexOf(o.at.mods[0] ?? "");
+  const [first = "", second = ""] = o.at.mods;
+  if (first === "num_mipmap_levels") {
+    return (b) => set(b, BigInt(sampler.open(handle(b)).levels + 1));
+  }
+  const level = first === "level" ? o.s32(o.text(2)) : null;
+  const axis = ["width", "height", "depth"].indexOf(level === null ? first : second);
   if (axis < 0) o.fail("the query is not known");
-  return (b) => set(b, BigInt(sampler.open(handle(b)).size[axis] ?? 0));
+  return (b) =>
+    set(b, BigInt(sampler.open(sampler.at(handle(b), level?.(b) ?? 0)).size[axis] ?? 0));
+}
+
+/** A surface's place from an instruction's coordinates; null for nowhere. */
+function surfacePlace(
+  o: Operands,
+  sampler: Sampler,
+  place: Place,
+): (b: number, bytes: number | null) => { t: Texture; address: bigint | null } {
+  const { mods } = o.at;
+  return (b, bytes) => {
+    const t = sampler.open(place.handle(b));
+    const axes = place.axes.map((axis) => axis(b));
+    const layer = place.layer?.(b);
+    const given = layer === undefined ? axes : [axes[0] ?? 0, axes[1] ?? 0, layer];
+    const at = mods[0] === "p" ? sampler.inBytes(t, given) : given;
+    const count = bytes ?? (t.bits * t.channels) / 8;
+    return { t, address: sampler.surface(t, at, count, mods) };
+  };
+}
+
+function formattedStore(o: Operands): Run {
+  const sampler = new Sampler(o);
+  const find = surfacePlace(o, sampler, placeOf(o, o.text(0), false));
+  const values = o.elements(o.text(1)).map((item) => bitsReader(o, "b32", item));
+  return (b) => {
+    const { t, address } = find(b, null);
+    if (address === null) return;
+    const [view, from] = sampler.bytes(address, (t.bits * t.channels) / 8);
+    for (let c = 0; c < t.channels; c++) {
+      const value = sampler.format(t, values[c]?.(b) ?? 0n);
+      const at = from + (c * t.bits) / 8;
+      if (t.bits === 8) view.setUint8(at, value);
+      else if (t.bits === 16) view.setUint16(at, value, true);
+      else view.setUint32(at, value, true);
+    }
+  };
+}
+
+const REDUCTIONS: Readonly<Record<string, (old: number, value: number) => number>> = {
+  add: (old, value) => old + value,
+  min: Math.min,
+  max: Math.max,
+  and: (old, value) => old & value,
+  or: (old, value) => old | value,
+};
+
+function reduction(o: Operands): Run {
+  const sampler = new Sampler(o);
+  const { mods } = o.at;
+  const find = surfacePlace(o, sampler, placeOf(o, o.text(0), false));
+  const value = bitsReader(o, "b32", o.text(1));
+  const op = REDUCTIONS[mods.find((mod) => Object.hasOwn(REDUCTIONS, mod)) ?? ""];
+  if (op === undefined) return o.fail("the reduction is not known");
+  const isSigned = mods.includes("s32");
+  return (b) => {
+    const { address } = find(b, 4);
+    if (address === null) return;
+    const [view, at] = sampler.bytes(address, 4);
+    const given = Number(BigInt.asUintN(32, value(b)));
+    const [old, by] = isSigned
+      ? [view.getInt32(at, true), given | 0]
+      : [view.getUint32(at, true), given];
+    view.setUint32(at, op(old, by), true);
+  };
 }
 
 function surface(o: Operands): Run {
   const { op, mods } = o.at;
+  if (op === "sust" && mods[0] === "p") return formattedStore(o);
   const sampler = new Sampler(o);
   const type = mods.find((mod) => /^b(8|16|32|64)$/.test(mod)) ?? "b32";
   const width = widthOf(type);
@@ -232,12 +396,9 @@ function surface(o: Operands): Run {
   const sets = isLoad ? items.map((item) => o.setU64(item)) : [];
   const values = isLoad ? [] : items.map((item) => bitsReader(o, type, item));
   const bytes = width * items.length;
+  const find = surfacePlace(o, sampler, place);
   return (b) => {
-    const t = sampler.open(place.handle(b));
-    const axes = place.axes.map((axis) => axis(b));
-    const layer = place.layer?.(b);
-    const at = layer === undefined ? axes : [axes[0] ?? 0, axes[1] ?? 0, layer];
-    const address = sampler.surface(t, at, bytes, mods);
+    const { address } = find(b, bytes);
     if (address === null) {
       for (const set of sets) set(b, 0n);
       return;
@@ -265,6 +426,8 @@ export function textureRun(o: Operands): Run | null {
     case "suld":
     case "sust":
       return surface(o);
+    case "sured":
+      return reduction(o);
     default:
       return null;
   }
