@@ -132,7 +132,7 @@ Napi::Value SetSliceNs(const Napi::CallbackInfo& info) {
 /// Makes the calling thread one of batch work, with the longest slice, or an ordinary one again. Threads
 /// that it creates meanwhile stay so. False where the thread is neither, or the system refuses.
 Napi::Value SetBatch(const Napi::CallbackInfo& info) {
-  const bool batch = info[0].ToBoolean().Value();
+  const bool batch = BoolArg(info, 0, "batch");
   constexpr uint64_t kLongestSlice = 100'000'000;
   SchedAttributes now{};
   bool set = ::syscall(SYS_sched_getattr, 0, &now, sizeof now, 0U) == 0 &&

@@ -2,8 +2,8 @@
 /**
  * Notices a launch that is never done. The timer is armed once and looks at the oldest batch when
  * it fires, so that a launch costs no timer of its own. A batch's time begins when the GPU is done
- * with those before it, and with another one's tail; one of several launches has the limit for each, up to a few: they are
- * short as far as is known, but what they cost may have changed.
+ * with those before it, and with another one's tail; one of several launches has the limit for each,
+ * up to a few: they are short as far as is known, but what they cost may have changed.
  */
 import type { BatchRecord } from "./batches.js";
 import type { OneShot } from "./host.js";

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * A trace of the schedule in the Chrome JSON format, which Perfetto reads: one track for each vGPU,
- * a slice for each VM entry up to its exit with the reason, one for its tail if it left one, instants for bounds, hints and aborts,
- * and counters: how many vGPUs wait for the GPU, and how many submits each has queued. Written
- * through, so that a trace of a program that was killed can be read too (the format allows a missing
- * closing bracket).
+ * a slice for each VM entry up to its exit with the reason, one for its tail if it left one, instants
+ * for bounds, hints and aborts, and counters: how many vGPUs wait for the GPU, and how many submits
+ * each has queued. Written through, so that a trace of a program that was killed can be read too (the
+ * format allows a missing closing bracket).
  */
 import { closeSync, openSync, writeSync } from "node:fs";
 import type { ArbiterEvent } from "../scheduler/index.js";

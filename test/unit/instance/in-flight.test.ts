@@ -23,7 +23,7 @@ beforeEach(() => {
 
 /** A batch that was submitted at 0 and should take so long. */
 function add(estimateNs: number): BatchRecord {
-  const variant = { cost: { nsPerGroup: 1 } } as Variant;
+  const variant = { cost: { nsPerGroup: 1, covers: () => true } } as unknown as Variant;
   const record = new BatchRecord(1, {} as Context, { operations: 1 } as BatchRecord["batch"]);
   record.cost.add(variant, estimateNs, 0);
   flight.add(record);
