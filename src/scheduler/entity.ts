@@ -92,6 +92,8 @@ export class Entity {
   paused = false;
   /** Time in which it held the GPU or had its tail there, and that no exit has claimed yet, ns. */
   unclaimedNs = 0;
+  /** Until then it is entered behind no tail, and nobody behind its own. */
+  strictUntilNs = 0;
   /** Gave way at its last exit, until another one has been entered. */
   yielded = false;
   /** For ties: when its last entry ended, and the order of being added. */

@@ -11,8 +11,7 @@
  *
  * An exit may leave a tail: work that is on the GPU already and is about to end. The next one is
  * entered then, so that its first work is there when the tail ends, and the GPU does not idle while
- * processes talk. The tail's owner is charged until it has ended, however long that takes, and who comes
- * behind it from then on. There is one tail at a time, and who leaves one is not entered before it has ended.
+ * processes talk. There is one tail at a time, and who leaves one is not entered before it has ended.
  */
 import { Allowance, Entity, type ExitKind } from "./entity.js";
 import {
@@ -22,6 +21,7 @@ import {
   type SchedulingSettings,
 } from "./settings.js";
 import { Standing } from "./standing.js";
+import { type Holding, Tail } from "./tail.js";
 import {
   type CondemnReason,
   defaultOptions,
@@ -39,28 +39,6 @@ const CLAIM_SLACK_NS = 1e6;
 /** How much the GPU may work for an instance outside its entries between two audits. */
 const AUDIT_FACTOR_MAX = 1.1;
 const AUDIT_SLACK_NS = 50e6;
-
-interface Holding {
-  readonly entity: Entity;
-  readonly enteredNs: number;
-  /** What it was charged, ns. */
-  chargedNs: number;
-  /** Since when no other one's tail is on the GPU, or from when on, as it was foreseen. */
-  aloneNs: number;
-  deadlineNs: number | null;
-  prepared: Entity | null;
-}
-
-/** The tail of an entry that has ended. */
-interface Tail {
-  readonly holding: Holding;
-  readonly exitedNs: number;
-  /** How long it should take. */
-  readonly tailNs: number;
-  readonly kind: ExitKind;
-  /** Whether its owner has more work. */
-  wants: boolean;
-}
 
 export class Scheduler {
   readonly #options: SchedulerOptions;
@@ -90,7 +68,7 @@ export class Scheduler {
 
   /** When that tail should end. */
   get tailEndNs(): number | null {
-    return this.#tail === null ? null : this.#tail.exitedNs + this.#tail.tailNs;
+    return this.#tail?.endNs ?? null;
   }
 
   /** End of the holder's entry; null while it has none. */
@@ -172,7 +150,7 @@ export class Scheduler {
     if (tailNs > 0) {
       if (this.#tail !== null) throw new Error(`vGPU ${id} leaves a tail behind another one`);
       account.tails++;
-      this.#tail = { holding, exitedNs: nowNs, tailNs, kind, wants };
+      this.#tail = new Tail(holding, nowNs, tailNs, kind, wants);
     } else {
       this.#finish(holding, kind, wants, nowNs);
     }
@@ -185,6 +163,7 @@ export class Scheduler {
     const tail = this.#tailOf(entity);
     if (tail === null) throw new Error(`vGPU ${id} has no tail on the GPU`);
     this.#accrue(nowNs);
+    tail.ended(nowNs);
     this.#tail = null;
     this.#finish(tail.holding, tail.kind, tail.wants, nowNs);
     return [...this.#alone(nowNs), ...this.advance(nowNs)];
@@ -211,6 +190,7 @@ export class Scheduler {
     }
     const tail = this.#tailOf(entity);
     if (tail !== null) {
+      tail.ended(nowNs);
       this.#tail = null;
       this.#release(tail.holding, nowNs);
       actions.push(...this.#alone(nowNs));
@@ -338,9 +318,12 @@ export class Scheduler {
       each.account.waitNs += elapsedNs;
       if (this.#throttled(each)) each.account.throttledNs += elapsedNs;
     }
-    // Who comes behind a tail is charged from its end on, for it is not to blame for a long one.
-    if (draining !== null) this.#charge(draining, elapsedNs, elapsedNs);
-    if (entered !== null) this.#charge(entered, elapsedNs, draining === null ? elapsedNs : 0);
+    let enteredNs = elapsedNs;
+    if (draining !== null) {
+      enteredNs = entered === null ? 0 : (this.#tail?.othersNs(nowNs - elapsedNs, nowNs) ?? 0);
+      this.#charge(draining, elapsedNs, elapsedNs - enteredNs);
+    }
+    if (entered !== null) this.#charge(entered, elapsedNs, enteredNs);
     this.#fillAllowances(elapsedNs);
   }
 
@@ -482,8 +465,9 @@ export class Scheduler {
   #enterNext(nowNs: number, actions: SchedulerAction[]): void {
     const entity = this.#next(null);
     this.#wakeAtRefill(nowNs);
-    // Who is due next and has left a tail is entered when that has ended.
+    // Who is due next and has left a tail is entered when that has ended; so is who must have no other.
     if (entity === null || this.#tailOf(entity) !== null) return;
+    if (this.#tail?.admits(entity, nowNs) === false) return;
     const waitNs = this.#waitFor(entity, nowNs);
     if (waitNs !== null) {
       if (Number.isFinite(waitNs)) this.#wakeAt(waitNs);
@@ -500,6 +484,7 @@ export class Scheduler {
       prepared: null,
     };
     this.#holding = holding;
+    this.#tail?.entered(entity);
     const endNs = this.#endOf(holding, nowNs);
     if (endNs - holding.aloneNs <= entity.settings.sliceNs) holding.deadlineNs = endNs;
     actions.push({ kind: "enter", id: entity.id, deadlineNs: holding.deadlineNs });

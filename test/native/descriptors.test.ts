@@ -2,7 +2,7 @@
 //
 // Eventfds, memfds, signalling on foreign descriptors, and process-level calls.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import * as native from "../../src/io/native.js";
@@ -174,6 +174,23 @@ describe("the process", () => {
     expect(() => native.setAffinity(0, [])).toThrowError(
       expect.objectContaining({ code: "EINVAL" }),
     );
+  });
+
+  test("threads are ones of batch work while they are told to be, and so are those that they start", async () => {
+    // The policy is field 41, the 39th behind the name in parentheses.
+    const policy = (): string | undefined =>
+      readFileSync("/proc/thread-self/stat", "utf8").split(") ")[1]?.split(" ")[38];
+    expect(policy()).toBe("0");
+    expect(native.setBatch(true)).toBe(true);
+    expect(policy()).toBe("3");
+    const child = execFileSync("cut", ["-d", " ", "-f", "41", "/proc/self/stat"], {
+      encoding: "utf8",
+    });
+    expect(native.setBatch(false)).toBe(true);
+    expect(policy()).toBe("0");
+    expect(child.trim()).toBe("3");
+    expect(native.setBatch(false)).toBe(false);
+    expect(() => native.setBatch("yes" as unknown as boolean)).toThrow(TypeError);
   });
 
   test("the limit of descriptors is raised to the hard one", async () => {

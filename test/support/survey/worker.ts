@@ -28,13 +28,13 @@ export interface WorkerLine {
   readonly mode?: string;
   /** It wants more shared memory than the GPU has, and was compiled with less. */
   readonly isCut?: boolean;
+  /** What it wants, with what exchanges between lanes take. */
+  readonly sharedBytes?: number;
   readonly wgslBytes?: number;
   readonly ms?: number;
 }
 
 const DYNAMIC_SHARED_BYTES = 1024;
-/** What exchanges between lanes take beside a kernel's own, for 256 threads, and some. */
-const SHARED_REST_BYTES = 3072;
 const NONE: Job = { file: "", kernel: "", block: [1, 1, 1] };
 
 const say = (line: WorkerLine): void => console.log(JSON.stringify(line));
@@ -66,13 +66,30 @@ async function launchNothing(built: Built, segment: GPUBuffer, uniformBytes: num
   if (error !== null) throw new Error(error.message);
 }
 
-/** The kernel's code with no more shared memory than there is. */
-function cut(wgsl: string, bytesMax: number): string {
+interface Shared {
+  /** What the kernel asks for itself. */
+  readonly own: number;
+  /** What exchanges between lanes and locks take. */
+  readonly others: number;
+}
+
+/** Bytes of workgroup memory, counted as WebGPU does: each variable takes a multiple of 16. */
+function sharedOf(wgsl: string): Shared {
+  let own = 0;
   let others = 0;
-  for (const [, name, count] of wgsl.matchAll(/^var<workgroup> (\w+): array<\S+, (\d+)>;/gm)) {
-    if (name !== "sh") others += 4 * Number(count);
+  for (const [, name, count] of wgsl.matchAll(
+    /^var<workgroup> (\w+): (?:array<\S+, (\d+)>|u32);/gm,
+  )) {
+    const bytes = 16 * Math.ceil(Number(count ?? 1) / 4);
+    if (name === "sh") own += bytes;
+    else others += bytes;
   }
-  const words = Math.floor((bytesMax - others - 1024) / 4);
+  return { own, others };
+}
+
+/** The kernel's code with `bytes` of shared memory of its own. */
+function cut(wgsl: string, bytes: number): string {
+  const words = Math.floor(bytes / 16) * 4;
   return (
     wgsl
       .replace(/^(var<workgroup> sh: array<\S+, )\d+>/m, `$1${words}>`)
@@ -99,9 +116,15 @@ async function compile(
     if (!(error instanceof PtxError)) throw error;
     return { stage: "translate", reason: error.message };
   }
-  const isCut = kernel.sharedBytes > options.sharedBytesMax - SHARED_REST_BYTES;
-  if (isCut) wgsl = { ...wgsl, wgsl: cut(wgsl.wgsl, options.sharedBytesMax) };
-  const shape = { mode: wgsl.mode, wgslBytes: wgsl.wgsl.length, isCut };
+  const { own, others } = sharedOf(wgsl.wgsl);
+  const isCut = own + others > options.sharedBytesMax;
+  if (isCut) wgsl = { ...wgsl, wgsl: cut(wgsl.wgsl, options.sharedBytesMax - others) };
+  const shape = {
+    mode: wgsl.mode,
+    wgslBytes: wgsl.wgsl.length,
+    sharedBytes: own + others,
+    isCut,
+  };
   let built: Built;
   try {
     built = await build(wgsl);

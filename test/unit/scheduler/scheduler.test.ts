@@ -174,6 +174,25 @@ describe("tails", () => {
     return s;
   }
 
+  it("that are far too late are done without for a hundred times as long, by both", () => {
+    const left = { kind: "slice-used", gpuNs: 0, wants: true, tailNs: 0.4 * MS } as const;
+    for (const [lateMs, strict] of [
+      [0.5, false],
+      [0.6, true],
+    ] as const) {
+      const s = behind();
+      s.drained("a", (2.4 + lateMs) * MS);
+      expect(s.exit("b", left, 10 * MS).length).toBe(strict ? 0 : 1);
+      if (!strict) continue;
+      // Nobody else suffers, and they do not for ever.
+      s.drained("b", 10.4 * MS);
+      expect(s.holder).toBe("a");
+      s.exit("a", exit("slice-used"), 62.9 * MS);
+      expect(s.holder).toBe("b");
+      expect(s.exit("b", left, 63.1 * MS + 100 * MS)[0]).toMatchObject({ kind: "enter", id: "a" });
+    }
+  });
+
   it("let the next one in, which is told when it has the GPU to itself", () => {
     const s = behind();
     expect(s.standings("a")).toMatchObject({ state: "draining", account: { tails: 1 } });
@@ -182,12 +201,13 @@ describe("tails", () => {
     expect(s.standings("a").state).toBe("waiting");
   });
 
-  it("are charged to their owner, and what comes behind from their end on", () => {
+  it("are charged to their owner; beyond the foreseen end, half to whom comes behind", () => {
     const s = behind();
     s.drained("a", 3 * MS);
     s.exit("b", exit("slice-used"), 4 * MS);
     const heldNs = ["a", "b"].map((id) => s.standings(id).account.heldNs);
-    expect(heldNs).toEqual([3 * MS, 1 * MS]);
+    // Until 2.4 ms as foreseen, and half of 0.6 ms.
+    expect(heldNs).toEqual([2.7 * MS, 1.3 * MS]);
     expect(s.standings("a").account.waitNs).toBe(1 * MS);
   });
 
