@@ -2,8 +2,10 @@
 /**
  * Whether the shares hold, by what guests complete. Work is weighed by its nominal cost where all
  * run the same kernels; where they run different ones, by what a launch costs when its guest alone
- * saturates the GPU, measured between the rounds of the shared run.
+ * saturates the GPU, measured between the rounds of the shared run. A machine's speed drifts by more than
+ * shares may be wrong, so there are many rounds, and the median of each guest's share counts.
  */
+import { median } from "simple-statistics";
 import type { SharingOptions, SharingReport, SharingResult } from "./sharing.js";
 import { jain, minOverMax, shareError, worth } from "./sharing-math.js";
 import { adapterOf, type Load, loopsPerMs, Rig, result, SLICE, WATCHDOG } from "./sharing-rig.js";
@@ -15,6 +17,8 @@ const SHORT_MIX = [0, 1, 2, 3, 4];
 const DIFFERENT_MS = [0.25, 0.5, 1, 2, 4, 8, 16, 32];
 const UNSLICEABLE_MS = 500;
 const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
+/** Of the runs with kernels that can't be sliced: a period of the schedule is seven of them. */
+const UNSLICEABLE_ROUNDS = 2;
 /** Enough queued that a guest never runs out of work in its turn. */
 const DEPTH = 16;
 /** The guest that floods has this many times as much. */
@@ -83,28 +87,27 @@ class Fairness {
     return works.map((work) => worth(work.counts, costsMs));
   }
 
-  /** Rounds of each one alone, then all together: work in units of its cost alone, ms. */
-  async #weighed(loads: readonly Load[], aloneMs: number, roundMs: number): Promise<number[]> {
-    const { rounds, warmMs } = this.#times;
+  /** Rounds of each one alone, then all together: each one's share of the work, by its cost alone. */
+  async #weighed(loads: readonly Load[], times: Times): Promise<number[]> {
+    const { rounds, aloneMs, warmMs, roundMs } = times;
     const guests = loads.map((_, index) => this.#rig.guest(index));
-    const alone = loads.map(() => 0);
-    const shared = loads.map(() => 0);
+    const shares = loads.map((): number[] => []);
     const sum = (counts: readonly number[]): number => counts.reduce((a, b) => a + b, 0);
     for (let round = 0; round < rounds; round++) {
+      const rates: number[] = [];
       for (const [index, guest] of guests.entries()) {
         await guest.go(loads[index] as Load);
         const [work] = await this.#rig.window([guest], aloneMs / 4, aloneMs);
         await guest.stop();
-        alone[index] = (alone[index] ?? 0) + sum(work?.counts ?? []) / aloneMs;
+        rates[index] = sum(work?.counts ?? []) / aloneMs;
       }
       await Promise.all(guests.map((guest, index) => guest.go(loads[index] as Load)));
       const works = await this.#rig.window(guests, warmMs, roundMs);
       await Promise.all(guests.map((guest) => guest.stop()));
-      for (const [index, work] of works.entries()) {
-        shared[index] = (shared[index] ?? 0) + sum(work.counts);
-      }
+      const costs = works.map(({ counts }, index) => sum(counts) / (rates[index] ?? 0));
+      for (const [index, cost] of costs.entries()) shares[index]?.push(cost / sum(costs));
     }
-    return shared.map((count, index) => (count * rounds) / (alone[index] ?? 0));
+    return shares.map(median);
   }
 
   async #equal(): Promise<SharingResult[]> {
@@ -152,7 +155,7 @@ class Fairness {
   async #different(): Promise<SharingResult> {
     await this.#kernels(DIFFERENT_MS);
     const loads = ALL.map((index) => ({ mix: [index], seed: index + 1, depth: DEPTH }));
-    const work = await this.#weighed(loads, this.#times.aloneMs, this.#times.roundMs);
+    const work = await this.#weighed(loads, this.#times);
     return result("jain_mixed_8", "index", jain(work), work);
   }
 
@@ -171,8 +174,13 @@ class Fairness {
       seed: index + 1,
       depth: index === 0 ? 2 : DEPTH,
     }));
-    const { aloneMs, roundMs } = this.#times;
-    const work = await this.#weighed(loads, 4 * aloneMs, 3 * roundMs);
+    const { rounds, aloneMs, roundMs } = this.#times;
+    const work = await this.#weighed(loads, {
+      ...this.#times,
+      rounds: UNSLICEABLE_ROUNDS * rounds,
+      aloneMs: 2 * aloneMs,
+      roundMs: 1.5 * roundMs,
+    });
     return result("unsliceable_error", "relative", shareError(work, weights), work);
   }
 }

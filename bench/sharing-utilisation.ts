@@ -62,6 +62,12 @@ async function rate(
   return count / (windowMs / 1000);
 }
 
+/** How much longer a pause has to be for a quarter of the time, at these kernels a second. */
+function missingUs(full: number, part: number): number {
+  // A period is the time of five kernels at this rate; the pause takes up the difference.
+  return (STEP.length / (full * DUTY) - STEP.length / part) * 1e6;
+}
+
 async function measure(rig: Rig, times: Times): Promise<SharingReport["results"]> {
   const loops = Math.round((await loopsPerMs(rig.guest(0), GROUPS)) * KERNEL_MS);
   for (const guest of rig.guests) {
@@ -75,23 +81,23 @@ async function measure(rig: Rig, times: Times): Promise<SharingReport["results"]
   for (let attempt = 0; attempt < TRIES; attempt++) {
     const full = await rate(rig, first, saturating, times.aloneMs / 2);
     const part = await rate(rig, first, () => stepping(1), times.aloneMs);
-    const error = part / full - DUTY;
-    if (Math.abs(error) < DUTY_ERROR_MAX) break;
-    // A period is the time of five kernels at this rate; the pause takes up the difference.
-    const periodUs = (STEP.length / part) * 1e6;
-    const wantedUs = (STEP.length / (full * DUTY)) * 1e6;
-    pauseUs = Math.max(1000, Math.round(pauseUs + wantedUs - periodUs));
+    if (Math.abs(part / full - DUTY) < DUTY_ERROR_MAX) break;
+    pauseUs = Math.max(1000, Math.round(pauseUs + missingUs(full, part)));
   }
   const full: number[] = [];
   const alone: number[] = [];
   const together: number[] = [];
   for (let round = 0; round < times.rounds; round++) {
-    full.push(await rate(rig, first, saturating, times.aloneMs));
+    const saturated = await rate(rig, first, saturating, times.aloneMs);
     const one = [rig.guest(round % GUESTS)];
-    alone.push(await rate(rig, one, () => stepping(round + 1), times.aloneMs));
+    const part = await rate(rig, one, () => stepping(round + 1), times.aloneMs);
+    full.push(saturated);
+    alone.push(part);
     together.push(
       await rate(rig, rig.guests, (index) => stepping(100 * round + index), times.togetherMs),
     );
+    // The machine's speed drifts, and with it the part of the time that a step takes.
+    pauseUs = Math.max(1000, Math.round(pauseUs + missingUs(saturated, part) / 2));
   }
   const ratios = (above: readonly number[], below: readonly number[]): number =>
     median(above.map((value, index) => value / (below[index] ?? 0)));

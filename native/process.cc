@@ -129,19 +129,20 @@ Napi::Value SetSliceNs(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), set);
 }
 
-/// Makes the calling thread one of batch work, with the longest slice, or an ordinary one again. Threads
-/// that it creates meanwhile stay so. False where the thread is neither, or the system refuses.
+/// Makes a thread of this process (0: the calling one) one of batch work, with the longest slice, or an
+/// ordinary one again. False where the thread is neither, is gone, or the system refuses.
 Napi::Value SetBatch(const Napi::CallbackInfo& info) {
-  const bool batch = BoolArg(info, 0, "batch");
+  const int64_t thread = IntegerArg(info, 0, "thread", 0, INT_MAX);
+  const bool batch = BoolArg(info, 1, "batch");
   constexpr uint64_t kLongestSlice = 100'000'000;
   SchedAttributes now{};
-  bool set = ::syscall(SYS_sched_getattr, 0, &now, sizeof now, 0U) == 0 &&
+  bool set = ::syscall(SYS_sched_getattr, thread, &now, sizeof now, 0U) == 0 &&
              now.policy == (batch ? SCHED_OTHER : SCHED_BATCH);
   if (set) {
     now.size = sizeof now;
     now.policy = batch ? SCHED_BATCH : SCHED_OTHER;
     now.runtime = batch ? kLongestSlice : 0;
-    set = ::syscall(SYS_sched_setattr, 0, &now, 0U) == 0;
+    set = ::syscall(SYS_sched_setattr, thread, &now, 0U) == 0;
   }
   return Napi::Boolean::New(info.Env(), set);
 }

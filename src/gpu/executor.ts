@@ -188,6 +188,8 @@ export interface Executor {
   readonly exclusive?: boolean;
   /** A hint: when to look for the end of the oldest batch in flight, on the device's clock. */
   expectDone?(timeNs: number, interest: Interest): void;
+  /** Whether other processes may want the GPU; not until it is said. */
+  share?(shared: boolean): void;
   /** Called once when the device is lost; every batch in flight is then done with reason "lost". */
   onLost: ((message: string) => void) | null;
   close(): Promise<void>;

@@ -125,6 +125,11 @@ export class GvmcsBroker {
     return this.#state.page.words.load32(StateWordsAt.demand) === Demand.RUNNABLE;
   }
 
+  /** Whether the instance says that its guest has contexts, and so may want the GPU at any moment. */
+  get present(): boolean {
+    return this.#state.page.words.load32(StateWordsAt.contexts) !== 0;
+  }
+
   /** Submits that are not done, as the instance says it; null if it says nothing sensible. */
   get queuedSubmits(): number | null {
     const state = this.#state.read(TimelineState);
@@ -185,6 +190,11 @@ export class GvmcsBroker {
   /** The tail of another vGPU has ended, with which the instance had to share the GPU. */
   alone(nowNs: number): void {
     this.#setAlone(nowNs, false);
+  }
+
+  /** So many other vGPUs may want the GPU at any moment. The instance looks before each batch. */
+  setOthers(count: number): void {
+    this.#store(ControlsWordsAt.others, count);
   }
 
   /** Tells the instance that it will probably be entered next. */

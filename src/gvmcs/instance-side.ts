@@ -71,6 +71,11 @@ export class GvmcsInstance {
     return this.#controls.page.words.load64(ControlsWordsAt.alone_ns);
   }
 
+  /** Other vGPUs that may want the GPU at any moment. Cheap: ask before every batch. */
+  get others(): number {
+    return this.#controls.page.words.load32(ControlsWordsAt.others);
+  }
+
   /** Fills the header of the state page: from now on the instance can be entered. Then ring. */
   load(): void {
     const { words } = this.#state.page;
@@ -89,6 +94,14 @@ export class GvmcsInstance {
     if (words.load32(StateWordsAt.demand) === value) return false;
     words.store32(StateWordsAt.demand, value);
     return true;
+  }
+
+  /** Says how many contexts the guest has. True if there were none or are none now: then ring. */
+  setContexts(count: number): boolean {
+    const { words } = this.#state.page;
+    const before = words.load32(StateWordsAt.contexts);
+    words.store32(StateWordsAt.contexts, count);
+    return (before === 0) !== (count === 0);
   }
 
   /** A new entry, once. Call it when the broker has rung. Null if there is none. */

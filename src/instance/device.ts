@@ -295,6 +295,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       limits: this.limits,
     });
     this.contexts.set(id, context);
+    this.#parts.lease.contexts?.(this.contexts.size);
     this.#transport?.journal?.set(id, { timelineAddress, armAddress });
     timeline.reset(this.#epoch);
     this.#log.debug({ context: id, name }, "a context is created");
@@ -303,6 +304,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
 
   destroyContext(context: Context): void {
     this.contexts.delete(context.id);
+    this.#parts.lease.contexts?.(this.contexts.size);
     this.#transport?.journal?.clear(context.id);
     this.#events.forget(context);
     this.runner.dropContext(context);

@@ -31,7 +31,9 @@ export interface LeaseGvmcs {
   readonly draining: boolean;
   readonly behind: boolean;
   readonly aloneNs: number;
+  readonly others: number;
   load(): void;
+  setContexts(count: number): boolean;
   setDemand(wanted: boolean): boolean;
   takeEntry(): EntryControls | null;
   deadlineNs(): number | null;
@@ -127,6 +129,14 @@ export class GvmcsLease implements Lease {
 
   get aloneNs(): number {
     return this.#o.gvmcs.aloneNs;
+  }
+
+  get alone(): boolean {
+    return this.#o.gvmcs.others === 0;
+  }
+
+  contexts(count: number): void {
+    if (this.#o.gvmcs.setContexts(count)) this.#o.ring();
   }
 
   /** Longest rest that may be left on the GPU by an exit, ns; 0: none, or nobody waits for it. */

@@ -53,6 +53,10 @@ export interface Lease {
    * so that it ends near it. The lease is revoked at that time, without the run loop's doing.
    */
   readonly deadlineNs?: number | null;
+  /** Whether no other vGPU can want the GPU now: work may be cut into larger parts. Absent: others can. */
+  readonly alone?: boolean;
+  /** The guest has so many contexts. */
+  contexts?(count: number): void;
   /** Set by the run loop; called when the holder has to stop soon. */
   onRevoke: (() => void) | null;
   /** Set by the run loop; called when a turn is near: work may be encoded, and not submitted. */
@@ -63,6 +67,7 @@ export interface Lease {
 export function localLease(): Lease {
   return {
     held: true,
+    alone: true,
     request: (granted) => granted(),
     release: () => {},
     onRevoke: null,

@@ -138,6 +138,8 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
 const BATCH_NS_MIN = 1e6;
 /** Longest batch under a broker; an instance without one shares the GPU with no other guest. */
 const BATCH_SHARED_NS_MAX = 10e6;
+/** While no other guest has a context: what is in flight then is done before one could launch. */
+const BATCH_ALONE_NS_MAX = 20e6;
 
 /**
  * Expected GPU time of a batch of one that takes turns of `sliceNs`. Two are in flight, one of them
@@ -155,10 +157,16 @@ export interface SchedulingControls {
   readonly features: number;
 }
 
+/** Limits while other guests may want the GPU, and while none can. */
+export interface SharedLimits {
+  readonly shared: SchedulingLimits;
+  readonly alone: SchedulingLimits;
+}
+
 /** Limits under what an operator has set: what is off at the start stays off. */
-export function limitsUnder(own: SchedulingLimits, controls: SchedulingControls): SchedulingLimits {
+export function limitsUnder(own: SchedulingLimits, controls: SchedulingControls): SharedLimits {
   const has = (bit: number): boolean => (controls.features & bit) !== 0;
-  return {
+  const shared = {
     ...own,
     batchNsMax: batchNsOf(controls.slice_ns, own.batchNsMax),
     watchdogNs: controls.watchdog_ns,
@@ -166,6 +174,7 @@ export function limitsUnder(own: SchedulingLimits, controls: SchedulingControls)
     slicing: own.slicing && has(Features.SLICING),
     timestamps: own.timestamps && has(Features.TIMESTAMPS),
   };
+  return { shared, alone: { ...shared, batchNsMax: Math.min(own.batchNsMax, BATCH_ALONE_NS_MAX) } };
 }
 
 /** Largest grid dimension: CUDA's for x. Larger than the GPU's own, for launches can be sliced. */

@@ -26,7 +26,7 @@ import { InFlight } from "./in-flight.js";
 import type { KernelStore } from "./kernel-store.js";
 import type { Module } from "./kernels.js";
 import type { Lease } from "./lease.js";
-import { limitsUnder, type SchedulingControls, type SchedulingLimits } from "./limits.js";
+import type { SchedulingControls, SchedulingLimits } from "./limits.js";
 import { batchFailure, blamed, cutMessage, executorStatus, type FailedAt } from "./outcome.js";
 import { Publisher, type PublisherOptions } from "./publisher.js";
 import { ReadyContexts } from "./ready.js";
@@ -60,7 +60,6 @@ const NO_COMMANDS: readonly DeviceCommand[] = [];
 
 export class Runner implements ReadGate, ExecuteHost, TurnHost {
   readonly store: KernelStore;
-  scheduling: SchedulingLimits;
   readonly publisher: Publisher;
   /** Of all contexts, those that exist no more included. */
   readonly usage = new Usage();
@@ -85,7 +84,6 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
 
   constructor(options: RunnerOptions) {
     this.#options = options;
-    this.scheduling = options.scheduling;
     this.budgetNs = options.scheduling.batchNsMax;
     this.store = options.store;
     this.publisher = new Publisher(options);
@@ -98,7 +96,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       aloneNs: () => this.#turns.aloneNs,
       hung: (record, ageNs, text) => this.#hung(record, ageNs, text),
     });
-    this.#turns = new Turns(options.lease, this);
+    this.#turns = new Turns(options.lease, this, options.scheduling);
   }
 
   get executor(): Executor | null {
@@ -174,13 +172,18 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     return this.#options.nowNs();
   }
 
+  get scheduling(): SchedulingLimits {
+    return this.#turns.limits;
+  }
+
   /** What an operator may change live; it holds for what is encoded from now on. */
   setControls(controls: SchedulingControls): void {
-    this.scheduling = limitsUnder(this.#options.scheduling, controls);
+    this.#turns.setControls(controls);
   }
 
   setExecutor(executor: Executor | null): void {
     this.#executor = executor;
+    this.#turns.executorChanged();
     this.store.setExecutor(executor);
   }
 

@@ -2,10 +2,19 @@
 /**
  * The run loop's side of the lease: asks for it when there is work, gives it back when the turn is
  * over and nothing is in flight any more, and counts how long the GPU waited at the start of turns.
+ * Work may be cut into larger parts while no other guest can want the GPU.
  */
+import type { Executor } from "../gpu/executor.js";
 import type { Lease, LeaseEnd } from "./lease.js";
+import {
+  limitsUnder,
+  type SchedulingControls,
+  type SchedulingLimits,
+  type SharedLimits,
+} from "./limits.js";
 
 export interface TurnHost {
+  readonly executor: Pick<Executor, "share"> | null;
   readonly inFlight: number;
   /** Whether there is work that could be submitted. */
   readonly waiting: boolean;
@@ -36,6 +45,11 @@ const LOOK_AGAIN_NS = 100_000;
 export class Turns {
   readonly #lease: Lease;
   readonly #host: TurnHost;
+  readonly #ownLimits: SchedulingLimits;
+  #alone: boolean;
+  #sharedLimits: SharedLimits;
+  /** How work is cut now. */
+  limits: SchedulingLimits;
   #requested = false;
   /** The turn is over, and the lease was not given back yet. */
   #revoked = false;
@@ -45,14 +59,41 @@ export class Turns {
   #startNs = 0;
   #prepared = 0;
 
-  constructor(lease: Lease, host: TurnHost) {
+  constructor(lease: Lease, host: TurnHost, limits: SchedulingLimits) {
     this.#lease = lease;
     this.#host = host;
+    this.#ownLimits = limits;
+    this.limits = limits;
+    this.#alone = lease.alone === true;
+    this.#sharedLimits = { shared: limits, alone: limits };
     lease.onRevoke = () => {
       this.#revoked = true;
       this.giveBack();
     };
-    lease.onPrepare = () => host.prepare();
+    lease.onPrepare = () => {
+      this.#chooseLimits();
+      host.prepare();
+    };
+  }
+
+  /** What the operator set. */
+  setControls(controls: SchedulingControls): void {
+    this.#sharedLimits = limitsUnder(this.#ownLimits, controls);
+    this.#chooseLimits();
+  }
+
+  /** Another GPU was opened. */
+  executorChanged(): void {
+    this.#host.executor?.share?.(!this.#alone);
+  }
+
+  /** Others may have come or gone since the last batch. */
+  #chooseLimits(): void {
+    const alone = this.#lease.alone === true;
+    this.limits = alone ? this.#sharedLimits.alone : this.#sharedLimits.shared;
+    if (alone === this.#alone) return;
+    this.#alone = alone;
+    this.executorChanged();
   }
 
   get deadlineNs(): number | null {
@@ -65,6 +106,7 @@ export class Turns {
 
   /** Whether work may be submitted now. If not, the lease is asked for. */
   held(): boolean {
+    this.#chooseLimits();
     if (this.#lease.held) return true;
     if (!this.#requested) {
       this.#requested = true;

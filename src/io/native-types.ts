@@ -172,6 +172,6 @@ export interface NativeAddon {
   setAffinity(pid: number, cpus: readonly number[]): void;
   getAffinity(pid: number): number[];
   setSliceNs(sliceNs: number): boolean;
-  setBatch(batch: boolean): boolean;
+  setBatch(thread: number, batch: boolean): boolean;
   raiseNofile(): number;
 }

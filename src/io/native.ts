@@ -247,9 +247,9 @@ export const getAffinity = addon.getAffinity;
  */
 export const setSliceNs = addon.setSliceNs;
 /**
- * Makes this thread one of batch work (SCHED_BATCH): it does not take a core from another one by
- * waking, and keeps one for long; or an ordinary one again. Threads that are created meanwhile stay so.
- * False where the system refuses.
+ * Makes a thread of this process (0: the calling one) one of batch work, which takes no core from another by
+ * waking, and keeps one for long; or an ordinary one again. False where the thread is neither, is
+ * gone, or the system refuses.
  */
 export const setBatch = addon.setBatch;
 /** Raises the limit of open descriptors to the hard one; returns it. */

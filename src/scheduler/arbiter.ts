@@ -82,6 +82,8 @@ interface Vgpu {
   pendingEvent: InjectedEvent;
   lastAbort: Abort | null;
   wasWaiting: boolean;
+  /** Whether its guest has contexts. */
+  present: boolean;
 }
 
 const POLICY_VALUES: Readonly<Record<PolicyName, Policy>> = {
@@ -183,13 +185,14 @@ export class Arbiter {
       pendingEvent: InjectedEvent.NONE,
       lastAbort: null,
       wasWaiting: false,
+      present: false,
     });
     this.#act(actions, nowNs);
   }
 
   /** The vGPU exists no more, and its process is gone. */
   remove(id: string, nowNs: number): void {
-    this.#need(id);
+    this.#setPresent(this.#need(id), false);
     const actions = this.#scheduler.remove(id, nowNs);
     this.#vgpus.delete(id);
     this.#memory.release(id);
@@ -234,6 +237,7 @@ export class Arbiter {
     const execution = this.#execution(id, vgpu);
     vgpu.gvmcs = new GvmcsBroker(pages, { host: state, execution });
     vgpu.pendingEvent = InjectedEvent.NONE;
+    this.#tellOthers();
   }
 
   /** The instance's process has ended, whatever the cause. */
@@ -241,6 +245,7 @@ export class Arbiter {
     const vgpu = this.#need(id);
     vgpu.gvmcs = null;
     vgpu.wasWaiting = false;
+    this.#setPresent(vgpu, false);
     this.#observe({ timeNs: nowNs, id, kind: "gone" });
     this.#act(this.#scheduler.gone(id, nowNs), nowNs);
   }
@@ -251,6 +256,7 @@ export class Arbiter {
     const { gvmcs } = vgpu;
     if (gvmcs === null) return;
     const report = gvmcs.poll();
+    this.#setPresent(vgpu, gvmcs.present);
     this.#judge(id, vgpu, gvmcs, report, nowNs);
     // A tail may have ended by the time that its exit is seen.
     if (report.kind === "exit" && gvmcs.draining) this.bell(id, nowNs);
@@ -278,6 +284,20 @@ export class Arbiter {
         this.#demand(id, vgpu, gvmcs, nowNs);
         return;
     }
+  }
+
+  #setPresent(vgpu: Vgpu, present: boolean): void {
+    if (vgpu.present === present) return;
+    vgpu.present = present;
+    this.#tellOthers();
+  }
+
+  /** Before a guest's first work comes, the others hear that they are not alone any more. */
+  #tellOthers(): void {
+    let present = 0;
+    for (const each of this.#vgpus.values()) if (each.present) present++;
+    for (const each of this.#vgpus.values())
+      each.gvmcs?.setOthers(each.present ? present - 1 : present);
   }
 
   /** Has the instance do something at its next entry, for which it is entered even if idle. */

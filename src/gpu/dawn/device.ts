@@ -5,6 +5,7 @@
  * The object that `create()` returns must stay reachable for the life of the process: Dawn's
  * binding aborts some thousand launches after it was collected. Hence the module-level variable.
  */
+import { readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { create } from "webgpu";
 import { ExecutorError, type ExecutorInfo } from "../executor.js";
@@ -50,6 +51,8 @@ export interface OpenDevice {
   readonly info: ExecutorInfo;
   /** Whether the GPU's memory is the host's: a software driver, or one without memory of its own. */
   readonly hostMemory: boolean;
+  /** The threads of a software GPU. */
+  readonly threads: readonly number[];
 }
 
 /** Rejects with an ExecutorError "no-adapter" that says what to install. */
@@ -57,7 +60,6 @@ export async function openDevice(
   gpu: GPU,
   adapterName: string | undefined,
   timestamps = true,
-  setBatch: ((batch: boolean) => boolean) | null = null,
 ): Promise<OpenDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null) {
@@ -85,36 +87,23 @@ export async function openDevice(
     (feature) => adapter.features.has(feature) && (timestamps || feature !== "timestamp-query"),
   );
   const hostMemory = adapter.info.isFallbackAdapter || /llvmpipe|swiftshader/i.test(name);
-  const device = await requestDevice(
-    adapter,
-    { requiredLimits, requiredFeatures },
-    hostMemory ? setBatch : null,
-  );
+  // A software GPU's threads are started with the device, before the promise is there.
+  const before = new Set(hostMemory ? threads() : []);
+  const promise = adapter.requestDevice({ requiredLimits, requiredFeatures });
+  const started = hostMemory ? threads().filter((thread) => !before.has(thread)) : [];
+  const device = await promise;
   const info = describe(adapter, device, name);
   // A software GPU runs a workgroup on each core; others do not say how many they run.
   return {
     device,
     info: hostMemory ? { ...info, groupsAtOnce: availableParallelism() } : info,
     hostMemory,
+    threads: started,
   };
 }
 
-/**
- * A software GPU's threads are started with the device. They do long work, so they take no core from
- * the threads that feed them, nor from those of another process's GPU, by waking: one kernel is done
- * after the other, as on a GPU.
- */
-function requestDevice(
-  adapter: GPUAdapter,
-  wanted: GPUDeviceDescriptor,
-  setBatch: ((batch: boolean) => boolean) | null,
-): Promise<GPUDevice> {
-  const batch = setBatch?.(true) === true;
-  try {
-    return adapter.requestDevice(wanted);
-  } finally {
-    if (batch) setBatch?.(false);
-  }
+function threads(): number[] {
+  return readdirSync("/proc/self/task").map(Number);
 }
 
 function adapterText(info: GPUAdapterInfo): string {

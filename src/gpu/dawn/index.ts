@@ -26,8 +26,8 @@ export interface DawnOptions {
   readonly adapter?: string;
   /** Whether long batches are timed by the GPU's clock, if it has one; default: yes. */
   readonly timestamps?: boolean;
-  /** Makes the calling thread, and those that it starts, ones of batch work, or ordinary ones again. */
-  readonly setBatch?: (batch: boolean) => boolean;
+  /** Makes a thread of this process one of batch work, or an ordinary one again. */
+  readonly setBatch?: (thread: number, batch: boolean) => boolean;
 }
 
 /** One per process: it replaces a global function. */
@@ -39,13 +39,15 @@ export async function createDawnExecutor(options: DawnOptions): Promise<DawnExec
   const tick = ticker;
   installGlobals();
   const gpu = openGpu("vulkan");
-  const { device, info, hostMemory } = await openDevice(
+  const { device, info, hostMemory, threads } = await openDevice(
     gpu,
     options.adapter,
     options.timestamps ?? true,
-    options.setBatch ?? null,
   );
-  return new DawnExecutor(new DawnCore(device, info, tick, options.nowNs, hostMemory));
+  const core = new DawnCore(device, info, tick, options.nowNs, hostMemory);
+  return new DawnExecutor(core, (shared) => {
+    for (const thread of threads) options.setBatch?.(thread, shared);
+  });
 }
 
 /** WebGPU's usage flags are globals in browsers; Dawn's binding brings them along. */
@@ -62,10 +64,13 @@ export class DawnExecutor implements Executor {
   readonly info: ExecutorInfo;
   onLost: ((message: string) => void) | null = null;
   readonly #core: DawnCore;
+  readonly #setBatch: (batch: boolean) => void;
   #closed = false;
 
-  constructor(core: DawnCore) {
+  /** `setBatch` is for all threads of a software GPU: see {@link share}. */
+  constructor(core: DawnCore, setBatch: (batch: boolean) => void = () => {}) {
     this.#core = core;
+    this.#setBatch = setBatch;
     this.info = core.info;
     const device = core.device;
     device.lost.then((lost) => {
@@ -89,6 +94,15 @@ export class DawnExecutor implements Executor {
 
   expectDone(timeNs: number, interest: Interest): void {
     this.#core.ticker.expect(timeNs, interest);
+  }
+
+  /**
+   * While several processes share a software GPU, which is cores of this machine, its threads are batch work:
+   * they take no core from those of another process's GPU by waking, so that one kernel is done after the
+   * other, as on a GPU. Alone they are not: they would wait for whoever polls on their core.
+   */
+  share(shared: boolean): void {
+    this.#setBatch(shared);
   }
 
   get ticker(): Ticker {

@@ -49,8 +49,16 @@ export class FaultyExecutor implements Executor {
     return this.#inner.exclusive === true;
   }
 
+  get copiedBytes(): number {
+    return this.#inner.copiedBytes ?? 0;
+  }
+
   get inFlight(): number {
     return this.#pending.length;
+  }
+
+  share(shared: boolean): void {
+    this.#inner.share?.(shared);
   }
 
   createSegment(bytes: number, label: string): Segment {
@@ -137,6 +145,18 @@ class FaultyBatch implements Batch {
 
   get operations(): number {
     return this.#inner.operations;
+  }
+
+  get marksFull(): boolean {
+    return this.#inner.marksFull === true;
+  }
+
+  mark(): number | null {
+    return this.#inner.mark?.() ?? null;
+  }
+
+  seal(): void {
+    this.#inner.seal?.();
   }
 
   write(target: Segment, offset: number, sources: readonly Uint8Array[]): void {

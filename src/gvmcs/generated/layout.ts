@@ -85,7 +85,7 @@ export const LOCK_BYTES = 8;
 /** Sizes, limits and magic numbers. */
 export const GVMCS = {
   /** Revision of this layout; both pages carry it. */
-  REVISION: 2,
+  REVISION: 3,
   /** 'GVCT', first word of the controls page. */
   CONTROLS_MAGIC: 0x54435647,
   /** 'GVST', first word of the state page. */
@@ -472,6 +472,8 @@ export interface ControlsWords {
   readonly behind: number;
   /** When that tail ended, or should end while it has not; else the time of the entry; monotonic clock. Unit: ns. */
   readonly alone_ns: number;
+  /** Other vGPUs of the GPU whose guests have contexts: those that may want it at any moment. */
+  readonly others: number;
 }
 
 /** Offsets of the words of controls_words in the controls page. */
@@ -486,13 +488,14 @@ export const ControlsWordsAt = {
   controls_sequence: 32,
   behind: 36,
   alone_ns: 40,
+  others: 48,
 } as const;
 export const ControlsWords: AreaCodec<ControlsWords> = {
   name: "controls_words",
   page: "controls",
   kind: "words",
   offset: 0,
-  bytes: 48,
+  bytes: 52,
   doc: "Header of the controls page and the words that change at each entry.",
   fields: [
     { name: "magic", type: "u32", offset: 0, bytes: 4, unit: null, names: null, flags: false, doc: "CONTROLS_MAGIC." },
@@ -505,6 +508,7 @@ export const ControlsWords: AreaCodec<ControlsWords> = {
     { name: "controls_sequence", type: "u32", offset: 32, bytes: 4, unit: null, names: null, flags: false, doc: "Rises when the execution controls changed." },
     { name: "behind", type: "u32", offset: 36, bytes: 4, unit: null, names: null, flags: false, doc: "1 while the tail of another vGPU is on the GPU." },
     { name: "alone_ns", type: "n64", offset: 40, bytes: 8, unit: "ns", names: null, flags: false, doc: "When that tail ended, or should end while it has not; else the time of the entry; monotonic clock." },
+    { name: "others", type: "u32", offset: 48, bytes: 4, unit: null, names: null, flags: false, doc: "Other vGPUs of the GPU whose guests have contexts: those that may want it at any moment." },
   ],
   table: null,
   decode(view: DataView, base: number): ControlsWords {
@@ -519,6 +523,7 @@ export const ControlsWords: AreaCodec<ControlsWords> = {
       controls_sequence: view.getUint32(base + 32, true),
       behind: view.getUint32(base + 36, true),
       alone_ns: readNumber(view, base + 40),
+      others: view.getUint32(base + 48, true),
     };
   },
   encode(view: DataView, base: number, value: ControlsWords): void {
@@ -532,6 +537,7 @@ export const ControlsWords: AreaCodec<ControlsWords> = {
     view.setUint32(base + 32, value.controls_sequence, true);
     view.setUint32(base + 36, value.behind, true);
     writeNumber(view, base + 40, value.alone_ns);
+    view.setUint32(base + 48, value.others, true);
   },
   check(value: ControlsWords): Violation | null {
     if (value.magic !== GVMCS.CONTROLS_MAGIC) return { field: "magic", value: value.magic, rule: "is CONTROLS_MAGIC" };
@@ -760,6 +766,8 @@ export interface StateWords {
   readonly controls_sequence: number;
   /** Number of the last entry of whose work nothing is left on the GPU. */
   readonly drained_sequence: number;
+  /** Contexts that the guest has. */
+  readonly contexts: number;
 }
 
 /** Offsets of the words of state_words in the state page. */
@@ -773,7 +781,7 @@ export const StateWordsAt = {
   prepared_sequence: 24,
   controls_sequence: 28,
   drained_sequence: 32,
-  reserved0: 36,
+  contexts: 36,
 } as const;
 export const StateWords: AreaCodec<StateWords> = {
   name: "state_words",
@@ -792,6 +800,7 @@ export const StateWords: AreaCodec<StateWords> = {
     { name: "prepared_sequence", type: "u32", offset: 24, bytes: 4, unit: null, names: null, flags: false, doc: "The prepare sequence that has been answered by encoded work." },
     { name: "controls_sequence", type: "u32", offset: 28, bytes: 4, unit: null, names: null, flags: false, doc: "The controls sequence that is in effect." },
     { name: "drained_sequence", type: "u32", offset: 32, bytes: 4, unit: null, names: null, flags: false, doc: "Number of the last entry of whose work nothing is left on the GPU." },
+    { name: "contexts", type: "u32", offset: 36, bytes: 4, unit: null, names: null, flags: false, doc: "Contexts that the guest has." },
   ],
   table: null,
   decode(view: DataView, base: number): StateWords {
@@ -805,6 +814,7 @@ export const StateWords: AreaCodec<StateWords> = {
       prepared_sequence: view.getUint32(base + 24, true),
       controls_sequence: view.getUint32(base + 28, true),
       drained_sequence: view.getUint32(base + 32, true),
+      contexts: view.getUint32(base + 36, true),
     };
   },
   encode(view: DataView, base: number, value: StateWords): void {
@@ -817,7 +827,7 @@ export const StateWords: AreaCodec<StateWords> = {
     view.setUint32(base + 24, value.prepared_sequence, true);
     view.setUint32(base + 28, value.controls_sequence, true);
     view.setUint32(base + 32, value.drained_sequence, true);
-    view.setUint32(base + 36, 0, true);
+    view.setUint32(base + 36, value.contexts, true);
   },
   check(value: StateWords): Violation | null {
     if (value.magic !== GVMCS.STATE_MAGIC) return { field: "magic", value: value.magic, rule: "is STATE_MAGIC" };

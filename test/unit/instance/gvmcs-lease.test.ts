@@ -94,6 +94,7 @@ class Rig {
     this.harness = new Harness({ lease: this.lease, gpu, reopen: async () => this.next });
     this.lease.load();
     expect(this.broker.poll()).toEqual({ kind: "loaded" });
+    this.broker.setOthers(1);
     this.harness.ready(2);
   }
 
@@ -515,6 +516,7 @@ describe("live controls", () => {
   it("derive the length of batches from the slice", () => {
     const rig = new Rig();
     const batchNs = (): number => rig.harness.device.runner.scheduling.batchNsMax;
+    set(rig, {});
     expect(batchNs()).toBe(1e6);
     set(rig, { sliceNs: 8e6 });
     expect(batchNs()).toBe(4e6);
@@ -522,6 +524,34 @@ describe("live controls", () => {
     expect(batchNs()).toBe(1e6);
     set(rig, { sliceNs: 30e6 });
     expect(batchNs()).toBe(10e6);
+  });
+
+  it("allow longer batches while no other guest has a context, from one batch to the next", async () => {
+    const rig = new Rig();
+    const batchNs = (): number => rig.harness.device.runner.scheduling.batchNsMax;
+    await rig.known();
+    rig.broker.setOthers(0);
+    rig.launch();
+    expect(batchNs()).toBe(20e6);
+    rig.broker.setOthers(2);
+    rig.launch();
+    expect(batchNs()).toBe(1e6);
+    set(rig, { sliceNs: 30e6 });
+    rig.broker.setOthers(0);
+    expect(batchNs()).toBe(10e6);
+    rig.launch();
+    expect(batchNs()).toBe(20e6);
+  });
+
+  it("encode ahead for a shared GPU as soon as it is shared", async () => {
+    const rig = new Rig();
+    rig.broker.setOthers(0);
+    set(rig, {});
+    expect(rig.harness.device.runner.scheduling.batchNsMax).toBe(20e6);
+    rig.broker.setOthers(1);
+    rig.broker.prepare();
+    rig.lease.bell();
+    expect(rig.harness.device.runner.scheduling.batchNsMax).toBe(1e6);
   });
 
   it("switch features off and on, for what is encoded from then on", () => {
