@@ -129,7 +129,7 @@ export class GpuSchedule {
     this.#pages.set(id, { controls, state, ringInstance, ringBroker, memfds });
     this.#poller.watch(ringBroker, PollEvents.readable, () => {
       drain(ringBroker);
-      this.#arbiter.bell(id, this.#options.nowNs());
+      this.#arbiter.bell(id, this.#options.nowNs);
       this.#arm();
     });
     return [...memfds, ringInstance, ringBroker];

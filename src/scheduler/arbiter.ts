@@ -250,16 +250,19 @@ export class Arbiter {
     this.#act(this.#scheduler.gone(id, nowNs), nowNs);
   }
 
-  /** The instance has rung: look at its state page. */
-  bell(id: string, nowNs: number): void {
+  /**
+   * The instance has rung: look at its state page. The time is taken after each look: what is found there may
+   * have come while this process had no core, and is charged until it was found.
+   */
+  bell(id: string, clock: () => number): void {
     const vgpu = this.#need(id);
     const { gvmcs } = vgpu;
     if (gvmcs === null) return;
     const report = gvmcs.poll();
     this.#setPresent(vgpu, gvmcs.present);
-    this.#judge(id, vgpu, gvmcs, report, nowNs);
+    this.#judge(id, vgpu, gvmcs, report, clock());
     // A tail may have ended by the time that its exit is seen.
-    if (report.kind === "exit" && gvmcs.draining) this.bell(id, nowNs);
+    if (report.kind === "exit" && gvmcs.draining) this.bell(id, clock);
   }
 
   #judge(id: string, vgpu: Vgpu, gvmcs: GvmcsBroker, report: Report, nowNs: number): void {

@@ -202,7 +202,7 @@ export class World {
     const { generation } = instance;
     this.after(this.latencyNs(), () => {
       if (instance.generation !== generation || !instance.alive) return;
-      this.arbiter.bell(instance.id, this.nowNs);
+      this.arbiter.bell(instance.id, () => this.nowNs);
       this.#arm();
     });
   }

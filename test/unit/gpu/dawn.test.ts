@@ -430,7 +430,10 @@ describe("GPU time", () => {
       return outcome;
     };
     let count = 1000;
-    while ((await run(count)).gpuTimeNs < 20e6) count *= 2;
+    // Twice: whatever else the machine does can make one run seem long.
+    const shortest = async (): Promise<number> =>
+      Math.min((await run(count)).gpuTimeNs, (await run(count)).gpuTimeNs);
+    while ((await shortest()) < 20e6) count *= 2;
     const once = await run(count);
     const often = await run(count, 8);
     expect([once.timed, often.timed]).toEqual([true, true]);

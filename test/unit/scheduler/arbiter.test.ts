@@ -1,21 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
-import { ControlsWordsAt, GVMCS, GvmcsInstance, plainPage } from "../../../src/gvmcs/index.js";
-import { Arbiter } from "../../../src/scheduler/index.js";
+import {
+  ControlsWordsAt,
+  ExitReason,
+  GVMCS,
+  GvmcsInstance,
+  plainPage,
+} from "../../../src/gvmcs/index.js";
+import { Arbiter, type ArbiterEvent } from "../../../src/scheduler/index.js";
+
+const MS = 1e6;
 
 /** vGPUs with instances that are loaded, on one GPU. */
 class Gpu {
-  readonly arbiter = new Arbiter({}, { ring: () => {}, kill: () => {} });
+  readonly arbiter = new Arbiter(
+    {},
+    { ring: () => {}, kill: () => {}, observe: (event) => this.observe?.(event) },
+  );
+  observe: ((event: ArbiterEvent) => void) | null = null;
   readonly #controls = new Map<string, ReturnType<typeof plainPage>>();
-  #nowNs = 0;
-
-  get nowNs(): number {
-    this.#nowNs += 1000;
-    return this.#nowNs;
-  }
+  nowNs = 0;
+  readonly clock = (): number => {
+    this.nowNs += 1000;
+    return this.nowNs;
+  };
 
   add(id: string): GvmcsInstance {
-    this.arbiter.add(id, {}, this.nowNs);
+    this.arbiter.add(id, {}, this.clock());
     return this.start(id);
   }
 
@@ -26,7 +37,7 @@ class Gpu {
     this.#controls.set(id, controls);
     const instance = new GvmcsInstance(pages);
     instance.load();
-    this.arbiter.bell(id, this.nowNs);
+    this.arbiter.bell(id, this.clock);
     return instance;
   }
 
@@ -42,14 +53,14 @@ describe("an arbiter tells each vGPU", () => {
     const [a, b, c] = ["a", "b", "c"].map((id) => gpu.add(id));
     expect(gpu.others("a", "b", "c")).toEqual([0, 0, 0]);
     expect(a?.setContexts(1)).toBe(true);
-    gpu.arbiter.bell("a", gpu.nowNs);
+    gpu.arbiter.bell("a", gpu.clock);
     expect(gpu.others("a", "b", "c")).toEqual([0, 1, 1]);
     expect(a?.setContexts(2)).toBe(false);
     expect(c?.setContexts(1)).toBe(true);
-    gpu.arbiter.bell("c", gpu.nowNs);
+    gpu.arbiter.bell("c", gpu.clock);
     expect(gpu.others("a", "b", "c")).toEqual([1, 2, 1]);
     expect(c?.setContexts(0)).toBe(true);
-    gpu.arbiter.bell("c", gpu.nowNs);
+    gpu.arbiter.bell("c", gpu.clock);
     expect(gpu.others("a", "b", "c")).toEqual([0, 1, 1]);
     expect(b?.others).toBe(1);
   });
@@ -59,15 +70,51 @@ describe("an arbiter tells each vGPU", () => {
     const [a, b] = ["a", "b"].map((id) => gpu.add(id));
     a?.setContexts(3);
     b?.setContexts(3);
-    gpu.arbiter.bell("a", gpu.nowNs);
-    gpu.arbiter.bell("b", gpu.nowNs);
+    gpu.arbiter.bell("a", gpu.clock);
+    gpu.arbiter.bell("b", gpu.clock);
     expect(gpu.others("a", "b")).toEqual([1, 1]);
-    gpu.arbiter.gone("a", gpu.nowNs);
+    gpu.arbiter.gone("a", gpu.clock());
     expect(gpu.others("b")).toEqual([0]);
     gpu.start("a");
     expect(gpu.others("a", "b")).toEqual([1, 0]);
-    gpu.arbiter.gone("b", gpu.nowNs);
-    gpu.arbiter.remove("b", gpu.nowNs);
+    gpu.arbiter.gone("b", gpu.clock());
+    gpu.arbiter.remove("b", gpu.clock());
     expect(gpu.others("a")).toEqual([0]);
+  });
+});
+
+describe("an arbiter charges", () => {
+  it("a tail that ends while its exit is judged until it was seen to have ended", () => {
+    const gpu = new Gpu();
+    const [a, b] = ["a", "b"].map((id) => gpu.add(id)) as [GvmcsInstance, GvmcsInstance];
+    for (const [id, each] of Object.entries({ a, b })) {
+      each.setDemand(true);
+      gpu.arbiter.bell(id, gpu.clock);
+    }
+    expect(gpu.arbiter.holder).toBe("a");
+    expect(a.takeEntry()).not.toBeNull();
+    gpu.nowNs += 2 * MS;
+    gpu.arbiter.advance(gpu.nowNs);
+    a.exit({ reason: ExitReason.SLICE_USED, gpuTimeNs: MS, tailNs: 0.5 * MS }, gpu.nowNs);
+    // The broker has no core for a while, in which the tail takes longer than it should, and ends.
+    gpu.observe = ({ kind }) => {
+      if (kind !== "exit" || !a.draining) return;
+      gpu.nowNs += 20 * MS;
+      a.drained();
+    };
+    gpu.arbiter.bell("a", gpu.clock);
+    expect(gpu.arbiter.tail).toBeNull();
+    expect(b.takeEntry()).not.toBeNull();
+    gpu.nowNs += 3 * MS;
+    gpu.arbiter.advance(gpu.nowNs);
+    b.exit({ reason: ExitReason.SLICE_USED, gpuTimeNs: 0 }, gpu.nowNs);
+    gpu.arbiter.bell("b", gpu.clock);
+    expect(a.takeEntry()).not.toBeNull();
+    // The tail's 20 ms are claimed with the next exit.
+    gpu.nowNs += MS;
+    a.exit({ reason: ExitReason.SLICE_USED, gpuTimeNs: 20 * MS, tailNs: 0 }, gpu.nowNs);
+    gpu.arbiter.bell("a", gpu.clock);
+    expect(gpu.arbiter.lastAbort("a")).toBeNull();
+    expect(gpu.arbiter.standings("a").account.presentNs).toBeGreaterThan(22 * MS);
   });
 });
