@@ -104,7 +104,11 @@ class Fairness {
       await Promise.all(guests.map((guest, index) => guest.go(loads[index] as Load)));
       const works = await this.#rig.window(guests, warmMs, roundMs);
       await Promise.all(guests.map((guest) => guest.stop()));
-      const costs = works.map(({ counts }, index) => sum(counts) / (rates[index] ?? 0));
+      const costs = works.map(({ counts }, index) => {
+        const rate = rates[index] ?? 0;
+        if (rate === 0) throw new Error(`guest ${index} has completed nothing alone`);
+        return sum(counts) / rate;
+      });
       for (const [index, cost] of costs.entries()) shares[index]?.push(cost / sum(costs));
     }
     return shares.map(median);

@@ -4,7 +4,7 @@
  * just before and after in the same set-up, and the memory that each one takes.
  */
 import { readFileSync } from "node:fs";
-import { mean } from "simple-statistics";
+import { median } from "simple-statistics";
 import type { SharingOptions, SharingReport, SharingResult } from "./sharing.js";
 import { slope, worth } from "./sharing-math.js";
 import {
@@ -23,6 +23,7 @@ const MIX_MS = [0.5, 1, 2, 5];
 const COUNTS = [1, 2, 4, 8, 16, 32];
 /** Each instance has to come to its turn often enough to be warm: V8 compiles what is called often. */
 const WARM_MS_PER_GUEST = 600;
+const WARM_MS = 500;
 
 export async function scale(options: SharingOptions): Promise<SharingReport> {
   const results: SharingResult[] = [];
@@ -56,23 +57,26 @@ async function together(rig: Rig, quick: boolean): Promise<number> {
       await guest.time(kind, 1);
     }
   }
-  const windowMs = quick ? 2_000 : 10_000;
-  const rate = async (guests: readonly Guest[]): Promise<number> => {
+  const windowMs = quick ? 2_000 : 5_000;
+  const rate = async (guests: readonly Guest[], warmMs: number): Promise<number> => {
     const load = (seed: number): Load => ({ mix: [0, 1, 2, 3], seed, depth: 16 });
     await Promise.all(guests.map((guest, index) => guest.go(load(index + 1))));
-    const warmMs = Math.max(500, (quick ? 0.5 : 1) * WARM_MS_PER_GUEST * guests.length);
     const works = await rig.window(guests, warmMs, windowMs);
     await Promise.all(guests.map((guest) => guest.stop()));
     return works.reduce((sum, { counts }) => sum + worth(counts, MIX_MS), 0) / windowMs;
   };
+  const one = [rig.guest(0)];
   const ratios: number[] = [];
-  for (let round = 0; round < (quick ? 1 : 2); round++) {
-    const before = await rate([rig.guest(0)]);
-    const all = await rate(rig.guests);
-    const after = await rate([rig.guest(0)]);
+  // The machine's speed drifts: each run of all is held against the runs of one before and after it.
+  let before = await rate(one, WARM_MS);
+  for (let round = 0; round < (quick ? 1 : 5); round++) {
+    const coldMs = round === 0 ? (quick ? 0.5 : 1) * WARM_MS_PER_GUEST * rig.guests.length : 0;
+    const all = await rate(rig.guests, Math.max(2 * WARM_MS, coldMs));
+    const after = await rate(one, WARM_MS);
     ratios.push((2 * all) / (before + after));
+    before = after;
   }
-  return mean(ratios);
+  return median(ratios);
 }
 
 /** Memory of all instances, pages that they share counted in parts. */

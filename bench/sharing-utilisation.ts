@@ -39,7 +39,7 @@ export async function utilisation(options: SharingOptions): Promise<SharingRepor
   }));
   const times = options.quick
     ? { rounds: 2, aloneMs: 2_000, togetherMs: 4_000 }
-    : { rounds: 5, aloneMs: 8_000, togetherMs: 12_000 };
+    : { rounds: 9, aloneMs: 4_000, togetherMs: 8_000 };
   const rig = await Rig.start({ vgpus, executor: options.executor });
   try {
     return { adapter: await adapterOf(rig), results: await measure(rig, times) };
@@ -84,20 +84,28 @@ async function measure(rig: Rig, times: Times): Promise<SharingReport["results"]
     if (Math.abs(part / full - DUTY) < DUTY_ERROR_MAX) break;
     pauseUs = Math.max(1000, Math.round(pauseUs + missingUs(full, part)));
   }
+  // The machine's speed drifts: each run together is held against the saturated ones before and after.
   const full: number[] = [];
   const alone: number[] = [];
   const together: number[] = [];
+  let before = await rate(rig, first, saturating, times.aloneMs);
   for (let round = 0; round < times.rounds; round++) {
-    const saturated = await rate(rig, first, saturating, times.aloneMs);
-    const one = [rig.guest(round % GUESTS)];
-    const part = await rate(rig, one, () => stepping(round + 1), times.aloneMs);
-    full.push(saturated);
+    const part = await rate(
+      rig,
+      [rig.guest(round % GUESTS)],
+      () => stepping(round + 1),
+      times.aloneMs,
+    );
     alone.push(part);
     together.push(
       await rate(rig, rig.guests, (index) => stepping(100 * round + index), times.togetherMs),
     );
-    // The machine's speed drifts, and with it the part of the time that a step takes.
+    const after = await rate(rig, first, saturating, times.aloneMs);
+    const saturated = (before + after) / 2;
+    full.push(saturated);
+    // And with it the part of the time that a step takes.
     pauseUs = Math.max(1000, Math.round(pauseUs + missingUs(saturated, part) / 2));
+    before = after;
   }
   const ratios = (above: readonly number[], below: readonly number[]): number =>
     median(above.map((value, index) => value / (below[index] ?? 0)));

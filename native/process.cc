@@ -136,7 +136,9 @@ Napi::Value SetBatch(const Napi::CallbackInfo& info) {
   const bool batch = BoolArg(info, 1, "batch");
   constexpr uint64_t kLongestSlice = 100'000'000;
   SchedAttributes now{};
-  bool set = ::syscall(SYS_sched_getattr, thread, &now, sizeof now, 0U) == 0 &&
+  // An id whose thread has ended may be another process's by now.
+  const bool ours = thread == 0 || ::syscall(SYS_tgkill, ::getpid(), thread, 0) == 0;
+  bool set = ours && ::syscall(SYS_sched_getattr, thread, &now, sizeof now, 0U) == 0 &&
              now.policy == (batch ? SCHED_OTHER : SCHED_BATCH);
   if (set) {
     now.size = sizeof now;

@@ -223,6 +223,7 @@ export class Broker {
       meter: this.#newMeter(),
       meteredNs: null,
       link: null,
+      greeted: false,
       adapter: null,
       executor: null,
       nextSequence: 0,
@@ -230,6 +231,7 @@ export class Broker {
     };
     process.onExit = () => {
       this.#unlink(vgpu);
+      vgpu.greeted = false;
       vgpu.health.reset();
       vgpu.meter = this.#newMeter();
       vgpu.meteredNs = null;
@@ -350,6 +352,13 @@ export class Broker {
       socket.destroy();
       return null;
     }
+    if (vgpu.greeted) {
+      log.error({ id: message.id, pid: peer.pid }, "an instance says hello twice and is ended");
+      vgpu.process.kill("SIGKILL");
+      socket.destroy();
+      return null;
+    }
+    vgpu.greeted = true;
     vgpu.link = socket;
     vgpu.adapter = message.adapter;
     vgpu.executor = message.executor;

@@ -25,6 +25,8 @@ export interface Vgpu {
   /** GPU time of the process by its driver's count, ns; null: not known. */
   meteredNs: number | null;
   link: Socket | null;
+  /** Whether the process that runs has said hello, which it does once. */
+  greeted: boolean;
   adapter: string | null;
   executor: string | null;
   nextSequence: number;

@@ -24,7 +24,7 @@ import {
   signal,
 } from "../io/native.js";
 import { mapSharedPage } from "../io/shared-page.js";
-import { realTimers } from "../io/timers.js";
+import { realTimers, type Timer } from "../io/timers.js";
 import {
   CachedTranslator,
   createTranslator,
@@ -192,15 +192,19 @@ function openLease(options: InstanceOptions, device: () => VgpuDevice | null): G
   const ring = (): void => {
     signal(brokerBell);
   };
-  const [timer, lookTimer] = [realTimers.create(), realTimers.create()];
-  timer.unref();
-  lookTimer.unref();
+  const [timer, lookTimer, absenceTimer] = [0, 1, 2].map(() => realTimers.create()) as [
+    Timer,
+    Timer,
+    Timer,
+  ];
+  for (const each of [timer, lookTimer, absenceTimer]) each.unref();
   const lease = new GvmcsLease({
     gvmcs,
     ring,
     nowNs,
     timer,
     lookTimer,
+    absenceTimer,
     busy: () => device()?.runner.wantsGpu ?? false,
     waiting: () => device()?.runner.wantsTurn ?? false,
     used: () => {

@@ -127,7 +127,7 @@ export class GvmcsBroker {
 
   /** Whether the instance says that its guest has contexts, and so may want the GPU at any moment. */
   get present(): boolean {
-    return this.#state.page.words.load32(StateWordsAt.contexts) !== 0;
+    return this.demand || this.#state.page.words.load32(StateWordsAt.contexts) !== 0;
   }
 
   /** Submits that are not done, as the instance says it; null if it says nothing sensible. */

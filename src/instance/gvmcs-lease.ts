@@ -53,6 +53,8 @@ export interface GvmcsLeaseOptions {
   /** For deadlines, and for leaving before the end of the work. */
   readonly timer: OneShot;
   readonly lookTimer: OneShot;
+  /** For saying some time later that the guest has no context any more. */
+  readonly absenceTimer: OneShot;
   /** Whether the run loop has work queued or in flight. */
   readonly busy: () => boolean;
   /** Whether it has work queued. */
@@ -88,6 +90,9 @@ function causeOf(why: LeaseEnd): Cause {
       return { reason: ExitReason.FAULT, qualification: FAULT_CODES[why.kind] };
   }
 }
+
+/** So long after its last context a guest counts as one that may want the GPU at any moment. */
+const ABSENCE_NS = 2e9;
 
 export class GvmcsLease implements Lease {
   onRevoke: (() => void) | null = null;
@@ -135,7 +140,15 @@ export class GvmcsLease implements Lease {
     return this.#o.gvmcs.others === 0;
   }
 
+  /** One program after the other comes and goes: the next one's first work should not wait for long parts. */
   contexts(count: number): void {
+    const { absenceTimer } = this.#o;
+    absenceTimer.disarm();
+    if (count > 0) this.#setContexts(count);
+    else absenceTimer.arm(ABSENCE_NS, () => this.#setContexts(0));
+  }
+
+  #setContexts(count: number): void {
     if (this.#o.gvmcs.setContexts(count)) this.#o.ring();
   }
 

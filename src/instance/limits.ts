@@ -138,11 +138,13 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
 const BATCH_NS_MIN = 1e6;
 /** Longest batch under a broker; an instance without one shares the GPU with no other guest. */
 const BATCH_SHARED_NS_MAX = 10e6;
-/** While no other guest has a context: what is in flight then is done before one could launch. */
-const BATCH_ALONE_NS_MAX = 20e6;
+/** While no other guest has a context, or had one lately. */
+const BATCH_ALONE_NS_MAX = 10e6;
+/** A part that takes longer than it should must not seem to hang. */
+const WATCHDOG_SHARE_MAX = 1 / 4;
 
 /**
- * Expected GPU time of a batch of one that takes turns of `sliceNs`. Two are in flight, one of them
+ * Expected GPU time of a batch of one that takes turns of `sliceNs` with others. Two are in flight, one of them
  * running: so an entry that had no end is over within a slice when another guest wants the GPU.
  */
 function batchNsOf(sliceNs: number, batchNsMax: number): number {
@@ -174,7 +176,9 @@ export function limitsUnder(own: SchedulingLimits, controls: SchedulingControls)
     slicing: own.slicing && has(Features.SLICING),
     timestamps: own.timestamps && has(Features.TIMESTAMPS),
   };
-  return { shared, alone: { ...shared, batchNsMax: Math.min(own.batchNsMax, BATCH_ALONE_NS_MAX) } };
+  const soundNs = controls.watchdog_ns * WATCHDOG_SHARE_MAX;
+  const aloneNs = Math.min(own.batchNsMax, BATCH_ALONE_NS_MAX, soundNs);
+  return { shared, alone: { ...shared, batchNsMax: Math.max(shared.batchNsMax, aloneNs) } };
 }
 
 /** Largest grid dimension: CUDA's for x. Larger than the GPU's own, for launches can be sliced. */

@@ -225,6 +225,7 @@ export class Arbiter {
   /** A process for the vGPU has been started on these pages, both zeroed, which it maps too. */
   attach(id: string, pages: GvmcsPages, host: HostDetails): void {
     const vgpu = this.#need(id);
+    if (vgpu.gvmcs !== null) throw new Error(`vGPU ${id} has a process already`);
     vgpu.generation++;
     const state: HostState = {
       owner_pid: host.pid,

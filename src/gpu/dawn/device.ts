@@ -10,6 +10,8 @@ import { availableParallelism } from "node:os";
 import { create } from "webgpu";
 import { ExecutorError, type ExecutorInfo } from "../executor.js";
 
+const gpuThreads = new Set<number>();
+
 const WANTED_LIMITS = [
   "maxBufferSize",
   "maxStorageBufferBindingSize",
@@ -51,8 +53,8 @@ export interface OpenDevice {
   readonly info: ExecutorInfo;
   /** Whether the GPU's memory is the host's: a software driver, or one without memory of its own. */
   readonly hostMemory: boolean;
-  /** The threads of a software GPU. */
-  readonly threads: readonly number[];
+  /** The threads of a software GPU: some outlive a device, and work for the next one. */
+  readonly threads: ReadonlySet<number>;
 }
 
 /** Rejects with an ExecutorError "no-adapter" that says what to install. */
@@ -87,10 +89,11 @@ export async function openDevice(
     (feature) => adapter.features.has(feature) && (timestamps || feature !== "timestamp-query"),
   );
   const hostMemory = adapter.info.isFallbackAdapter || /llvmpipe|swiftshader/i.test(name);
-  // A software GPU's threads are started with the device, before the promise is there.
-  const before = new Set(hostMemory ? threads() : []);
+  // A software GPU's threads are started with the first device, before the promise is there.
+  const before = new Set(hostMemory ? ownThreads() : []);
   const promise = adapter.requestDevice({ requiredLimits, requiredFeatures });
-  const started = hostMemory ? threads().filter((thread) => !before.has(thread)) : [];
+  for (const thread of hostMemory ? ownThreads() : [])
+    if (!before.has(thread)) gpuThreads.add(thread);
   const device = await promise;
   const info = describe(adapter, device, name);
   // A software GPU runs a workgroup on each core; others do not say how many they run.
@@ -98,12 +101,17 @@ export async function openDevice(
     device,
     info: hostMemory ? { ...info, groupsAtOnce: availableParallelism() } : info,
     hostMemory,
-    threads: started,
+    threads: gpuThreads,
   };
 }
 
-function threads(): number[] {
-  return readdirSync("/proc/self/task").map(Number);
+/** The threads of this process; none where the system does not tell. */
+function ownThreads(): number[] {
+  try {
+    return readdirSync("/proc/self/task").map(Number);
+  } catch {
+    return [];
+  }
 }
 
 function adapterText(info: GPUAdapterInfo): string {

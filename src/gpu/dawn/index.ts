@@ -30,6 +30,9 @@ export interface DawnOptions {
   readonly setBatch?: (thread: number, batch: boolean) => boolean;
 }
 
+/** Threads that we made ones of batch work; a driver has some that always are. */
+const batchThreads = new Set<number>();
+
 /** One per process: it replaces a global function. */
 let ticker: Ticker | null = null;
 
@@ -45,8 +48,13 @@ export async function createDawnExecutor(options: DawnOptions): Promise<DawnExec
     options.timestamps ?? true,
   );
   const core = new DawnCore(device, info, tick, options.nowNs, hostMemory);
-  return new DawnExecutor(core, (shared) => {
-    for (const thread of threads) options.setBatch?.(thread, shared);
+  return new DawnExecutor(core, (batch) => {
+    if (batch) {
+      for (const thread of threads) if (options.setBatch?.(thread, true)) batchThreads.add(thread);
+      return;
+    }
+    for (const thread of batchThreads) options.setBatch?.(thread, false);
+    batchThreads.clear();
   });
 }
 

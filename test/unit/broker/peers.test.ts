@@ -26,7 +26,7 @@ function brokerOf(script: string): { broker: Broker; report: () => Promise<strin
   writeFileSync(
     program,
     `import { connect } from "node:net";
-     import { renameSync, writeFileSync } from "node:fs";
+     import { existsSync, renameSync, writeFileSync } from "node:fs";
      const folder = ${JSON.stringify(folder)};
      const report = (text) => { writeFileSync(folder + "/part", text);
        renameSync(folder + "/part", folder + "/report"); };
@@ -79,6 +79,18 @@ describe("the broker's peers", () => {
   it.each([
     ["is taken on as itself", `if (${isA}) say("broker.sock", hello("a", process.pid));`, /attach/],
     ["is not taken on as another", `if (${isA}) say("broker.sock", hello("b", 1));`, /^closed$/],
+    [
+      "is ended if it says hello on a second connection, and nobody else",
+      `if (${isA}) {
+         if (existsSync(folder + "/again")) report("started anew");
+         writeFileSync(folder + "/again", "");
+         const text = hello("a", process.pid);
+         const first = connect(folder + "/broker.sock");
+         first.write(text);
+         first.on("data", () => connect(folder + "/broker.sock").on("error", () => {}).write(text));
+       }`,
+      /^started anew$/,
+    ],
     ["gives no orders", `if (${isA}) say("control.sock", '{"command":"status"}\\n');`, /^closed$/],
   ])("an instance %s", async (_, script, expected) => {
     const { broker, report } = brokerOf(script);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The Dawn executor against a plain model of memory, on whatever Vulkan driver there is. */
+import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createDawnExecutor, type DawnExecutor } from "../../../src/gpu/dawn/index.js";
 import type { Batch, Segment } from "../../../src/gpu/executor.js";
+import { setBatch } from "../../../src/io/native.js";
 import { CoarseTimer, nowNs, readBack, submitted, testExecutor } from "../../support/dawn.js";
 
 const SEGMENT_BYTES = 64 * 1024;
@@ -557,6 +559,37 @@ describe("marks", () => {
       expect(next.mark?.()).toBe(0);
       expect((await outcomeOf(next)).marksNs?.length).toBe(1);
     }
+  });
+});
+
+describe("the threads of a software GPU", () => {
+  const batchThreads = (): number =>
+    readdirSync("/proc/self/task").filter((thread) => {
+      const [name, fields] = readFileSync(`/proc/self/task/${thread}/stat`, "utf8").split(") ");
+      // The policy is field 41, the 39th behind the name in parentheses; 3 is SCHED_BATCH. That of
+      // Mesa's cache on disk has it always.
+      return !name?.includes("disk$") && fields?.split(" ")[38] === "3";
+    }).length;
+
+  it("are batch work while the GPU is shared, also those that outlive a device", async () => {
+    if (!/llvmpipe|swiftshader/i.test(executor.info.adapter))
+      throw new Error("this driver is no software GPU: CI's is");
+    const open = () => createDawnExecutor({ nowNs, timer: new CoarseTimer(), setBatch });
+    expect(batchThreads()).toBe(0);
+    const first = await open();
+    expect(batchThreads()).toBe(0);
+    first.share(true);
+    const count = batchThreads();
+    expect(count).toBeGreaterThan(0);
+    first.share(false);
+    expect(batchThreads()).toBe(0);
+    await first.close();
+    const second = await open();
+    second.share(true);
+    expect(batchThreads()).toBeGreaterThanOrEqual(count);
+    second.share(false);
+    expect(batchThreads()).toBe(0);
+    await second.close();
   });
 });
 

@@ -40,6 +40,7 @@ class Rig {
   readonly harness: Harness;
   readonly next = new MemoryExecutor();
   expire: (() => void) | null = null;
+  absence: (() => void) | null = null;
   /** When the run loop wants to look whether it can leave, and how. */
   look: { readonly atNs: number; readonly callback: () => void } | null = null;
   rings = 0;
@@ -79,6 +80,14 @@ class Rig {
         },
         disarm: () => {
           this.look = null;
+        },
+      },
+      absenceTimer: {
+        arm: (_, callback) => {
+          this.absence = callback;
+        },
+        disarm: () => {
+          this.absence = null;
         },
       },
       busy: () => this.harness.device.runner.wantsGpu,
@@ -507,6 +516,45 @@ describe("the guest state", () => {
   });
 });
 
+describe("the number of contexts", () => {
+  const told = (rig: Rig): unknown => rig.state().state_words?.contexts;
+
+  it("is told when it changes, and rings when there is a first one", () => {
+    const rig = new Rig();
+    expect(told(rig)).toBe(2);
+    const { rings } = rig;
+    ok(rig.harness.destroyContext(1));
+    expect(told(rig)).toBe(1);
+    expect(rig.rings).toBe(rings);
+  });
+
+  it("is zero only some time after the last one has gone, and not if another one came", () => {
+    const rig = new Rig();
+    ok(rig.harness.destroyContext(0));
+    ok(rig.harness.destroyContext(1));
+    expect(told(rig)).toBe(1);
+    const { absence, rings } = rig;
+    absence?.();
+    expect(told(rig)).toBe(0);
+    expect(rig.rings).toBe(rings + 1);
+    ok(rig.harness.createContext(5));
+    expect(told(rig)).toBe(1);
+    expect(rig.rings).toBe(rings + 2);
+    ok(rig.harness.destroyContext(5));
+    expect(rig.absence).not.toBeNull();
+    ok(rig.harness.createContext(6));
+    expect(rig.absence).toBeNull();
+    expect(told(rig)).toBe(1);
+  });
+
+  it("falls with the session", () => {
+    const rig = new Rig();
+    rig.harness.device.reset();
+    rig.absence?.();
+    expect(told(rig)).toBe(0);
+  });
+});
+
 describe("live controls", () => {
   const set = (rig: Rig, changes: Partial<typeof defaultSettings>, memory = 64 * MIB): void => {
     rig.broker.setExecution(executionControls({ ...defaultSettings, ...changes }, memory));
@@ -526,13 +574,22 @@ describe("live controls", () => {
     expect(batchNs()).toBe(10e6);
   });
 
+  it("hold batches far below a short watchdog's limit", () => {
+    const rig = new Rig();
+    rig.broker.setOthers(0);
+    set(rig, { watchdogNs: 12e6 });
+    expect(rig.harness.device.runner.scheduling.batchNsMax).toBe(3e6);
+    set(rig, { watchdogNs: 2e6 });
+    expect(rig.harness.device.runner.scheduling.batchNsMax).toBe(1e6);
+  });
+
   it("allow longer batches while no other guest has a context, from one batch to the next", async () => {
     const rig = new Rig();
     const batchNs = (): number => rig.harness.device.runner.scheduling.batchNsMax;
     await rig.known();
     rig.broker.setOthers(0);
     rig.launch();
-    expect(batchNs()).toBe(20e6);
+    expect(batchNs()).toBe(10e6);
     rig.broker.setOthers(2);
     rig.launch();
     expect(batchNs()).toBe(1e6);
@@ -540,14 +597,28 @@ describe("live controls", () => {
     rig.broker.setOthers(0);
     expect(batchNs()).toBe(10e6);
     rig.launch();
-    expect(batchNs()).toBe(20e6);
+    expect(batchNs()).toBe(10e6);
   });
 
-  it("encode ahead for a shared GPU as soon as it is shared", async () => {
+  it("tell the executor whether the GPU is shared, another one too", async () => {
+    const rig = new Rig();
+    const said: boolean[] = [];
+    Object.assign(rig.harness.gpu, { share: (shared: boolean) => said.push(shared) });
+    await rig.known();
+    for (const others of [0, 0, 3, 3, 0]) {
+      rig.broker.setOthers(others);
+      rig.launch();
+    }
+    expect(said).toEqual([true, false, true, false]);
+    rig.harness.device.runner.setExecutor(rig.harness.gpu);
+    expect(said).toEqual([true, false, true, false, false]);
+  });
+
+  it("encode ahead for a shared GPU as soon as it is shared", () => {
     const rig = new Rig();
     rig.broker.setOthers(0);
     set(rig, {});
-    expect(rig.harness.device.runner.scheduling.batchNsMax).toBe(20e6);
+    expect(rig.harness.device.runner.scheduling.batchNsMax).toBe(10e6);
     rig.broker.setOthers(1);
     rig.broker.prepare();
     rig.lease.bell();

@@ -65,6 +65,16 @@ describe("an arbiter tells each vGPU", () => {
     expect(b?.others).toBe(1);
   });
 
+  it("of one that hides its contexts, as soon as it wants the GPU", () => {
+    const gpu = new Gpu();
+    const [a, b] = ["a", "b"].map((id) => gpu.add(id));
+    b?.setDemand(true);
+    gpu.arbiter.bell("b", gpu.clock);
+    expect(gpu.others("a", "b")).toEqual([1, 0]);
+    expect(a?.others).toBe(1);
+    expect(() => gpu.start("a")).toThrow("has a process already");
+  });
+
   it("when another one's process ends, begins anew, or the vGPU is removed", () => {
     const gpu = new Gpu();
     const [a, b] = ["a", "b"].map((id) => gpu.add(id));
