@@ -82,7 +82,7 @@ interface Vgpu {
   pendingEvent: InjectedEvent;
   lastAbort: Abort | null;
   wasWaiting: boolean;
-  /** Whether its guest has contexts. */
+  /** Whether it wants the GPU, or its guest has contexts. */
   present: boolean;
 }
 

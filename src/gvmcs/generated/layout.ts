@@ -472,7 +472,7 @@ export interface ControlsWords {
   readonly behind: number;
   /** When that tail ended, or should end while it has not; else the time of the entry; monotonic clock. Unit: ns. */
   readonly alone_ns: number;
-  /** Other vGPUs of the GPU whose guests have contexts: those that may want it at any moment. */
+  /** Other vGPUs of the GPU that want it, or whose guests have contexts and may at any moment. */
   readonly others: number;
 }
 
@@ -508,7 +508,7 @@ export const ControlsWords: AreaCodec<ControlsWords> = {
     { name: "controls_sequence", type: "u32", offset: 32, bytes: 4, unit: null, names: null, flags: false, doc: "Rises when the execution controls changed." },
     { name: "behind", type: "u32", offset: 36, bytes: 4, unit: null, names: null, flags: false, doc: "1 while the tail of another vGPU is on the GPU." },
     { name: "alone_ns", type: "n64", offset: 40, bytes: 8, unit: "ns", names: null, flags: false, doc: "When that tail ended, or should end while it has not; else the time of the entry; monotonic clock." },
-    { name: "others", type: "u32", offset: 48, bytes: 4, unit: null, names: null, flags: false, doc: "Other vGPUs of the GPU whose guests have contexts: those that may want it at any moment." },
+    { name: "others", type: "u32", offset: 48, bytes: 4, unit: null, names: null, flags: false, doc: "Other vGPUs of the GPU that want it, or whose guests have contexts and may at any moment." },
   ],
   table: null,
   decode(view: DataView, base: number): ControlsWords {
