@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What an operator asks for at the control socket, and the answers. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { SettingsError } from "../scheduler/index.js";
+import { SettingsError, tailNsOf } from "../scheduler/index.js";
 import type { Logger } from "../telemetry/log.js";
 import { writeLine } from "./lines.js";
 import {
@@ -156,7 +156,7 @@ export class Control {
       policy: settings.policy,
       weight: settings.weight,
       slice_ms: settings.sliceNs / 1e6,
-      tail_ms: settings.tailNs / 1e6,
+      tail_ms: tailNsOf(settings) / 1e6,
       min_share: settings.minShare,
       max_share: settings.maxShare,
       share,

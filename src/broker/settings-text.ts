@@ -93,7 +93,8 @@ export function parseSettings(settings: readonly string[]): Partial<VgpuSettings
         changes.watchdogNs = Math.round(number(key, text, /^s?$/, "2s") * 1e9);
         break;
       case "tail":
-        changes.tailNs = Math.round(number(key, text, /^(ms)?$/, "0.5ms") * 1e6);
+        changes.tailNs =
+          text === "auto" ? null : Math.round(number(key, text, /^(ms)?$/, "0.5ms") * 1e6);
         break;
       case "min":
         changes.minShare = share(key, text);

@@ -75,8 +75,9 @@ export class InFlight {
     const { oldest } = this;
     if (oldest === undefined) return;
     const doneNs = this.beganNs(oldest) + oldest.cost.estimateNs;
-    const lateNs = awaited ? 0 : this.#unhurriedNs(oldest, executor, limits);
-    const interest = awaited ? "process" : lateNs > 0 ? "none" : "guest";
+    const left = oldest.leftNs > 0;
+    const lateNs = awaited || left ? 0 : this.#unhurriedNs(oldest, executor, limits);
+    const interest = awaited ? "process" : left || lateNs > 0 ? "none" : "guest";
     executor?.expectDone?.(doneNs + lateNs, interest);
   }
 

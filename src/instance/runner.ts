@@ -70,7 +70,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   readonly #turns: Turns;
   readonly #watchdog: Watchdog;
   readonly #ready: ReadyContexts;
-  readonly #inFlight = new InFlight(() => this.#turns.foreseenAloneNs);
+  readonly #inFlight = new InFlight(() => this.#turns.likelyAloneNs);
   #executor: Executor | null = null;
   #record: BatchRecord | null = null;
   #sequence = 0;

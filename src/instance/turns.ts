@@ -39,6 +39,8 @@ export interface TurnCounts {
   readonly prepared: number;
 }
 
+/** So much later than it came the end of another one's tail is told, mostly. */
+const TOLD_LATE_NS = 500_000;
 /** Time between two looks whether another one's tail has ended. */
 const LOOK_AGAIN_NS = 100_000;
 
@@ -129,9 +131,12 @@ export class Turns {
     return this.behind ? this.#host.nowNs() : (this.#lease.aloneNs ?? 0);
   }
 
-  /** The same, as was foreseen. */
-  get foreseenAloneNs(): number {
-    return this.#lease.foreseenAloneNs ?? 0;
+  /**
+   * The same, as well as one can tell: as was foreseen, or later if the end is told much later. Else each
+   * turn would hand its delay on to the next one, which would leave as much too early.
+   */
+  get likelyAloneNs(): number {
+    return Math.max(this.#lease.foreseenAloneNs ?? 0, this.aloneNs - TOLD_LATE_NS);
   }
 
   /** Whether the lease is held; nothing is asked for. */

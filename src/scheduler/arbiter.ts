@@ -28,7 +28,7 @@ import {
 import { MemoryLedger } from "./admission.js";
 import type { ExitKind } from "./entity.js";
 import { Scheduler } from "./scheduler.js";
-import type { Policy as PolicyName, SchedulingSettings } from "./settings.js";
+import { type Policy as PolicyName, type SchedulingSettings, tailNsOf } from "./settings.js";
 import type { CondemnReason, SchedulerAction, SchedulerOptions, Standings } from "./types.js";
 
 /** What a trace shows; `timeNs` is the time of the event that caused it. */
@@ -123,7 +123,7 @@ export function executionControls(
     watchdog_ns: settings.watchdogNs,
     features,
     exit_bitmap: ExitBitmap.ALL,
-    tail_ns_max: settings.tailNs,
+    tail_ns_max: tailNsOf(settings),
   };
 }
 

@@ -94,6 +94,8 @@ export class Entity {
   unclaimedNs = 0;
   /** Until then it is entered behind no tail, and nobody behind its own. */
   strictUntilNs = 0;
+  /** By how much its tails, and those before it, were later than is tolerated, ns: 0, or a credit below. */
+  lateNs = 0;
   /** Gave way at its last exit, until another one has been entered. */
   yielded = false;
   /** For ties: when its last entry ended, and the order of being added. */

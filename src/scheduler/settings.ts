@@ -26,8 +26,11 @@ export interface SchedulingSettings {
   readonly maxShare: number;
   /** Longest time of one dispatch, which a holder may need after its deadline, ns. */
   readonly watchdogNs: number;
-  /** Longest rest of its work that it may leave on the GPU when the next one is entered, ns. */
-  readonly tailNs: number;
+  /**
+   * Longest rest of its work that it may leave on the GPU when the next one is entered, ns; 0: none; null: by
+   * its slice, see {@link tailNsOf}.
+   */
+  readonly tailNs: number | null;
 }
 
 /** Device memory of a vGPU where none is configured, bytes. */
@@ -49,8 +52,18 @@ export const defaultSettings: SchedulingSettings = {
   minShare: 0,
   maxShare: 1,
   watchdogNs: 2e9,
-  tailNs: 0.8e6,
+  tailNs: null,
 };
+
+/** What a change of vGPU takes on a busy host, where it is a small part of a slice. */
+const TAIL_SHARE = 1 / 6;
+const TAIL_MIN_NS = 0.8e6;
+
+/** The longest tail that is allowed, ns: what is set, else a sixth of a slice, and not below 0.8 ms. */
+export function tailNsOf({ tailNs, sliceNs }: SchedulingSettings): number {
+  const derivedNs = Math.round(Math.max(TAIL_MIN_NS, sliceNs * TAIL_SHARE));
+  return tailNs ?? Math.min(settingLimits.tailMaxNs, derivedNs);
+}
 
 /** An operator's mistake: what is wrong and what would be right. */
 export class SettingsError extends Error {
@@ -96,8 +109,8 @@ export function checkSettings(id: string, settings: SchedulingSettings): void {
     `vGPU ${id}: the watchdog ${watchdogNs / 1e9} s is outside 0 to ${limits.watchdogMaxNs / 1e9} s`,
   );
   need(
-    Number.isInteger(tailNs) && tailNs >= 0 && tailNs <= limits.tailMaxNs,
-    `vGPU ${id}: the tail ${tailNs / 1e6} ms is outside 0 to ${limits.tailMaxNs / 1e6} ms`,
+    tailNs === null || (Number.isInteger(tailNs) && tailNs >= 0 && tailNs <= limits.tailMaxNs),
+    `vGPU ${id}: the tail ${(tailNs ?? 0) / 1e6} ms is outside 0 to ${limits.tailMaxNs / 1e6} ms`,
   );
 }
 

@@ -4,9 +4,10 @@
  * behind whose tail.
  *
  * The owner of a tail pays until its end as it was foreseen. What it takes beyond that may be the fault
- * of either: the owner has foreseen badly, or the other one's kernel keeps the GPU from it. So they
- * pay half each; and if it is long, both have the GPU to themselves only for a hundred times as long. A
- * guest whose kernels mislead gains no more by it than a hundredth, and an eighth of a slice a turn.
+ * of either: the owner has foreseen badly, or the other one's kernel keeps the GPU from it; or its end
+ * was noticed late, for want of a core. So they pay half each. A quarter of a slice is tolerated on average,
+ * and who exceeds it has the GPU to itself only for a hundred times as long as the excess. A guest whose
+ * kernels mislead gains no more by it than a hundredth, and an eighth of a slice a turn.
  */
 import type { Entity, ExitKind } from "./entity.js";
 
@@ -21,10 +22,12 @@ export interface Holding {
   prepared: Entity | null;
 }
 
-/** Part of the slice of one that comes behind a tail by which that may be late. */
+/** Part of the slice of one that comes behind a tail by which that may be late on average. */
 const LATE_SHARE_MAX = 1 / 4;
-/** How long two do without tails between them, as a multiple of the time by which one was late. */
-const STRICT_FACTOR = 100;
+/** What tails that were less late save up for one that is later, as a multiple of that slice. */
+const LATE_CREDIT_MAX = 2;
+/** How long one does without tails, as a multiple of the time by which it exceeded this. */
+const STRICT_FACTOR = 50;
 
 /** The tail of an entry that has ended. */
 export class Tail {
@@ -61,12 +64,15 @@ export class Tail {
 
   /** It has ended: was it on time? */
   ended(nowNs: number): void {
-    const lateNs = nowNs - this.endNs;
+    const lateNs = Math.max(0, nowNs - this.endNs);
     for (const each of this.#behind) {
-      if (lateNs <= each.settings.sliceNs * LATE_SHARE_MAX) continue;
-      const untilNs = nowNs + STRICT_FACTOR * lateNs;
+      const { sliceNs } = each.settings;
+      const excessNs = lateNs - sliceNs * LATE_SHARE_MAX;
       for (const one of [each, this.holding.entity]) {
-        one.strictUntilNs = Math.max(one.strictUntilNs, untilNs);
+        const balanceNs = Math.max(one.lateNs + excessNs, -sliceNs * LATE_CREDIT_MAX);
+        one.lateNs = Math.min(0, balanceNs);
+        if (balanceNs <= 0) continue;
+        one.strictUntilNs = Math.max(one.strictUntilNs, nowNs + STRICT_FACTOR * balanceNs);
       }
     }
   }

@@ -109,6 +109,7 @@ export class SimInstance {
   #running = false;
   #gpuNs = 0;
   #batches = 0;
+  #longestTailNs = 0;
   #pausing = 0;
   /** It does nothing of its own any more, so that it does not mend what it broke. */
   #mute = false;
@@ -183,13 +184,22 @@ export class SimInstance {
     this.#misbehaveOutside(gvmcs);
     if (this.#mute) return;
     gvmcs.takePrepare();
-    if (gvmcs.takeEntry() !== null) {
+    const entered = gvmcs.takeEntry() !== null;
+    this.#noteTail(gvmcs, entered);
+    if (entered) {
       if (gvmcs.deadlineNs() === null && this.#takeFault("early-slice-used")) {
         this.#exit(gvmcs, ExitReason.SLICE_USED);
         return;
       }
     }
     if (gvmcs.inside && !this.#running) this.#step(gvmcs);
+  }
+
+  /** The longest tail that is allowed now, and that was at any time of the entry. */
+  #noteTail(gvmcs: GvmcsInstance, entered: boolean): number {
+    const tailNsMax = gvmcs.executionControls()?.tail_ns_max ?? 0;
+    this.#longestTailNs = entered ? tailNsMax : Math.max(this.#longestTailNs, tailNsMax);
+    return tailNsMax;
   }
 
   #misbehaveOutside(gvmcs: GvmcsInstance): void {
@@ -270,22 +280,35 @@ export class SimInstance {
   #leaveBefore(gvmcs: GvmcsInstance, partNs: number): void {
     const world = this.#world;
     const { generation } = this;
-    const tailNsMax = gvmcs.executionControls()?.tail_ns_max ?? 0;
+    const tailNsMax = this.#noteTail(gvmcs, false);
     if (!this.tails || tailNsMax === 0) return;
     const tailNs = Math.min(tailNsMax, partNs / 2);
-    const endNs = world.nowNs + partNs;
-    world.after(partNs - tailNs, () => {
+    const startNs = world.nowNs;
+    const check = (): void => {
       const head = this.#queue[0];
       if (this.generation !== generation || this.#mute || head === undefined) return;
       const deadlineNs = gvmcs.deadlineNs();
       if (!this.#running || !gvmcs.inside || deadlineNs === null) return;
+      // Behind another one's tail the part begins when that has ended.
+      const endNs = Math.max(startNs, gvmcs.aloneNs) + partNs;
+      const laterNs = endNs - tailNs - world.nowNs;
+      if (laterNs > 0) {
+        world.after(laterNs, check);
+        return;
+      }
       const more = this.#queue.length > 1 || head.leftNs > partNs;
       if (more && deadlineNs - endNs > PART_MIN_NS) return;
       if (gvmcs.behind && !this.#takeFault("second-tail")) return;
       const reason = more ? ExitReason.SLICE_USED : ExitReason.IDLE;
       const long = this.fault === "long-tail" && this.#takeFault("long-tail");
-      this.#exit(gvmcs, reason, long ? tailNsMax + 1 : Math.max(1, endNs - world.nowNs), more);
-    });
+      this.#exit(
+        gvmcs,
+        reason,
+        long ? this.#longestTailNs + 1 : Math.max(1, endNs - world.nowNs),
+        more,
+      );
+    };
+    check();
   }
 
   #finished(partNs: number): void {

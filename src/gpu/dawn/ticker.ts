@@ -54,6 +54,8 @@ const SLEEP_SHARE_NEAR = 1 / 64;
 const AWAITED_SHARE = 1 / 48;
 /** After its expected end, by this share. */
 const SLEEP_SHARE_DUE = 1 / 128;
+/** The same where nobody waits for it: each look takes the core from those who have something to do. */
+const SLEEP_SHARE_DUE_UNHURRIED = 1 / 32;
 
 export class Ticker {
   readonly #nowNs: () => number;
@@ -210,7 +212,8 @@ export class Ticker {
     }
     const waitedNs = aheadNs > 0 ? ranNs : now - Math.max(this.#activeNs, this.#expectedNs);
     // What took long is not looked for on every turn when it should end: its end is never exact.
-    const dueNs = long ? ranNs * SLEEP_SHARE_DUE : 0;
+    const dueShare = this.#interest === "none" ? SLEEP_SHARE_DUE_UNHURRIED : SLEEP_SHARE_DUE;
+    const dueNs = long ? ranNs * dueShare : 0;
     if (!long && waitedNs < this.#spinNs) return 0;
     const sleepNs = Math.max(SLEEP_NS_MIN, dueNs, waitedNs * SLEEP_SHARE);
     const sleepNsMax = Math.min(this.#sleepNsMax, aheadNs > 0 ? aheadNs : this.#sleepNsMax);

@@ -106,7 +106,7 @@ export const GVMCS = {
   WATCHDOG_DEFAULT_NS: 2000000000,
   /** Largest configurable watchdog. */
   WATCHDOG_MAX_NS: 60000000000,
-  /** Longest tail where none is configured. */
+  /** Longest tail where none is configured, for slices of up to six times as long; else a sixth of the slice. */
   TAIL_DEFAULT_NS: 800000,
   /** Largest configurable tail. */
   TAIL_MAX_NS: 5000000,
