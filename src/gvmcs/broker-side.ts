@@ -42,8 +42,8 @@ export type Report =
   | { readonly kind: "nothing" }
   | { readonly kind: "loaded" }
   | { readonly kind: "exit"; readonly exit: ExitInformation }
-  /** The tail that the last exit left has ended. */
-  | { readonly kind: "drained" }
+  /** The tail that the last exit left has ended: then, as the instance says it, whatever that is. */
+  | { readonly kind: "drained"; readonly endedNs: number }
   | { readonly kind: "abort"; readonly abort: Abort };
 
 export interface Entry {
@@ -227,7 +227,7 @@ export class GvmcsBroker {
     const drained = words.load32(StateWordsAt.drained_sequence);
     if (drained !== this.#entrySequence) return { kind: "nothing" };
     this.#move({ kind: "drained" });
-    return { kind: "drained" };
+    return { kind: "drained", endedNs: words.load64(StateWordsAt.drained_ns) };
   }
 
   /** Records why the instance is ended. The first cause stays. */

@@ -150,11 +150,13 @@ export class GvmcsInstance {
     words.store32(StateWordsAt.exit_sequence, this.#sequence);
   }
 
-  /** The tail has ended. Then ring. */
-  drained(): void {
+  /** The tail has ended, at that time. Then ring. */
+  drained(endedNs: number): void {
     if (!this.#draining) throw new Error(`the exit from entry ${this.#sequence} left no tail`);
     this.#draining = false;
-    this.#state.page.words.store32(StateWordsAt.drained_sequence, this.#sequence);
+    const { words } = this.#state.page;
+    words.store64(StateWordsAt.drained_ns, Math.max(0, Math.floor(endedNs)));
+    words.store32(StateWordsAt.drained_sequence, this.#sequence);
   }
 
   /** Whether the execution controls have changed since they were read: ask at each entry. */

@@ -38,7 +38,7 @@ export interface LeaseGvmcs {
   takeEntry(): EntryControls | null;
   deadlineNs(): number | null;
   exit(details: ExitDetails, nowNs: number): void;
-  drained(): void;
+  drained(endedNs: number): void;
   controlsChanged(): boolean;
   executionControls(): ExecutionControls | null;
   takePrepare(): boolean;
@@ -212,9 +212,9 @@ export class GvmcsLease implements Lease {
   }
 
   /** Nothing is in flight: a tail that was left has ended. */
-  drained(): void {
+  drained(endedNs: number): void {
     if (!this.#o.gvmcs.draining) return;
-    this.#o.gvmcs.drained();
+    this.#o.gvmcs.drained(endedNs);
     this.#o.ring();
   }
 

@@ -77,7 +77,7 @@ export class InFlight {
     const doneNs = this.beganNs(oldest) + oldest.cost.estimateNs;
     const left = oldest.leftNs > 0;
     const lateNs = awaited || left ? 0 : this.#unhurriedNs(oldest, executor, limits);
-    const interest = awaited ? "process" : left || lateNs > 0 ? "none" : "guest";
+    const interest = awaited ? "process" : left ? "tail" : lateNs > 0 ? "none" : "guest";
     executor?.expectDone?.(doneNs + lateNs, interest);
   }
 

@@ -132,10 +132,12 @@ export class Turns {
   }
 
   /**
-   * The same, as well as one can tell: as was foreseen, or later if the end is told much later. Else each
-   * turn would hand its delay on to the next one, which would leave as much too early.
+   * The same, as well as one can tell: while another one's work is there, as was foreseen, or as late as it can
+   * have been told by now. Else each turn would hand its delay on to the next one, which would leave as much
+   * too early.
    */
   get likelyAloneNs(): number {
+    if (!this.behind) return this.aloneNs;
     return Math.max(this.#lease.foreseenAloneNs ?? 0, this.aloneNs - TOLD_LATE_NS);
   }
 
@@ -181,7 +183,7 @@ export class Turns {
   /** Releases a revoked lease when nothing is in flight, and asks for the next one. */
   giveBack(): void {
     const host = this.#host;
-    if (host.inFlight === 0) this.#lease.drained?.();
+    if (host.inFlight === 0) this.#lease.drained?.(this.#host.nowNs());
     // A batch that is being made belongs to this turn: pump comes back here.
     if (!this.#revoked || host.making) return;
     if (host.inFlight === 0) {
@@ -194,11 +196,11 @@ export class Turns {
 
   end(why: LeaseEnd): void {
     this.#lease.end?.(why);
-    if (this.#host.inFlight === 0) this.#lease.drained?.();
+    if (this.#host.inFlight === 0) this.#lease.drained?.(this.#host.nowNs());
   }
 
   idle(): void {
-    this.#lease.drained?.();
+    this.#lease.drained?.(this.#host.nowNs());
     this.#lease.idle?.();
   }
 }

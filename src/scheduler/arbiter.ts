@@ -278,7 +278,7 @@ export class Arbiter {
         this.#observe({ timeNs: nowNs, id, kind: "drained" });
         // Whether it has more work, before it is looked for whom to enter.
         this.#demand(id, vgpu, gvmcs, nowNs);
-        this.#act(this.#scheduler.drained(id, nowNs), nowNs);
+        this.#act(this.#scheduler.drained(id, nowNs, report.endedNs), nowNs);
         return;
       case "loaded":
         this.#observe({ timeNs: nowNs, id, kind: "loaded" });
@@ -412,7 +412,7 @@ export class Arbiter {
           this.#ports.ring(id);
           break;
         case "alone":
-          gvmcs.alone(nowNs);
+          gvmcs.alone(action.sinceNs);
           break;
         case "prepare":
           gvmcs.prepare();

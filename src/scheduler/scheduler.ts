@@ -157,16 +157,15 @@ export class Scheduler {
     return this.advance(nowNs);
   }
 
-  /** Its tail has ended. Throws if it has none. */
-  drained(id: string, nowNs: number): SchedulerAction[] {
+  /** Its tail has ended, at `endedNs` as its instance says. Throws if it has none. */
+  drained(id: string, nowNs: number, endedNs = nowNs): SchedulerAction[] {
     const entity = this.#need(id);
     const tail = this.#tailOf(entity);
     if (tail === null) throw new Error(`vGPU ${id} has no tail on the GPU`);
     this.#accrue(nowNs);
-    tail.ended(nowNs);
-    this.#tail = null;
+    const sinceNs = this.#endTail(tail, endedNs, nowNs);
     this.#finish(tail.holding, tail.kind, tail.wants, nowNs);
-    return [...this.#alone(nowNs), ...this.advance(nowNs)];
+    return [...this.#alone(sinceNs), ...this.advance(nowNs)];
   }
 
   /** It broke a rule: it is entered no more, and keeps what it holds until it is gone. */
@@ -190,10 +189,8 @@ export class Scheduler {
     }
     const tail = this.#tailOf(entity);
     if (tail !== null) {
-      tail.ended(nowNs);
-      this.#tail = null;
+      actions.push(...this.#alone(this.#endTail(tail, nowNs, nowNs)));
       this.#release(tail.holding, nowNs);
-      actions.push(...this.#alone(nowNs));
     }
     this.#stop(entity, nowNs);
     entity.condemned = false;
@@ -269,12 +266,22 @@ export class Scheduler {
     return this.#tailOf(entity)?.wants === false;
   }
 
+  /** Returns when it ended. */
+  #endTail(tail: Tail, toldNs: number, nowNs: number): number {
+    this.#tail = null;
+    return tail.ended(toldNs, nowNs, (entity, ns) => {
+      if (entity === tail.holding.entity) this.#pay(tail.holding, ns);
+      else if (this.#holding?.entity === entity) this.#pay(this.#holding, ns);
+      else this.#book(entity, ns);
+    });
+  }
+
   /** The holder has the GPU to itself. */
-  #alone(nowNs: number): SchedulerAction[] {
+  #alone(sinceNs: number): SchedulerAction[] {
     const holding = this.#holding;
     if (holding === null) return [];
-    holding.aloneNs = nowNs;
-    return [{ kind: "alone", id: holding.entity.id }];
+    holding.aloneNs = sinceNs;
+    return [{ kind: "alone", id: holding.entity.id, sinceNs }];
   }
 
   #checked(id: string, settings: SchedulingSettings): SchedulingSettings {
@@ -318,25 +325,37 @@ export class Scheduler {
       each.account.waitNs += elapsedNs;
       if (this.#throttled(each)) each.account.throttledNs += elapsedNs;
     }
-    let enteredNs = elapsedNs;
-    if (draining !== null) {
-      enteredNs = entered === null ? 0 : (this.#tail?.othersNs(nowNs - elapsedNs, nowNs) ?? 0);
-      this.#charge(draining, elapsedNs, elapsedNs - enteredNs);
+    const tail = this.#tail;
+    if (tail !== null) {
+      const ownNs =
+        entered === null ? elapsedNs : tail.ownerNs(entered.entity, nowNs - elapsedNs, nowNs);
+      this.#present(tail.holding, elapsedNs);
+      this.#pay(tail.holding, ownNs);
     }
-    if (entered !== null) this.#charge(entered, elapsedNs, enteredNs);
+    if (entered !== null) {
+      this.#present(entered, elapsedNs);
+      if (tail === null) this.#pay(entered, elapsedNs);
+    }
     this.#fillAllowances(elapsedNs);
   }
 
-  #charge(holding: Holding, elapsedNs: number, chargedNs: number): void {
-    const { entity } = holding;
+  #present({ entity }: Holding, elapsedNs: number): void {
     entity.unclaimedNs += elapsedNs;
     entity.account.presentNs += elapsedNs;
-    if (chargedNs === 0) return;
-    holding.chargedNs += chargedNs;
-    entity.account.heldNs += chargedNs;
-    this.#standing.charge(entity, chargedNs, (each) => this.#throttled(each));
-    entity.allowance?.take(chargedNs);
-    if (!entity.reserved) this.#commons?.take(chargedNs);
+  }
+
+  #pay(holding: Holding, ns: number): void {
+    holding.chargedNs += ns;
+    this.#book(holding.entity, ns);
+  }
+
+  #book(entity: Entity, ns: number): void {
+    if (ns === 0) return;
+    entity.account.heldNs += ns;
+    if (entity.active) this.#standing.charge(entity, ns, (each) => this.#throttled(each));
+    else entity.gapNs -= ns;
+    entity.allowance?.take(ns);
+    if (!entity.reserved) this.#commons?.take(ns);
   }
 
   /** A vGPU may save up two slices, and what it is behind its share because others overshot. */
@@ -484,7 +503,7 @@ export class Scheduler {
       prepared: null,
     };
     this.#holding = holding;
-    this.#tail?.entered(entity);
+    this.#tail?.entered(entity, nowNs);
     const endNs = this.#endOf(holding, nowNs);
     if (endNs - holding.aloneNs <= entity.settings.sliceNs) holding.deadlineNs = endNs;
     actions.push({ kind: "enter", id: entity.id, deadlineNs: holding.deadlineNs });

@@ -12,8 +12,8 @@ export type SchedulerAction =
   | { readonly kind: "bound"; readonly id: string; readonly deadlineNs: number }
   /** A hint: it will probably be entered next, so its work may be encoded now. */
   | { readonly kind: "prepare"; readonly id: string }
-  /** The holder has the GPU to itself now: the tail has ended. */
-  | { readonly kind: "alone"; readonly id: string }
+  /** The holder has the GPU to itself since then: the tail has ended. */
+  | { readonly kind: "alone"; readonly id: string; readonly sinceNs: number }
   /** End its process, then call `gone`. */
   | { readonly kind: "kill"; readonly id: string; readonly reason: CondemnReason };
 

@@ -268,7 +268,7 @@ export class SimInstance {
       this.#finished(partNs);
       this.#running = false;
       if (gvmcs.draining) {
-        gvmcs.drained();
+        gvmcs.drained(world.nowNs);
         world.bell(this);
       }
       this.#step(gvmcs);

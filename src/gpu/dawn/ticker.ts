@@ -54,8 +54,9 @@ const SLEEP_SHARE_NEAR = 1 / 64;
 const AWAITED_SHARE = 1 / 48;
 /** After its expected end, by this share. */
 const SLEEP_SHARE_DUE = 1 / 128;
-/** The same where nobody waits for it: each look takes the core from those who have something to do. */
-const SLEEP_SHARE_DUE_UNHURRIED = 1 / 32;
+/** The same for a tail: each look takes the core from those who have the GPU now. */
+const SLEEP_SHARE_TAIL = 1 / 32;
+const SLEEP_NS_MAX_TAIL = 300_000;
 
 export class Ticker {
   readonly #nowNs: () => number;
@@ -202,6 +203,10 @@ export class Ticker {
     const totalNs = ranNs + aheadNs;
     const closeNs = this.#interest === "process" && long ? totalNs * AWAITED_SHARE : 0;
     if (Math.abs(aheadNs) < closeNs) return 0;
+    if (this.#interest === "tail" && long) {
+      const tailNs = Math.min(ranNs * SLEEP_SHARE_TAIL, SLEEP_NS_MAX_TAIL);
+      return aheadNs > 0 ? Math.min(aheadNs, Math.max(tailNs, aheadNs / 2)) : tailNs;
+    }
     if (aheadNs > 0 && long) {
       if (this.#interest === "none")
         return Math.min(aheadNs, Math.max(LONG_NS, ranNs) * SLEEP_SHARE_UNHURRIED);
@@ -212,8 +217,7 @@ export class Ticker {
     }
     const waitedNs = aheadNs > 0 ? ranNs : now - Math.max(this.#activeNs, this.#expectedNs);
     // What took long is not looked for on every turn when it should end: its end is never exact.
-    const dueShare = this.#interest === "none" ? SLEEP_SHARE_DUE_UNHURRIED : SLEEP_SHARE_DUE;
-    const dueNs = long ? ranNs * dueShare : 0;
+    const dueNs = long ? ranNs * SLEEP_SHARE_DUE : 0;
     if (!long && waitedNs < this.#spinNs) return 0;
     const sleepNs = Math.max(SLEEP_NS_MIN, dueNs, waitedNs * SLEEP_SHARE);
     const sleepNsMax = Math.min(this.#sleepNsMax, aheadNs > 0 ? aheadNs : this.#sleepNsMax);

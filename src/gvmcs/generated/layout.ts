@@ -85,7 +85,7 @@ export const LOCK_BYTES = 8;
 /** Sizes, limits and magic numbers. */
 export const GVMCS = {
   /** Revision of this layout; both pages carry it. */
-  REVISION: 3,
+  REVISION: 4,
   /** 'GVCT', first word of the controls page. */
   CONTROLS_MAGIC: 0x54435647,
   /** 'GVST', first word of the state page. */
@@ -470,7 +470,7 @@ export interface ControlsWords {
   readonly controls_sequence: number;
   /** 1 while the tail of another vGPU is on the GPU. */
   readonly behind: number;
-  /** When that tail ended, or should end while it has not; else the time of the entry; monotonic clock. Unit: ns. */
+  /** When that tail ended, as its owner tells, or should end while it has not; else the time of the entry; monotonic clock. Unit: ns. */
   readonly alone_ns: number;
   /** Other vGPUs of the GPU that want it, or whose guests have contexts and may at any moment. */
   readonly others: number;
@@ -507,7 +507,7 @@ export const ControlsWords: AreaCodec<ControlsWords> = {
     { name: "deadline_ns", type: "n64", offset: 24, bytes: 8, unit: "ns", names: null, flags: false, doc: "When the entry ends, monotonic clock; 0: not set." },
     { name: "controls_sequence", type: "u32", offset: 32, bytes: 4, unit: null, names: null, flags: false, doc: "Rises when the execution controls changed." },
     { name: "behind", type: "u32", offset: 36, bytes: 4, unit: null, names: null, flags: false, doc: "1 while the tail of another vGPU is on the GPU." },
-    { name: "alone_ns", type: "n64", offset: 40, bytes: 8, unit: "ns", names: null, flags: false, doc: "When that tail ended, or should end while it has not; else the time of the entry; monotonic clock." },
+    { name: "alone_ns", type: "n64", offset: 40, bytes: 8, unit: "ns", names: null, flags: false, doc: "When that tail ended, as its owner tells, or should end while it has not; else the time of the entry; monotonic clock." },
     { name: "others", type: "u32", offset: 48, bytes: 4, unit: null, names: null, flags: false, doc: "Other vGPUs of the GPU that want it, or whose guests have contexts and may at any moment." },
   ],
   table: null,
@@ -768,6 +768,8 @@ export interface StateWords {
   readonly drained_sequence: number;
   /** Contexts that the guest has. */
   readonly contexts: number;
+  /** When the last tail ended, as the instance found it; stored before drained_sequence. Unit: ns. */
+  readonly drained_ns: number;
 }
 
 /** Offsets of the words of state_words in the state page. */
@@ -782,13 +784,14 @@ export const StateWordsAt = {
   controls_sequence: 28,
   drained_sequence: 32,
   contexts: 36,
+  drained_ns: 40,
 } as const;
 export const StateWords: AreaCodec<StateWords> = {
   name: "state_words",
   page: "state",
   kind: "words",
   offset: 0,
-  bytes: 40,
+  bytes: 48,
   doc: "Header of the state page and the words that change at each exit.",
   fields: [
     { name: "magic", type: "u32", offset: 0, bytes: 4, unit: null, names: null, flags: false, doc: "STATE_MAGIC." },
@@ -801,6 +804,7 @@ export const StateWords: AreaCodec<StateWords> = {
     { name: "controls_sequence", type: "u32", offset: 28, bytes: 4, unit: null, names: null, flags: false, doc: "The controls sequence that is in effect." },
     { name: "drained_sequence", type: "u32", offset: 32, bytes: 4, unit: null, names: null, flags: false, doc: "Number of the last entry of whose work nothing is left on the GPU." },
     { name: "contexts", type: "u32", offset: 36, bytes: 4, unit: null, names: null, flags: false, doc: "Contexts that the guest has." },
+    { name: "drained_ns", type: "n64", offset: 40, bytes: 8, unit: "ns", names: null, flags: false, doc: "When the last tail ended, as the instance found it; stored before drained_sequence." },
   ],
   table: null,
   decode(view: DataView, base: number): StateWords {
@@ -815,6 +819,7 @@ export const StateWords: AreaCodec<StateWords> = {
       controls_sequence: view.getUint32(base + 28, true),
       drained_sequence: view.getUint32(base + 32, true),
       contexts: view.getUint32(base + 36, true),
+      drained_ns: readNumber(view, base + 40),
     };
   },
   encode(view: DataView, base: number, value: StateWords): void {
@@ -828,6 +833,7 @@ export const StateWords: AreaCodec<StateWords> = {
     view.setUint32(base + 28, value.controls_sequence, true);
     view.setUint32(base + 32, value.drained_sequence, true);
     view.setUint32(base + 36, value.contexts, true);
+    writeNumber(view, base + 40, value.drained_ns);
   },
   check(value: StateWords): Violation | null {
     if (value.magic !== GVMCS.STATE_MAGIC) return { field: "magic", value: value.magic, rule: "is STATE_MAGIC" };
@@ -835,6 +841,7 @@ export const StateWords: AreaCodec<StateWords> = {
     if (!RunStateNames.has(value.run_state)) return { field: "run_state", value: value.run_state, rule: "is one of run_state" };
     if (!AbortIndicatorNames.has(value.abort_indicator)) return { field: "abort_indicator", value: value.abort_indicator, rule: "is one of abort_indicator" };
     if (!DemandNames.has(value.demand)) return { field: "demand", value: value.demand, rule: "is one of demand" };
+    if (value.drained_ns > Number.MAX_SAFE_INTEGER) return { field: "drained_ns", value: value.drained_ns, rule: "is at most 2^53 - 1" };
     return null;
   },
 };

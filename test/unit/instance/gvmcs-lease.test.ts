@@ -169,6 +169,14 @@ class Rig {
     return json as Record<string, Record<string, unknown>>;
   }
 
+  /** The tail has ended, some steps of the clock ago. */
+  drained(): void {
+    const report = this.broker.poll();
+    if (report.kind !== "drained") throw new Error(`not drained: ${JSON.stringify(report)}`);
+    expect(report.endedNs).toBeGreaterThan(this.harness.timeNs - 10);
+    expect(report.endedNs).toBeLessThanOrEqual(this.harness.timeNs);
+  }
+
   exit(): Extract<Report, { kind: "exit" }>["exit"] {
     const report = this.broker.poll();
     if (report.kind !== "exit") throw new Error(`no exit: ${JSON.stringify(report)}`);
@@ -225,7 +233,7 @@ describe("an exit with a tail", () => {
     expect(rig.broker.demand).toBe(false);
     expect(rig.broker.poll()).toEqual({ kind: "nothing" });
     rig.harness.gpu.finishAll();
-    expect(rig.broker.poll()).toEqual({ kind: "drained" });
+    rig.drained();
     expect(rig.broker.launchState).toBe(LaunchState.READY);
     // The tail's time is claimed with the next exit.
     rig.launch();
@@ -250,7 +258,7 @@ describe("an exit with a tail", () => {
     rig.launch();
     rig.harness.gpu.finishAll();
     expect(rig.harness.gpu.inFlight).toBe(0);
-    expect(rig.broker.poll()).toEqual({ kind: "drained" });
+    rig.drained();
   });
 
   it("waits while the tail of another vGPU is on the GPU", async () => {
@@ -259,7 +267,10 @@ describe("an exit with a tail", () => {
     expect(rig.broker.poll()).toEqual({ kind: "nothing" });
     rig.looks();
     expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    // Its own work began when that had ended.
     rig.broker.alone(rig.harness.timeNs);
+    rig.looks();
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
     rig.looks();
     expect(rig.exit().tail_ns).toBeGreaterThan(0);
   });
@@ -295,7 +306,7 @@ describe("an exit with a tail", () => {
     ok(rig.harness.submit(0, 0, (w) => w.fill({ segment: 1, offset: 0 }, 4, 1, 4)));
     expect(rig.broker.poll()).toEqual({ kind: "nothing" });
     rig.harness.gpu.finishAll();
-    expect(rig.broker.poll()).toEqual({ kind: "drained" });
+    rig.drained();
   });
 
   it("aborts an instance that leaves a longer one than it may, or with another reason", async () => {

@@ -110,7 +110,7 @@ describe("an arbiter charges", () => {
     gpu.observe = ({ kind }) => {
       if (kind !== "exit" || !a.draining) return;
       gpu.nowNs += 20 * MS;
-      a.drained();
+      a.drained(gpu.nowNs);
     };
     gpu.arbiter.bell("a", gpu.clock);
     expect(gpu.arbiter.tail).toBeNull();

@@ -163,6 +163,8 @@ describe("exits", () => {
 });
 
 describe("tails", () => {
+  const LEFT = { kind: "slice-used", gpuNs: 0, wants: true, tailNs: 0.4 * MS } as const;
+
   /** `a` leaves a tail at 2 ms, and `b` is entered. */
   function behind(...settings: Partial<SchedulingSettings>[]): Scheduler {
     const s = scheduler(...(settings.length > 0 ? settings : [{}, {}]));
@@ -175,57 +177,83 @@ describe("tails", () => {
   }
 
   it("that are too late are done without for fifty times the excess, by both", () => {
-    const left = { kind: "slice-used", gpuNs: 0, wants: true, tailNs: 0.4 * MS } as const;
     for (const [lateMs, strict] of [
-      [0.5, false],
-      [0.7, true],
+      [0.25, false],
+      [0.65, true],
     ] as const) {
       const s = behind();
       s.drained("a", (2.4 + lateMs) * MS);
-      expect(s.exit("b", left, 10 * MS).length).toBe(strict ? 0 : 1);
+      expect(s.exit("b", LEFT, 10 * MS).length).toBe(strict ? 0 : 1);
       if (!strict) continue;
       // Nobody else suffers, and they do not for ever.
       s.drained("b", 10.4 * MS);
       expect(s.holder).toBe("a");
       s.exit("a", exit("slice-used"), 18.9 * MS);
       expect(s.holder).toBe("b");
-      expect(s.exit("b", left, 26 * MS)[0]).toMatchObject({ kind: "enter", id: "a" });
+      expect(s.exit("b", LEFT, 26 * MS)[0]).toMatchObject({ kind: "enter", id: "a" });
     }
   });
 
-  it("may be later, if the others were on time: it is the mean that counts", () => {
-    const left = { kind: "slice-used", gpuNs: 0, wants: true, tailNs: 0.4 * MS } as const;
-    for (const [lateMs, strict] of [
-      [1.4, false],
-      [1.8, true],
-    ] as const) {
-      const s = behind();
-      // Two, each of them half a millisecond less late than is tolerated.
-      s.drained("a", 2.4 * MS);
-      s.exit("b", left, 5 * MS);
-      s.drained("b", 5.4 * MS);
-      expect(s.exit("a", left, 8 * MS)[0]).toMatchObject({ kind: "enter", id: "b" });
-      s.drained("a", (8.4 + lateMs) * MS);
-      expect(s.exit("b", left, 20 * MS).length).toBe(strict ? 0 : 1);
+  /** Tails of both by turns, all on time; `a` leaves the last one. Returns when that should end, ms. */
+  function onTime(s: Scheduler, turns: number): number {
+    let endMs = 2.4;
+    for (let turn = 0; turn < turns; turn++) {
+      const [owner, next] = turn % 2 === 0 ? ["a", "b"] : ["b", "a"];
+      s.drained(owner as string, endMs * MS);
+      s.exit(next as string, LEFT, (endMs + 2.6) * MS);
+      endMs += 3;
     }
+    return endMs;
+  }
+
+  it.each([
+    [2, 0.75, false],
+    [2, 1, true],
+    [40, 4.2, false],
+    [40, 4.6, true],
+  ])("may be later, if %i others were on time: by %f ms", (turns, lateMs, strict) => {
+    const s = behind();
+    const endMs = onTime(s, turns);
+    expect([s.tail, s.holder]).toEqual(["a", "b"]);
+    s.drained("a", (endMs + lateMs) * MS);
+    expect(s.exit("b", LEFT, (endMs + 12) * MS).length).toBe(strict ? 0 : 1);
   });
 
   it("let the next one in, which is told when it has the GPU to itself", () => {
     const s = behind();
     expect(s.standings("a")).toMatchObject({ state: "draining", account: { tails: 1 } });
-    expect(s.drained("a", 2.4 * MS)).toEqual([{ kind: "alone", id: "b" }]);
+    expect(s.drained("a", 2.4 * MS)).toEqual([{ kind: "alone", id: "b", sinceNs: 2.4 * MS }]);
     expect([s.holder, s.tail, s.tailEndNs]).toEqual(["b", null, null]);
     expect(s.standings("a").state).toBe("waiting");
   });
 
-  it("are charged to their owner; beyond the foreseen end, half to whom comes behind", () => {
+  it("are charged to their owner; beyond the foreseen end, half of what is more than an eighth of a slice", () => {
     const s = behind();
     s.drained("a", 3 * MS);
     s.exit("b", exit("slice-used"), 4 * MS);
     const heldNs = ["a", "b"].map((id) => s.standings(id).account.heldNs);
-    // Until 2.4 ms as foreseen, and half of 0.6 ms.
-    expect(heldNs).toEqual([2.7 * MS, 1.3 * MS]);
+    // Until 2.4 ms as foreseen, then 0.25 ms, and half of 0.35 ms.
+    expect(heldNs).toEqual([2.825 * MS, 1.175 * MS]);
     expect(s.standings("a").account.waitNs).toBe(1 * MS);
+  });
+
+  it("end when their owner says, however late that is heard", () => {
+    const s = behind();
+    const [alone] = s.drained("a", 4 * MS, 2.5 * MS);
+    expect(alone).toEqual({ kind: "alone", id: "b", sinceNs: 2.5 * MS });
+    s.exit("b", exit("slice-used"), 5 * MS);
+    const heldNs = ["a", "b"].map((id) => s.standings(id).account.heldNs);
+    expect(heldNs).toEqual([2.5 * MS, 2.5 * MS]);
+  });
+
+  it.each([
+    ["before the exit", 1.9 * MS, 2 * MS, 2.4 * MS],
+    ["in the future", 5 * MS, 4 * MS, 3.325 * MS],
+    ["at no time", Number.NaN, 4 * MS, 3.325 * MS],
+  ])("do not end %s", (_what, toldNs, sinceNs, ownNs) => {
+    const s = behind();
+    expect(s.drained("a", 4 * MS, toldNs)[0]).toEqual({ kind: "alone", id: "b", sinceNs });
+    expect(s.standings("a").account.heldNs).toBe(ownNs);
   });
 
   it("may be longer than was said: that is an overshoot", () => {
@@ -245,7 +273,7 @@ describe("tails", () => {
     const s = behind({}, {}, {});
     s.runnable("c", 2.1 * MS);
     expect(s.exit("b", exit("idle"), 2.2 * MS)).toMatchObject([{ kind: "enter", id: "c" }]);
-    expect(s.drained("a", 2.4 * MS)).toEqual([{ kind: "alone", id: "c" }]);
+    expect(s.drained("a", 2.4 * MS)).toEqual([{ kind: "alone", id: "c", sinceNs: 2.4 * MS }]);
   });
 
   it("do not let anybody overtake their owner that is still the furthest behind", () => {
@@ -292,14 +320,14 @@ describe("tails", () => {
     expect(s.nextNs()).toBe(602 * MS);
     expect(s.advance(602 * MS)).toEqual([{ kind: "kill", id: "a", reason: "overdue" }]);
     s.runnable("b", 603 * MS);
-    expect(s.gone("a", 604 * MS)).toEqual([{ kind: "alone", id: "b" }]);
+    expect(s.gone("a", 604 * MS)).toMatchObject([{ kind: "alone", id: "b" }]);
     expect(s.standings("a").account.condemned).toBe(1);
     expect(s.standings("b").account.condemned).toBe(0);
   });
 
   it("end with the process of their owner", () => {
     const s = behind();
-    expect(s.gone("a", 2.2 * MS)).toEqual([{ kind: "alone", id: "b" }]);
+    expect(s.gone("a", 2.2 * MS)).toMatchObject([{ kind: "alone", id: "b" }]);
     expect(s.tail).toBeNull();
   });
 
