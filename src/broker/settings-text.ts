@@ -94,7 +94,7 @@ export function parseSettings(settings: readonly string[]): Partial<VgpuSettings
         break;
       case "tail":
         changes.tailNs =
-          text === "auto" ? null : Math.round(number(key, text, /^(ms)?$/, "0.5ms") * 1e6);
+          text === "auto" ? null : Math.round(number(key, text, /^(ms)?$/, "0.5ms or auto") * 1e6);
         break;
       case "min":
         changes.minShare = share(key, text);

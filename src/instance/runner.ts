@@ -106,7 +106,6 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   get memory(): GuestViews | null {
     return this.publisher.memory;
   }
-
   get suspended(): boolean {
     return this.publisher.suspended;
   }
@@ -150,6 +149,9 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     return this.#ready.length > 0 || this.#prepared !== null;
   }
 
+  get preparedNs(): number {
+    return this.#prepared?.cost.estimateNs ?? 0;
+  }
   get making(): boolean {
     return this.#pumping;
   }

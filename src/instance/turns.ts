@@ -23,6 +23,8 @@ export interface TurnHost {
   /** How long what is in flight takes in all, and from now on, ns; infinite if that is not known. */
   readonly expectedNs: number;
   readonly leftNs: number;
+  /** How long the batch takes that is encoded and not submitted; 0: there is none, or that is not known. */
+  readonly preparedNs: number;
   /** The turn is over, and what is in flight may share the GPU with another one's work. */
   left(): void;
   nowNs(): number;
@@ -43,6 +45,10 @@ export interface TurnCounts {
 const TOLD_LATE_NS = 500_000;
 /** Time between two looks whether another one's tail has ended. */
 const LOOK_AGAIN_NS = 100_000;
+/** Part of its time by which work may end earlier or later than was foreseen: it must be less than a tail. */
+const FORESEEN_ERROR = 1 / 20;
+/** Work that is longer by this factor than a batch should be can't be cut. */
+const LONG_FACTOR = 2;
 
 export class Turns {
   readonly #lease: Lease;
@@ -109,7 +115,7 @@ export class Turns {
   /** Whether work may be submitted now. If not, the lease is asked for. */
   held(): boolean {
     this.#chooseLimits();
-    if (this.#lease.held) return true;
+    if (this.#lease.held) return !this.#givesWay();
     if (!this.#requested) {
       this.#requested = true;
       this.#lease.request(() => {
@@ -119,6 +125,13 @@ export class Turns {
       });
     }
     return this.#lease.held;
+  }
+
+  /** Long work that can't be cut could hold up another one's tail for as long: it waits for its end. */
+  #givesWay(): boolean {
+    if (!this.behind || this.#host.preparedNs <= LONG_FACTOR * this.limits.batchNsMax) return false;
+    this.#lease.look?.(LOOK_AGAIN_NS, () => this.#host.pump());
+    return true;
   }
 
   /** Whether another one's work is on the GPU, whose end may be told later than it comes. */
@@ -165,6 +178,7 @@ export class Turns {
     const over = full || this.#revoked;
     // One that is overdue already may as well be far from its end.
     if (tailNsMax === 0 || inFlight === 0 || leftNs <= 0 || (waiting && !over)) return;
+    if (expectedNs * FORESEEN_ERROR > tailNsMax) return;
     // The guest may be about to launch more: half of the time is for that.
     const tailNs = over ? tailNsMax : Math.min(tailNsMax, expectedNs / 2);
     // There is one tail at a time: ours waits for the end of the one that was left for us.

@@ -50,6 +50,17 @@ describe("vgpuctl", () => {
     expect(stdout).toMatch(/launch_state +READY$/m);
   });
 
+  it("has the longest tail follow the slice, unless it is set", () => {
+    const tail = (...settings: string[]): string => {
+      expect(control("set", "a", ...settings).status).toBe(0);
+      return /tail_ns_max +(.*)$/m.exec(control("gvmcs", "a").stdout)?.[1] ?? "";
+    };
+    expect(tail("slice=12ms")).toBe("2 ms");
+    expect(tail("tail=0.5ms")).toBe("500 us");
+    expect(tail("slice=6ms")).toBe("500 us");
+    expect(tail("tail=auto")).toBe("1 ms");
+  });
+
   it.each([
     [
       ["set", "a", "features=slicing+speed"],
@@ -57,6 +68,7 @@ describe("vgpuctl", () => {
     ],
     [["set", "a", "weight=0"], /weight 0 is no integer from 1 to 10000/],
     [["set", "a", "slice=31ms"], /slice 31 ms is outside 1 to 30 ms/],
+    [["set", "a", "tail=long"], /tail: "long" is not of the form 0.5ms or auto/],
     [["set", "a", "colour=red"], /"colour" is no setting; there are policy, weight/],
     [["set", "a", "memory=300M"], /300 MiB of device memory do not fit: 256 MiB of 1280 MiB are/],
     [["reset", "nobody"], /there is no vGPU "nobody"/],

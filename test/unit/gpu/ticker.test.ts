@@ -94,6 +94,27 @@ it("looks on every turn around the expected end where another process waits for 
   expect(armed).not.toBeNull();
 });
 
+it("looks a few times for the end of a tail, and then at intervals of a 32nd", () => {
+  const startNs = now;
+  ticker.expect(startNs + 8 * MS);
+  pending();
+  while (now < startNs + 6.4 * MS) sleep();
+  ticker.expect(startNs + 8 * MS, "tail");
+  let looks = 0;
+  while (now < startNs + 8 * MS) {
+    sleep();
+    looks++;
+  }
+  expect(looks).toBeGreaterThan(1);
+  expect(looks).toBeLessThan(6);
+  expect(now).toBe(startNs + 8 * MS);
+  expect(sleep()).toBeCloseTo(0.25 * MS, -3);
+  // However long the work is.
+  now = startNs + 100 * MS;
+  sleep();
+  expect(sleep()).toBe(0.3 * MS);
+});
+
 it("looks seldom while nobody waits for the end and the GPU has more to do", () => {
   const startNs = now;
   ticker.expect(startNs + 60 * MS, "none");

@@ -65,6 +65,12 @@ it.each<[string, (record: BatchRecord) => unknown]>([
   expect(look()).toEqual({ timeNs: 40 * MS, interest: "guest" });
 });
 
+it("is looked for less closely if it is a tail, with another process's work behind it", () => {
+  add(40 * MS);
+  flight.left(39 * MS);
+  expect(look()).toEqual({ timeNs: 40 * MS, interest: "tail" });
+});
+
 it("is looked for closely if another process waits for the GPU", () => {
   add(40 * MS);
   add(40 * MS);

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The scheduler's decisions one by one, on a clock that the test moves. */
 import { describe, expect, it } from "vitest";
-import { type ExitKind, Scheduler, type SchedulingSettings } from "../../../src/scheduler/index.js";
+import {
+  defaultSettings,
+  type ExitKind,
+  Scheduler,
+  type SchedulingSettings,
+  tailNsOf,
+} from "../../../src/scheduler/index.js";
 
 const MS = 1e6;
 
@@ -160,6 +166,18 @@ describe("exits", () => {
     s.runnable("a", 0);
     expect(() => s.exit("b", exit("idle"), 1)).toThrow(/b exits and does not hold/);
   });
+});
+
+it.each([
+  [1, null, 0.8],
+  [2, null, 0.8],
+  [6, null, 1],
+  [30, null, 5],
+  [30, 0.25, 0.25],
+  [30, 0, 0],
+])("slices of %d ms, tails of %d: at most %d ms", (sliceMs, setMs, tailMs) => {
+  const tailNs = setMs === null ? null : setMs * MS;
+  expect(tailNsOf({ ...defaultSettings, sliceNs: sliceMs * MS, tailNs })).toBe(tailMs * MS);
 });
 
 describe("tails", () => {
