@@ -17,8 +17,9 @@ const SHORT_MIX = [0, 1, 2, 3, 4];
 const DIFFERENT_MS = [0.25, 0.5, 1, 2, 4, 8, 16, 32];
 const UNSLICEABLE_MS = 500;
 const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
-/** Of the runs with kernels that can't be sliced: a period of the schedule is seven of them. */
+/** Of the runs with kernels that can't be sliced, each whole periods of the schedule: seven of them each. */
 const UNSLICEABLE_ROUNDS = 2;
+const UNSLICEABLE_FACTOR = 2.1;
 /** Enough queued that a guest never runs out of work in its turn. */
 const DEPTH = 16;
 /** The guest that floods has this many times as much. */
@@ -183,7 +184,7 @@ class Fairness {
       ...this.#times,
       rounds: UNSLICEABLE_ROUNDS * rounds,
       aloneMs: 2 * aloneMs,
-      roundMs: 1.5 * roundMs,
+      roundMs: UNSLICEABLE_FACTOR * roundMs,
     });
     return result("unsliceable_error", "relative", shareError(work, weights), work);
   }

@@ -102,7 +102,6 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   get executor(): Executor | null {
     return this.#executor;
   }
-
   get memory(): GuestViews | null {
     return this.publisher.memory;
   }
