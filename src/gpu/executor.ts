@@ -196,8 +196,9 @@ export interface Executor {
 }
 
 /**
- * Who waits for the end of a batch: nobody, since the GPU has enough to do behind it; its guest, and that is all
- * since it is a tail, with another process's work behind it already; its guest; or another process, for the GPU.
+ * Who waits for the end of a batch: nobody, since the GPU has enough to do behind it; its guest, and
+ * that is all since it is a tail, with another process's work behind it already; its guest; or
+ * another process, for the GPU.
  */
 export type Interest = "none" | "tail" | "guest" | "process";
 

@@ -35,7 +35,10 @@ export interface Lease {
   leave?(tailNs: number): boolean;
   /** Calls back after a time, once; a second call replaces the first. */
   look?(afterNs: number, callback: () => void): void;
-  /** Nothing is in flight any more since then, on the device's clock: for a turn that ended with {@link leave}. */
+  /**
+   * Nothing is in flight any more since then, on the device's clock: for a turn that ended with
+   * {@link leave}.
+   */
   drained?(endedNs: number): void;
   /** Whether another one's work is still on the GPU: then ours takes longer than it would. */
   readonly behind?: boolean;

@@ -145,9 +145,9 @@ export class Turns {
   }
 
   /**
-   * The same, as well as one can tell: while another one's work is there, as was foreseen, or as late as it can
-   * have been told by now. Else each turn would hand its delay on to the next one, which would leave as much
-   * too early.
+   * The same, as well as one can tell: while another one's work is there, as was foreseen, or as late
+   * as it can have been told by now. Else each turn would hand its delay on to the next one, which
+   * would leave as much too early.
    */
   get likelyAloneNs(): number {
     if (!this.behind) return this.aloneNs;

@@ -3,13 +3,13 @@
  * Entries, and the tails that they leave: who pays for the time of two on the GPU, and who may come
  * behind whose tail.
  *
- * The owner of a tail pays until its end as it was foreseen. Who pays for the time between that and the moment at
- * which its end is told is settled then: telling takes a while on a busy host, and the owner says when the end
- * came. What the tail took beyond the foreseen end may be the fault of either: the owner has foreseen badly, or
- * the other one's kernel kept the GPU from it. The owner pays for an eighth of a slice, and half of the rest.
- * A tail may be late by that eighth on average, and who exceeds it, as owner or behind, has the GPU to itself
- * only for fifty times the excess. A guest whose kernels mislead gains no more by it than a hundredth, and an
- * eighth of a slice a turn; once, its credit.
+ * The owner of a tail pays until its end as it was foreseen. Who pays for the time between that and
+ * the moment at which its end is told is settled then: telling takes a while on a busy host, and the
+ * owner says when the end came. What the tail took beyond the foreseen end may be the fault of either:
+ * the owner has foreseen badly, or the other one's kernel kept the GPU from it. The owner pays for an
+ * eighth of a slice, and half of the rest. A tail may be late by that eighth on average, and who exceeds
+ * it, as owner or behind, has the GPU to itself only for fifty times the excess. A guest whose kernels
+ * mislead gains no more by it than a hundredth, and an eighth of a slice a turn; once, its credit.
  */
 import type { Entity, ExitKind } from "./entity.js";
 
