@@ -17,9 +17,9 @@ const SHORT_MIX = [0, 1, 2, 3, 4];
 const DIFFERENT_MS = [0.25, 0.5, 1, 2, 4, 8, 16, 32];
 const UNSLICEABLE_MS = 500;
 const ALL = [0, 1, 2, 3, 4, 5, 6, 7];
-/** Of the runs with kernels that can't be sliced, each whole periods of the schedule: seven of them each. */
+/** Of the runs with kernels that can't be sliced: a period of the schedule is seven of them. */
 const UNSLICEABLE_ROUNDS = 2;
-const UNSLICEABLE_FACTOR = 2.1;
+const UNSLICEABLE_FACTOR = 2;
 /** Enough queued that a guest never runs out of work in its turn. */
 const DEPTH = 16;
 /** The guest that floods has this many times as much. */
@@ -49,6 +49,12 @@ export async function fairness(options: SharingOptions): Promise<SharingReport> 
   } finally {
     await rig.stop();
   }
+}
+
+/** The multiple of a launch's period that is next to `ms`, at this many launches a millisecond. */
+function wholePeriods(ms: number, rate: number): number {
+  if (rate === 0) throw new Error("the first guest completes nothing");
+  return Math.max(1, Math.round(ms * rate)) / rate;
 }
 
 class Fairness {
@@ -88,12 +94,17 @@ class Fairness {
     return works.map((work) => worth(work.counts, costsMs));
   }
 
-  /** Rounds of each one alone, then all together: each one's share of the work, by its cost alone. */
-  async #weighed(loads: readonly Load[], times: Times): Promise<number[]> {
+  /**
+   * Rounds of each one alone, then all together: each one's share of the work, by its cost alone. With
+   * `periodic` a run together is as long as some launches of the first guest take, one to the next: else
+   * its length would decide how often a launch is in it that holds the GPU for long.
+   */
+  async #weighed(loads: readonly Load[], times: Times, periodic = false): Promise<number[]> {
     const { rounds, aloneMs, warmMs, roundMs } = times;
     const guests = loads.map((_, index) => this.#rig.guest(index));
     const shares = loads.map((): number[] => []);
     const sum = (counts: readonly number[]): number => counts.reduce((a, b) => a + b, 0);
+    let windowMs = roundMs;
     for (let round = 0; round < rounds; round++) {
       const rates: number[] = [];
       for (const [index, guest] of guests.entries()) {
@@ -103,7 +114,12 @@ class Fairness {
         rates[index] = sum(work?.counts ?? []) / aloneMs;
       }
       await Promise.all(guests.map((guest, index) => guest.go(loads[index] as Load)));
-      const works = await this.#rig.window(guests, warmMs, roundMs);
+      if (periodic && round === 0) {
+        const works = await this.#rig.window(guests, warmMs, roundMs);
+        windowMs = wholePeriods(roundMs, sum(works[0]?.counts ?? []) / roundMs);
+      }
+      const works = await this.#rig.window(guests, warmMs, windowMs);
+      if (periodic) windowMs = wholePeriods(roundMs, sum(works[0]?.counts ?? []) / windowMs);
       await Promise.all(guests.map((guest) => guest.stop()));
       const costs = works.map(({ counts }, index) => {
         const rate = rates[index] ?? 0;
@@ -180,12 +196,13 @@ class Fairness {
       depth: index === 0 ? 2 : DEPTH,
     }));
     const { rounds, aloneMs, roundMs } = this.#times;
-    const work = await this.#weighed(loads, {
+    const longer = {
       ...this.#times,
       rounds: UNSLICEABLE_ROUNDS * rounds,
       aloneMs: 2 * aloneMs,
       roundMs: UNSLICEABLE_FACTOR * roundMs,
-    });
+    };
+    const work = await this.#weighed(loads, longer, true);
     return result("unsliceable_error", "relative", shareError(work, weights), work);
   }
 }
