@@ -110,6 +110,7 @@ export class SimInstance {
   #gpuNs = 0;
   #batches = 0;
   #longestTailNs = 0;
+  #lastTailNs = 0;
   #pausing = 0;
   /** It does nothing of its own any more, so that it does not mend what it broke. */
   #mute = false;
@@ -198,7 +199,10 @@ export class SimInstance {
   /** The longest tail that is allowed now, and that was at any time of the entry. */
   #noteTail(gvmcs: GvmcsInstance, entered: boolean): number {
     const tailNsMax = gvmcs.executionControls()?.tail_ns_max ?? 0;
-    this.#longestTailNs = entered ? tailNsMax : Math.max(this.#longestTailNs, tailNsMax);
+    // It may have been changed between the entry and its being seen.
+    const beforeNs = entered ? this.#lastTailNs : this.#longestTailNs;
+    this.#longestTailNs = Math.max(beforeNs, tailNsMax);
+    this.#lastTailNs = tailNsMax;
     return tailNsMax;
   }
 
