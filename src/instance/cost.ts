@@ -30,19 +30,22 @@ export class KernelCost {
     return root * root;
   }
 
-  /** A launch or slice of so many workgroups took `groups` times `ns`. */
-  learn(groups: number, ns: number): void {
+  /** A launch of `total` workgroups, or so many of it in a slice, took `groups` times `ns`. */
+  learn(groups: number, ns: number, total = groups): void {
     const known = this.nsPerGroup;
-    const heldMax = Math.max(WINDOW_GROUPS, WINDOW * groups);
+    const heldMax = Math.max(Math.min(WINDOW_GROUPS, WINDOW * total), WINDOW * groups);
     this.#weight = Math.min(this.#weight, heldMax) + groups;
     this.groupsMax = Math.max(this.groupsMax, groups);
-    this.nsPerGroup = known > 0 ? known + (groups / this.#weight) * (ns - known) : ns;
-    if (known === 0) return;
+    if (known === 0) {
+      this.nsPerGroup = ns;
+      return;
+    }
     // A time that is far off is rather a disturbance than the kernel's.
-    const above = Math.min(Math.max(0, ns - known), ABOVE_MAX * known);
+    const aboveMax = ABOVE_MAX * known;
+    this.nsPerGroup = known + (groups / this.#weight) * Math.min(ns - known, aboveMax);
+    const above = Math.min(Math.max(0, ns - known - DISTURBANCE_NS / groups), aboveMax);
     const seen = above * above * groups;
-    const rate = seen > this.#variance ? DOUBT_RATE : TRUST_RATE;
-    this.#variance += rate * (seen - this.#variance);
+    this.#variance += SPREAD_RATE * (seen - this.#variance);
   }
 
   /** Whether the cost is known for a launch of this size. */
@@ -56,6 +59,8 @@ export const TRUST = 16;
 
 /** Is told what a slice has cost. */
 export interface SliceMeter {
+  /** Workgroups of the whole launch. */
+  readonly total: number;
   measured(groups: number, nsPerGroup: number): void;
 }
 
@@ -75,11 +80,12 @@ const WINDOW = 2;
 const WINDOW_GROUPS = 32;
 /** So many standard deviations above its mean a slice is reckoned with. */
 const DEVIATIONS = 1;
+/** A batch may take this much longer than others for reasons that are not its kernels'. */
+const DISTURBANCE_NS = 300_000;
 /** Greatest excess that counts, as a multiple of the mean. */
 const ABOVE_MAX = 4;
-/** Weight of a new deviation against the known one: of one that is larger, of one that is smaller. */
-const DOUBT_RATE = 0.25;
-const TRUST_RATE = 0.125;
+/** Weight of a new deviation against the known one. */
+const SPREAD_RATE = 0.2;
 /** Least cost that is learned: workgroups are not free. */
 const NS_PER_GROUP_MIN = 0.01;
 /** Part of a batch's time that is not its launches: submission, waiting, copies per byte. */
@@ -131,7 +137,7 @@ export class CostMeter {
     const scale = tookNs / this.#estimateNs;
     for (const { variant, groups, estimateNs, slice } of this.#parts) {
       const measured = Math.max(NS_PER_GROUP_MIN, (estimateNs * scale) / groups);
-      variant.cost.learn(groups, measured);
+      variant.cost.learn(groups, measured, slice?.total);
       slice?.measured(groups, measured);
     }
   }

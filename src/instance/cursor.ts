@@ -20,6 +20,9 @@ export class LaunchCursor implements SliceMeter {
   /** What a workgroup of the newest slice that is done has cost: costs differ over a grid. */
   nsPerGroup = 0;
 
+  /** How long that slice took. */
+  lastNs = 0;
+
   constructor(kernel: KernelFunction, grid: Grid) {
     this.kernel = kernel;
     this.grid = grid;
@@ -29,6 +32,7 @@ export class LaunchCursor implements SliceMeter {
   measured(groups: number, nsPerGroup: number): void {
     this.done += groups;
     this.nsPerGroup = nsPerGroup;
+    this.lastNs = groups * nsPerGroup;
   }
 }
 

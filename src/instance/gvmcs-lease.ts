@@ -218,6 +218,10 @@ export class GvmcsLease implements Lease {
     this.#o.ring();
   }
 
+  finish(): void {
+    this.#end();
+  }
+
   end(why: LeaseEnd): void {
     if (!this.#o.gvmcs.inside) return;
     this.#cause ??= causeOf(why);

@@ -32,6 +32,11 @@ const GROWTH = 4;
 const WHOLE_NS = 500_000;
 /** A rest of a quarter of a slice is not worth a slice of its own. */
 const REST = 1.25;
+/** A slice that took longer, and so many times what was expected, did so for its kernel, not by chance. */
+const CHANCE_NS = 1_000_000;
+const CHANCE_FACTOR = 2;
+/** A slice is no shorter than this part of a batch: each costs something beside its work. */
+const PART_MIN = 1 / 4;
 /** Dispatches of one slice. */
 const DISPATCHES_MAX = 64;
 /** Dispatches of a launch that can't be spread over batches. */
@@ -111,6 +116,8 @@ export function launchSlice(
   if (host.estimateNs > (unknown ? 0 : host.budgetNs * 0.75)) return Step.part;
   const left = cursor.total - job.progress;
   const wanted = atOnce ? left : sliceGroups(host, variant.cost, cursor, left);
+  if (wanted < left && !unknown && tooShort(host))
+    return host.estimateNs > 0 ? Step.part : Step.late;
   const dispatchesMax = atOnce ? DISPATCHES_AT_ONCE_MAX : DISPATCHES_MAX;
   const { dispatches, groups } = cutSlice(grid, job.progress, wanted, gridMax, dispatchesMax);
   if (atOnce && groups < left) return tooManyDispatches(kernel, grid);
@@ -128,6 +135,13 @@ export function launchSlice(
   return Step.done;
 }
 
+/** Whether what is left of the batch or turn is too little for a part of a launch. */
+function tooShort(host: ExecuteHost): boolean {
+  const { batchNsMax, slicesMin } = host.scheduling;
+  if (slicesMin > 0 || (host.fresh && host.estimateNs === 0)) return false;
+  return host.budgetNs - host.estimateNs < batchNsMax * PART_MIN;
+}
+
 /** Workgroups of the next slice; `left` are still to do. */
 function sliceGroups(
   host: ExecuteHost,
@@ -139,8 +153,10 @@ function sliceGroups(
   if (slicesMin > 0) return Math.ceil(cursor.total / slicesMin);
   if (cost.nsPerGroup === 0)
     return wholeWaves(host, Math.max(1, Math.floor(cursor.total / PROBE_PARTS)));
-  // The last one, if it was dear, tells as much of the next one as the mean.
-  const meanNs = (cost.nsPerGroup + Math.max(cost.nsPerGroup, cursor.nsPerGroup)) / 2;
+  // The last one, if it was dear, tells as much of the next one as the mean; if it can't be chance, all.
+  const dearNs = Math.max(cost.nsPerGroup, cursor.nsPerGroup);
+  const sure = cursor.lastNs > CHANCE_NS && dearNs > cost.nsPerGroup * CHANCE_FACTOR;
+  const meanNs = sure ? dearNs : (cost.nsPerGroup + dearNs) / 2;
   const fitting = cost.groupsWithin(host.budgetNs - host.estimateNs, meanNs);
   const trusted = cursor.groupsMax > 0 ? cursor.groupsMax * GROWTH : cost.groupsMax * TRUST;
   const groups = wholeWaves(host, Math.floor(Math.min(fitting, trusted)));

@@ -54,8 +54,6 @@ export interface RunnerOptions extends PublisherOptions {
   readonly drained: () => void;
 }
 
-/** A lease that ends earlier than this is not worth another batch. */
-const TURN_NS_MIN = 50_000;
 const NO_COMMANDS: readonly DeviceCommand[] = [];
 
 export class Runner implements ReadGate, ExecuteHost, TurnHost {
@@ -79,6 +77,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   /** The batch being made is for a turn that has not come. */
   #ahead = false;
   #pumping = false;
+  /** Nothing more fits into the turn. */
+  #late = false;
   /** GPU time that the batch being made may take. */
   budgetNs: number;
 
@@ -229,9 +229,10 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       while (!this.publisher.suspended && this.#executor !== null) {
         if (!this.waiting || !this.#inFlight.hasRoom(this.scheduling, this.#executor)) break;
         if (!this.#turns.held()) break;
-        full = !this.#timeLeft();
+        this.#late = !this.#timeLeft();
+        if (!this.#late) this.#turn(this.#executor);
+        full = this.#late;
         if (full) break;
-        this.#turn(this.#executor);
       }
     } finally {
       this.#pumping = false;
@@ -288,13 +289,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
 
   /** Sets the next batch's budget; false if nothing more fits before the lease's deadline. */
   #timeLeft(): boolean {
-    const { batchNsMax } = this.scheduling;
-    const { deadlineNs } = this.#turns;
-    this.budgetNs = batchNsMax;
-    if (deadlineNs === null) return true;
-    const now = this.nowNs();
-    this.budgetNs = Math.min(batchNsMax, deadlineNs - now - this.#inFlight.leftNs(now));
-    return this.budgetNs >= TURN_NS_MIN;
+    this.budgetNs = this.#turns.batchNs(this.#inFlight.leftNs(this.nowNs()));
+    return this.budgetNs > 0;
   }
 
   /** Submits one batch, if there is work for one. */
@@ -363,7 +359,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       if (this.#full() || (this.#ahead && !encodesAhead(command))) return false;
       const step = this.#execute(context, stream, job, command);
       if (step === Step.blocked) return true;
-      if (step === Step.part) return false;
+      this.#late = step === Step.late;
+      if (step === Step.part || step === Step.late) return false;
       if (step !== Step.done) {
         this.failContext(context, step, { stream: stream.index, fence: job.fence });
         return true;
@@ -406,6 +403,9 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     );
   }
 
+  get fresh(): boolean {
+    return this.#turns.fresh || this.#ahead;
+  }
   get estimateNs(): number {
     return this.#record?.cost.estimateNs ?? 0;
   }

@@ -43,6 +43,10 @@ export interface TurnCounts {
 
 /** So much later than it came the end of another one's tail is told, mostly. */
 const TOLD_LATE_NS = 500_000;
+/** What is left of a turn after whole batches is not worth one of its own if it is a smaller part of one. */
+const PART_MIN = 1 / 4;
+/** A turn that ends earlier than this is not worth another batch. */
+const TURN_NS_MIN = 50_000;
 /** Time between two looks whether another one's tail has ended. */
 const LOOK_AGAIN_NS = 100_000;
 /** Part of its time by which work may end earlier or later than was foreseen: it must be less than a tail. */
@@ -106,6 +110,24 @@ export class Turns {
 
   get deadlineNs(): number | null {
     return this.#lease.deadlineNs ?? null;
+  }
+
+  /**
+   * GPU time that the next batch may take, ns, if what is in flight takes so long: an even part of what
+   * is left of the turn then. Not positive: nothing more fits into it.
+   */
+  batchNs(inFlightNs: number): number {
+    const { batchNsMax } = this.limits;
+    const { deadlineNs } = this;
+    if (deadlineNs === null) return batchNsMax;
+    const leftNs = deadlineNs - this.#host.nowNs() - inFlightNs;
+    if (leftNs < TURN_NS_MIN) return 0;
+    return leftNs / Math.max(1, Math.ceil(leftNs / batchNsMax - PART_MIN));
+  }
+
+  /** Whether nothing was submitted in this turn yet. */
+  get fresh(): boolean {
+    return this.#grantedNs >= 0;
   }
 
   get counts(): TurnCounts {
@@ -176,6 +198,7 @@ export class Turns {
     const { tailNsMax = 0 } = this.#lease;
     const { inFlight, waiting, leftNs, expectedNs } = this.#host;
     const over = full || this.#revoked;
+    if (full && inFlight === 0 && !this.#revoked) this.#lease.finish?.();
     // One that is overdue already may as well be far from its end.
     if (tailNsMax === 0 || inFlight === 0 || leftNs <= 0 || (waiting && !over)) return;
     if (expectedNs * FORESEEN_ERROR > tailNsMax) return;

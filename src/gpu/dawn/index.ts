@@ -49,6 +49,7 @@ export async function createDawnExecutor(options: DawnOptions): Promise<DawnExec
   );
   const core = new DawnCore(device, info, tick, options.nowNs, hostMemory);
   return new DawnExecutor(core, (batch) => {
+    tick.frugal = batch && threads.size > 0;
     if (batch) {
       for (const thread of threads) if (options.setBatch?.(thread, true)) batchThreads.add(thread);
       return;

@@ -43,6 +43,9 @@ const SLEEP_NS_MAX = 4_000_000;
 const SLEEP_SHARE = 1 / 16;
 /** Work that is expected to take so long from its submission on costs no spinning. */
 const LONG_NS = 4_000_000;
+/** The same, and how long every turn ticks, where each look takes a core from the GPU. */
+const FRUGAL_LONG_NS = 500_000;
+const FRUGAL_SPIN_NS = 30_000;
 /** Before its expected end, a wait that ends early is lengthened by at most a quarter. */
 const SLEEP_SHARE_EXPECTED = 1 / 4;
 /** The same where nobody waits for it, and the GPU has as much to do after it. */
@@ -61,7 +64,7 @@ const SLEEP_NS_MAX_TAIL = 300_000;
 export class Ticker {
   readonly #nowNs: () => number;
   readonly #timer: TickTimer;
-  readonly #spinNs: number;
+  readonly #spinNsMax: number;
   readonly #sleepNsMax: number;
   readonly #originalSetImmediate: typeof setImmediate;
   #depth = 0;
@@ -75,6 +78,8 @@ export class Ticker {
   #expectedNs = 0;
   #interest: Interest = "guest";
   #wakeNs = 0;
+  /** Whether the GPU is cores of this machine that other processes want too: looks are few. */
+  frugal = false;
   /** Ticks so far, for tests and benchmarks. */
   ticks = 0;
   readonly #run = (): void => {
@@ -85,7 +90,7 @@ export class Ticker {
   constructor(options: TickerOptions) {
     this.#nowNs = options.nowNs;
     this.#timer = options.timer;
-    this.#spinNs = options.spinNs ?? SPIN_NS;
+    this.#spinNsMax = options.spinNs ?? SPIN_NS;
     this.#sleepNsMax = options.sleepNsMax ?? SLEEP_NS_MAX;
     this.#originalSetImmediate = globalThis.setImmediate;
     const original = this.#originalSetImmediate;
@@ -192,7 +197,11 @@ export class Ticker {
 
   /** Whether what was submitted last is expected to end long after. */
   get #long(): boolean {
-    return this.#expectedNs - this.#activeNs >= LONG_NS;
+    return this.#expectedNs - this.#activeNs >= this.#longNs;
+  }
+
+  get #longNs(): number {
+    return this.frugal ? FRUGAL_LONG_NS : LONG_NS;
   }
 
   /** How long nobody needs to look; 0 to look again at once. */
@@ -209,16 +218,17 @@ export class Ticker {
     }
     if (aheadNs > 0 && long) {
       if (this.#interest === "none")
-        return Math.min(aheadNs, Math.max(LONG_NS, ranNs) * SLEEP_SHARE_UNHURRIED);
+        return Math.min(aheadNs, Math.max(this.#longNs, ranNs) * SLEEP_SHARE_UNHURRIED);
       const dueInNs = aheadNs - totalNs * DUE_SHARE;
       // An end that is only looked for when it is expected is never seen to come before.
       if (dueInNs <= 0) return Math.min(aheadNs - closeNs, totalNs * SLEEP_SHARE_NEAR);
-      return Math.min(dueInNs, Math.max(LONG_NS, ranNs) * SLEEP_SHARE_EXPECTED);
+      return Math.min(dueInNs, Math.max(this.#longNs, ranNs) * SLEEP_SHARE_EXPECTED);
     }
     const waitedNs = aheadNs > 0 ? ranNs : now - Math.max(this.#activeNs, this.#expectedNs);
     // What took long is not looked for on every turn when it should end: its end is never exact.
     const dueNs = long ? ranNs * SLEEP_SHARE_DUE : 0;
-    if (!long && waitedNs < this.#spinNs) return 0;
+    const spinNs = this.frugal ? Math.min(FRUGAL_SPIN_NS, this.#spinNsMax) : this.#spinNsMax;
+    if (!long && waitedNs < spinNs) return 0;
     const sleepNs = Math.max(SLEEP_NS_MIN, dueNs, waitedNs * SLEEP_SHARE);
     const sleepNsMax = Math.min(this.#sleepNsMax, aheadNs > 0 ? aheadNs : this.#sleepNsMax);
     return Math.min(sleepNs, sleepNsMax);

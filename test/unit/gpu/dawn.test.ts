@@ -581,8 +581,10 @@ describe("the threads of a software GPU", () => {
     first.share(true);
     const count = batchThreads();
     expect(count).toBeGreaterThan(0);
+    expect(first.ticker.frugal).toBe(true);
     first.share(false);
     expect(batchThreads()).toBe(0);
+    expect(first.ticker.frugal).toBe(false);
     await first.close();
     const second = await open();
     second.share(true);

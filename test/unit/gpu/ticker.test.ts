@@ -115,6 +115,26 @@ it("looks a few times for the end of a tail, and then at intervals of a 32nd", (
   expect(sleep()).toBe(0.3 * MS);
 });
 
+it("looks on every turn for work of a millisecond", () => {
+  ticker.expect(now + 1 * MS);
+  pending();
+  expect(armed).toBeNull();
+});
+
+it("looks a few times for it where a look takes a core from the GPU", () => {
+  const startNs = now;
+  ticker.frugal = true;
+  ticker.expect(startNs + 1 * MS);
+  pending();
+  let looks = 0;
+  while (now < startNs + 1 * MS) {
+    sleep();
+    looks++;
+  }
+  expect(looks).toBeGreaterThan(1);
+  expect(looks).toBeLessThan(16);
+});
+
 it("looks seldom while nobody waits for the end and the GPU has more to do", () => {
   const startNs = now;
   ticker.expect(startNs + 60 * MS, "none");

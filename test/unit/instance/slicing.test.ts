@@ -304,6 +304,7 @@ describe("the lease's deadline", () => {
     deadlineNs: number | null = null;
     onRevoke: (() => void) | null = null;
     released = 0;
+    finished = 0;
     #granted: (() => void) | null = null;
     request(granted: () => void): void {
       if (this.held) granted();
@@ -311,6 +312,10 @@ describe("the lease's deadline", () => {
     }
     release(): void {
       this.released++;
+    }
+    finish(): void {
+      this.finished++;
+      this.revoke();
     }
     revoke(): void {
       this.held = false;
@@ -325,7 +330,8 @@ describe("the lease's deadline", () => {
 
   it("bounds a slice, and the launch goes on in the next turn", async () => {
     const lease = new TurnLease();
-    const made = await rig(16384, { lease, gpu: { groupNs: () => 10_000 } });
+    const scheduling = { batchNsMax: 5 * MS };
+    const made = await rig(16384, { lease, scheduling, gpu: { groupNs: () => 10_000 } });
     const { harness, gpu } = made;
     visit(made, [16384, 1, 1]);
     await run(made);
@@ -353,7 +359,11 @@ describe("the lease's deadline", () => {
     expect(words(made, 16384).every((each) => each === 2)).toBe(true);
   });
 
-  it("counts what is in flight already, and is not passed for what does not fit", async () => {
+  it.each([
+    // In even parts, what is in flight counted; none of them longer than a batch by more than a quarter.
+    [3, [150, 150]],
+    [2.4, [240]],
+  ])("is kept in a turn of %s ms, %j workgroups at a time", async (turnMs, parts) => {
     const lease = new TurnLease();
     const scheduling = { batchNsMax: 2 * MS };
     const made = await rig(16384, { lease, scheduling, gpu: { groupNs: () => 10_000 } });
@@ -361,13 +371,47 @@ describe("the lease's deadline", () => {
     visit(made, [16384, 1, 1]);
     await run(made);
     const before = gpu.history.length;
-    lease.deadlineNs = harness.timeNs + 3 * MS;
+    lease.deadlineNs = harness.timeNs + turnMs * MS;
     visit(made, [16384, 1, 1]);
     await harness.settle();
     const cut = gpu.history.slice(before).map(groupsOf);
-    expect(cut.length).toBe(2);
-    expect(cut[0]).toBeCloseTo(200, -1);
-    expect(cut[1]).toBeCloseTo(100, -1);
+    expect(cut.length).toBe(parts.length);
+    for (const [index, groups] of parts.entries()) expect(cut[index]).toBeCloseTo(groups, -1);
+    lease.deadlineNs = null;
+    await run(made);
+  });
+
+  it("is given up early where its rest is too short for a part of a launch", async () => {
+    const lease = new TurnLease();
+    const scheduling = { batchNsMax: 2 * MS };
+    const made = await rig(16384, { lease, scheduling, gpu: { groupNs: () => 10_000 } });
+    const { harness, gpu } = made;
+    visit(made, [2000, 1, 1]);
+    await run(made);
+    const before = gpu.history.length;
+    // A turn that has just begun is used in any case, however short it is.
+    lease.revoke();
+    visit(made, [2000, 1, 1]);
+    await harness.settle();
+    lease.grant(harness.timeNs + 0.4 * MS);
+    await harness.settle();
+    expect(gpu.history.length).toBe(before + 1);
+    expect(groupsOf(gpu.history.at(-1))).toBeCloseTo(40, -1);
+    expect(lease.finished).toBe(0);
+    // The same rest of one that goes on is not.
+    gpu.finishAll();
+    lease.deadlineNs = harness.timeNs + 0.4 * MS;
+    made.harness.device.runner.pump();
+    expect(gpu.history.length).toBe(before + 1);
+    expect(lease.finished).toBe(1);
+    // A launch that fits into it is.
+    lease.grant(null);
+    await run(made);
+    lease.deadlineNs = harness.timeNs + 0.4 * MS;
+    const rest = gpu.history.length;
+    visit(made, [20, 1, 1]);
+    await harness.settle();
+    expect(gpu.history.length).toBe(rest + 1);
     lease.deadlineNs = null;
     await run(made);
   });
