@@ -7,6 +7,7 @@ import { footprint } from "./footprint.js";
 import { growth } from "./growth.js";
 import { fairness } from "./sharing-fairness.js";
 import { interference } from "./sharing-interference.js";
+import { programs } from "./sharing-programs.js";
 import { scale } from "./sharing-scale.js";
 import { switching } from "./sharing-switch.js";
 import { utilisation } from "./sharing-utilisation.js";
@@ -41,6 +42,7 @@ export const SHARING: Readonly<Record<string, SharingSuite>> = {
   fairness,
   interference,
   utilisation,
+  programs,
   switch: switching,
   scale,
   startup: footprint,

@@ -58,10 +58,15 @@ export class BatchRecord {
     this.batch = batch;
   }
 
-  /** For how long the GPU may have had another one's work too, given since when it has not, ns. */
-  sharedNs(aloneNs: number, nowNs: number): number {
-    const atStartNs = Math.max(0, Math.min(aloneNs, nowNs) - this.submittedNs);
-    return atStartNs + (this.leftNs > 0 ? nowNs - this.leftNs : 0);
+  /**
+   * For how much of its time the GPU had a rest of another one's work too, given since when it has not,
+   * ns. What comes after its turn was left is not such time: the next one's work waits for this, mostly.
+   * And were that counted, one whose cost is taken for too little would leave too early, have most of
+   * its time shared, and never learn better. One that is taken for too much leaves late.
+   */
+  sharedNs(tookNs: number, doneNs: number, aloneNs: number): number {
+    const beganNs = Math.max(this.submittedNs, doneNs - tookNs);
+    return Math.max(0, Math.min(aloneNs, doneNs) - beganNs);
   }
 
   /** Counts what it did. */

@@ -33,9 +33,9 @@ export class KernelCost {
   /** A launch of `total` workgroups, or so many of it in a slice, took `groups` times `ns`. */
   learn(groups: number, ns: number, total = groups): void {
     const known = this.nsPerGroup;
-    const heldMax = Math.max(Math.min(WINDOW_GROUPS, WINDOW * total), WINDOW * groups);
-    this.#weight = Math.min(this.#weight, heldMax) + groups;
     this.groupsMax = Math.max(this.groupsMax, groups);
+    const few = Math.min(WINDOW_GROUPS, WINDOW * Math.max(total, this.groupsMax));
+    this.#weight = Math.min(this.#weight, Math.max(few, WINDOW * groups)) + groups;
     if (known === 0) {
       this.nsPerGroup = ns;
       return;
@@ -73,8 +73,8 @@ export interface CostPart {
 }
 
 /**
- * What was measured before weighs in the mean as twice the workgroups of a new measurement, and
- * where that are few, as so many.
+ * What was measured before weighs in the mean as twice the workgroups of a new measurement, and where
+ * that are few of many, as so many.
  */
 const WINDOW = 2;
 const WINDOW_GROUPS = 32;
@@ -126,14 +126,16 @@ export class CostMeter {
   }
 
   /**
-   * The batch took this long and copied this much; `timed`: the time is its kernels' alone. For up to
-   * `sharedNs` of it the GPU may have had other work too, so that it is known up to that only.
+   * The batch took this long and copied this much; `timed`: the time is its kernels' alone. For
+   * `sharedNs` of it the GPU had other work too, which had at least half of that time.
    */
   learn(gpuTimeNs: number, copiedBytes: number, timed = false, sharedNs = 0): void {
     if (this.#parts.length === 0 || this.#estimateNs <= 0) return;
     const otherNs = timed ? 0 : BATCH_OVERHEAD_NS + copiedBytes * COPY_NS_PER_BYTE;
     const longestNs = Math.max(0, gpuTimeNs - otherNs);
-    const tookNs = Math.min(longestNs, Math.max(this.#estimateNs, longestNs - sharedNs));
+    const leastNs = Math.max(0, longestNs - sharedNs);
+    const mostNs = Math.max(0, longestNs - sharedNs / 2);
+    const tookNs = Math.min(mostNs, Math.max(this.#estimateNs, leastNs));
     const scale = tookNs / this.#estimateNs;
     for (const { variant, groups, estimateNs, slice } of this.#parts) {
       const measured = Math.max(NS_PER_GROUP_MIN, (estimateNs * scale) / groups);

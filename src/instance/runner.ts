@@ -229,7 +229,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       while (!this.publisher.suspended && this.#executor !== null) {
         if (!this.waiting || !this.#inFlight.hasRoom(this.scheduling, this.#executor)) break;
         if (!this.#turns.held()) break;
-        this.#late = !this.#timeLeft();
+        this.budgetNs = this.#turns.batchNs(this.#inFlight.leftNs(this.nowNs()));
+        this.#late = this.budgetNs <= 0;
         if (!this.#late) this.#turn(this.#executor);
         full = this.#late;
         if (full) break;
@@ -285,12 +286,6 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   #expect(): void {
     if (this.#inFlight.length > 0)
       this.#inFlight.expect(this.#executor, this.#turns.deadlineNs !== null, this.scheduling);
-  }
-
-  /** Sets the next batch's budget; false if nothing more fits before the lease's deadline. */
-  #timeLeft(): boolean {
-    this.budgetNs = this.#turns.batchNs(this.#inFlight.leftNs(this.nowNs()));
-    return this.budgetNs > 0;
   }
 
   /** Submits one batch, if there is work for one. */
@@ -406,6 +401,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   get fresh(): boolean {
     return this.#turns.fresh || this.#ahead;
   }
+
   get estimateNs(): number {
     return this.#record?.cost.estimateNs ?? 0;
   }
@@ -459,8 +455,9 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     this.#finish(record, outcome.ok && outcome.timed ? outcome.gpuTimeNs : null);
     if (outcome.ok) {
       for (const usage of [context.usage, this.usage]) record.charge(usage, outcome.gpuTimeNs);
-      const sharedNs = record.sharedNs(this.#turns.aloneNs, this.nowNs());
-      record.cost.learn(outcome.gpuTimeNs, record.bytes, outcome.timed, sharedNs);
+      const { gpuTimeNs, timed } = outcome;
+      const sharedNs = record.sharedNs(gpuTimeNs, this.nowNs(), this.#turns.aloneNs);
+      record.cost.learn(gpuTimeNs, record.bytes, timed, sharedNs);
     }
     if (!context.dead) {
       const now = this.nowNs();

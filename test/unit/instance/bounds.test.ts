@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What bounds a guest: batch times learned from measurements, the watchdog, totals, the log. */
 import { describe, expect, it } from "vitest";
+import type { Batch } from "../../../src/gpu/executor.js";
+import { BatchRecord } from "../../../src/instance/batches.js";
+import type { Context } from "../../../src/instance/context.js";
 import { CostMeter } from "../../../src/instance/cost.js";
 import { type DeviceLog, LogLimiter } from "../../../src/instance/host.js";
 import { Variant, type WgslEntry } from "../../../src/instance/kernel-code.js";
@@ -45,6 +48,61 @@ describe("cost", () => {
     }
     expect(cheap.cost.nsPerGroup).toBeCloseTo(20, 0);
     expect(dear.cost.nsPerGroup).toBeCloseTo(2000, -2);
+  });
+
+  /** What a workgroup costs after 40 batches of so many that each took so long, from so much at first. */
+  function learned(firstNs: number, groups: number, batchNs: number, sharedNs: number): number {
+    const kernel = variant();
+    kernel.cost.nsPerGroup = firstNs;
+    for (let batch = 0; batch < 40; batch++) {
+      const meter = new CostMeter();
+      meter.add(kernel, groups, 1e6);
+      meter.learn(OVERHEAD_NS + batchNs, 0, false, sharedNs);
+    }
+    return kernel.cost.nsPerGroup;
+  }
+
+  it("learns from a batch that began beside another one's rest, whatever was thought before", () => {
+    // 10 ms, of which the other one had 2 to 4: 6,000 to 8,000 ns, and what was thought if it is that.
+    expect(learned(3000, 1000, 10e6, 4e6)).toBeCloseTo(6000, -1);
+    expect(learned(30_000, 1000, 10e6, 4e6)).toBeCloseTo(8000, -1);
+    expect(learned(7000, 1000, 10e6, 4e6)).toBeCloseTo(7000, -1);
+  });
+
+  it("takes one time that is far off for a disturbance, and several for the kernel's", () => {
+    const kernel = variant();
+    const batch = (groups: number, batchNs: number): void => {
+      const meter = new CostMeter();
+      meter.add(kernel, groups, 1e6);
+      meter.learn(OVERHEAD_NS + batchNs, 0);
+    };
+    for (let count = 0; count < 20; count++) batch(100, 1e6);
+    const fitting = kernel.cost.groupsWithin(1e6, kernel.cost.nsPerGroup);
+    expect(fitting).toBeCloseTo(100, 0);
+    // Within 300 µs no spread is learned, and of a stall of 50 ms not its length.
+    for (let count = 0; count < 10; count++) batch(100, 1.2e6);
+    for (let count = 0; count < 20; count++) batch(100, 1e6);
+    expect(kernel.cost.groupsWithin(1e6, kernel.cost.nsPerGroup)).toBeCloseTo(100, 0);
+    batch(2, 50e6);
+    expect(kernel.cost.nsPerGroup).toBeLessThan(15_000);
+    for (let count = 0; count < 10; count++) batch(100, 50e6);
+    expect(kernel.cost.nsPerGroup).toBeGreaterThan(400_000);
+  });
+
+  it.each([
+    // A window of 6 ms that ends at 100, the GPU free of others' work since 0, 90, 96, 99 and not yet.
+    [50, 0, 0],
+    [50, 90, 0],
+    [50, 96, 2],
+    [50, 99, 5],
+    [50, 100, 6],
+    // It was submitted but 3 ms ago: its time can't have begun before.
+    [97, 96, 0],
+    [97, 99, 2],
+  ])("submitted at %s, alone since %s: shared %s ms", (submittedMs, aloneMs, sharedMs) => {
+    const record = new BatchRecord(1, null as unknown as Context, null as unknown as Batch);
+    record.submittedNs = submittedMs * 1e6;
+    expect(record.sharedNs(6e6, 100e6, aloneMs * 1e6)).toBe(sharedMs * 1e6);
   });
 
   it("ends a batch near its time: few launches while the cost is unknown, then as many as fit", async () => {
