@@ -22,6 +22,8 @@ const UNSLICEABLE_ROUNDS = 2;
 const UNSLICEABLE_FACTOR = 2;
 /** Enough queued that a guest never runs out of work in its turn. */
 const DEPTH = 16;
+/** The same for turns of 30 ms, one after the other perhaps. */
+const UNSLICEABLE_DEPTH = 96;
 /** The guest that floods has this many times as much. */
 const FLOOD = 100;
 
@@ -193,7 +195,7 @@ class Fairness {
     const loads = weights.map((_, index) => ({
       mix: [index === 0 ? 0 : 3],
       seed: index + 1,
-      depth: index === 0 ? 2 : DEPTH,
+      depth: index === 0 ? 2 : UNSLICEABLE_DEPTH,
     }));
     const { rounds, aloneMs, roundMs } = this.#times;
     const longer = {

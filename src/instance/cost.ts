@@ -21,6 +21,8 @@ export class KernelCost {
   #variance = 0;
   /** Workgroups that the mean is made of, older ones counted less. */
   #weight = 0;
+  /** Whether the last time was far above the mean. */
+  #far = false;
 
   /** Workgroups that will hardly take longer than `ns`, if one takes `meanNs`; a fraction too. */
   groupsWithin(ns: number, meanNs: number): number {
@@ -40,10 +42,13 @@ export class KernelCost {
       this.nsPerGroup = ns;
       return;
     }
-    // A time that is far off is rather a disturbance than the kernel's.
-    const aboveMax = ABOVE_MAX * known;
+    // A time that is far off is rather a disturbance than the kernel's; two are not.
+    const far = ns - known > ABOVE_MAX * known;
+    const aboveMax = far && this.#far ? ns - known : ABOVE_MAX * known;
+    this.#far = far;
     this.nsPerGroup = known + (groups / this.#weight) * Math.min(ns - known, aboveMax);
-    const above = Math.min(Math.max(0, ns - known - DISTURBANCE_NS / groups), aboveMax);
+    const excess = Math.max(0, ns - known - DISTURBANCE_NS / groups);
+    const above = Math.min(excess, ABOVE_MAX * known);
     const seen = above * above * groups;
     this.#variance += SPREAD_RATE * (seen - this.#variance);
   }
@@ -91,6 +96,8 @@ const NS_PER_GROUP_MIN = 0.01;
 /** Part of a batch's time that is not its launches: submission, waiting, copies per byte. */
 const BATCH_OVERHEAD_NS = 50_000;
 const COPY_NS_PER_BYTE = 0.3;
+/** What is learned of a batch in which little else is visible: its launches took some of the time. */
+const OWN_SHARE_MIN = 1 / 8;
 
 export class CostMeter {
   readonly #parts: CostPart[] = [];
@@ -132,7 +139,7 @@ export class CostMeter {
   learn(gpuTimeNs: number, copiedBytes: number, timed = false, sharedNs = 0): void {
     if (this.#parts.length === 0 || this.#estimateNs <= 0) return;
     const otherNs = timed ? 0 : BATCH_OVERHEAD_NS + copiedBytes * COPY_NS_PER_BYTE;
-    const longestNs = Math.max(0, gpuTimeNs - otherNs);
+    const longestNs = Math.max(gpuTimeNs * OWN_SHARE_MIN, gpuTimeNs - otherNs);
     const leastNs = Math.max(0, longestNs - sharedNs);
     const mostNs = Math.max(0, longestNs - sharedNs / 2);
     const tookNs = Math.min(mostNs, Math.max(this.#estimateNs, leastNs));

@@ -37,7 +37,7 @@ export const Step = {
   part: 1,
   /** Its stream waits; the command is executed again when it goes on. */
   blocked: 2,
-  /** What is left of the turn is too short for a part of it; nothing was encoded. */
+  /** What is left of the turn is too short for a part of it: nothing of it was encoded. */
   late: 3,
 } as const;
 export type Step = (typeof Step)[keyof typeof Step];
@@ -52,7 +52,7 @@ export interface ExecuteHost extends ReadGate {
   /** GPU time that this batch may take, and what it is expected to take so far, ns. */
   readonly budgetNs: number;
   readonly estimateNs: number;
-  /** Whether nothing was submitted in this turn yet: whatever is left of it has to do. */
+  /** Whether nothing was submitted in this turn yet: however short it is, it is used. */
   readonly fresh: boolean;
   nowNs(): number;
   /** The batch for an operation of this stream. */

@@ -21,7 +21,7 @@ export interface Lease {
   request(granted: () => void): void;
   /** Gives it back: nothing is in flight. No effect while it is not held and not revoked. */
   release(): void;
-  /** Nothing is in flight, and nothing more fits into the turn: it is over before its deadline. */
+  /** Nothing is in flight, and what is due does not fit into the turn: it is over before its deadline. */
   finish?(): void;
   /** Nothing is in flight, and there is nothing to do: others may have the GPU. */
   idle?(): void;

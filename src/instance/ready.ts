@@ -29,18 +29,20 @@ export class ReadyContexts {
     this.add(context);
   }
 
-  /** Lists a stream in its context. */
-  enlist(context: Context, stream: Stream): void {
+  /** Lists a stream in its context; `first`: it has not had its turn. */
+  enlist(context: Context, stream: Stream, first = false): void {
     if (stream.listed) return;
     stream.listed = true;
-    context.runnable.push(stream);
+    if (first) context.runnable.unshift(stream);
+    else context.runnable.push(stream);
   }
 
-  add(context: Context): void {
+  add(context: Context, first = false): void {
     if (context.ready) return;
     context.ready = true;
     context.waitingSinceNs = this.#nowNs();
-    this.#contexts.push(context);
+    if (first) this.#contexts.unshift(context);
+    else this.#contexts.push(context);
   }
 
   /** Nothing of the context waits or is blocked any more. */

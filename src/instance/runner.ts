@@ -77,7 +77,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   /** The batch being made is for a turn that has not come. */
   #ahead = false;
   #pumping = false;
-  /** Nothing more fits into the turn. */
+  /** What is due next does not fit into the turn: it comes first in the next one. */
   #late = false;
   /** GPU time that the batch being made may take. */
   budgetNs: number;
@@ -320,7 +320,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       this.usage.waitNs += waitedNs;
       context.waitingSinceNs = -1;
     }
-    if (context.runnable.length > 0 && !context.dead) this.#ready.add(context);
+    if (context.runnable.length > 0 && !context.dead)
+      this.#ready.add(context, this.#late && record === null);
     if (record === null) return null;
     readFaults(record);
     context.batchesInFlight++;
@@ -335,7 +336,8 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       if (stream === undefined) return;
       stream.listed = false;
       const more = this.#encodeStream(context, stream);
-      if (stream.jobs.length > 0 && stream.blocked === null) this.#ready.enlist(context, stream);
+      if (stream.jobs.length > 0 && stream.blocked === null)
+        this.#ready.enlist(context, stream, this.#late);
       if (!more) return;
     }
   }

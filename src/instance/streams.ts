@@ -114,6 +114,12 @@ export class Fifo<T> {
     return item;
   }
 
+  /** Puts an item before all others. */
+  unshift(item: T): void {
+    if (this.#head > 0) this.#items[--this.#head] = item;
+    else this.#items.unshift(item);
+  }
+
   /** All of them, in order; for rare cases. */
   items(): T[] {
     return this.#items.slice(this.#head).filter((each) => each !== undefined);

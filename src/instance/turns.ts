@@ -120,7 +120,7 @@ export class Turns {
     const { batchNsMax } = this.limits;
     const { deadlineNs } = this;
     if (deadlineNs === null) return batchNsMax;
-    const leftNs = deadlineNs - this.#host.nowNs() - inFlightNs;
+    const leftNs = deadlineNs - Math.max(this.#host.nowNs(), this.likelyAloneNs) - inFlightNs;
     if (leftNs < TURN_NS_MIN) return 0;
     return leftNs / Math.max(1, Math.ceil(leftNs / batchNsMax - PART_MIN));
   }

@@ -218,11 +218,12 @@ export class Ticker {
     }
     if (aheadNs > 0 && long) {
       if (this.#interest === "none")
-        return Math.min(aheadNs, Math.max(this.#longNs, ranNs) * SLEEP_SHARE_UNHURRIED);
+        return Math.min(aheadNs, Math.max(LONG_NS, ranNs) * SLEEP_SHARE_UNHURRIED);
       const dueInNs = aheadNs - totalNs * DUE_SHARE;
       // An end that is only looked for when it is expected is never seen to come before.
-      if (dueInNs <= 0) return Math.min(aheadNs - closeNs, totalNs * SLEEP_SHARE_NEAR);
-      return Math.min(dueInNs, Math.max(this.#longNs, ranNs) * SLEEP_SHARE_EXPECTED);
+      const nearNs = Math.max(this.frugal ? SLEEP_NS_MIN : 0, totalNs * SLEEP_SHARE_NEAR);
+      if (dueInNs <= 0) return Math.min(aheadNs - closeNs, nearNs);
+      return Math.min(dueInNs, Math.max(LONG_NS, ranNs) * SLEEP_SHARE_EXPECTED);
     }
     const waitedNs = aheadNs > 0 ? ranNs : now - Math.max(this.#activeNs, this.#expectedNs);
     // What took long is not looked for on every turn when it should end: its end is never exact.

@@ -85,8 +85,14 @@ describe("cost", () => {
     expect(kernel.cost.groupsWithin(1e6, kernel.cost.nsPerGroup)).toBeCloseTo(100, 0);
     batch(2, 50e6);
     expect(kernel.cost.nsPerGroup).toBeLessThan(15_000);
-    for (let count = 0; count < 10; count++) batch(100, 50e6);
-    expect(kernel.cost.nsPerGroup).toBeGreaterThan(400_000);
+    batch(100, 1e6);
+    for (let count = 0; count < 3; count++) batch(100, 50e6);
+    expect(kernel.cost.nsPerGroup).toBeGreaterThan(200_000);
+  });
+
+  it("learns at most an eighth of a batch that took no longer than one without work would", () => {
+    // Nothing at all would let the next batch have any number of launches.
+    expect(learned(1, 64, 40_000 - OVERHEAD_NS, 0)).toBeCloseTo(40_000 / 8 / 64, 0);
   });
 
   it.each([

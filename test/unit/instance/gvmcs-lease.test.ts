@@ -210,6 +210,28 @@ describe("ordinary exits", () => {
   });
 });
 
+describe("a turn whose rest is too short for a part of a launch", () => {
+  it("ends before its deadline, as if its slice was used, and the launch goes on in the next one", async () => {
+    const rig = new Rig({ gpuTimeNs: 50_000, groupNs: () => 10_000 });
+    await rig.known();
+    rig.launch();
+    rig.launch();
+    // The second launch has 0.2 ms: a part of it would be shorter than a quarter of a batch of 1 ms.
+    rig.enter({ deadlineNs: rig.harness.timeNs + 1.2e6, tailEndNs: 0 });
+    rig.broker.alone(rig.harness.timeNs);
+    expect(rig.harness.gpu.inFlight).toBe(1);
+    expect(rig.broker.poll()).toEqual({ kind: "nothing" });
+    rig.harness.timeNs += 1e6;
+    rig.harness.gpu.finishAll();
+    expect(rig.exit()).toMatchObject({ reason: ExitReason.SLICE_USED, batches: 1, tail_ns: 0 });
+    expect(rig.broker.demand).toBe(true);
+    expect(rig.expire).toBeNull();
+    rig.enter({ deadlineNs: rig.harness.timeNs + 10e6 });
+    rig.harness.gpu.finishAll();
+    expect(rig.exit()).toMatchObject({ reason: ExitReason.IDLE, batches: 1 });
+  });
+});
+
 describe("an exit with a tail", () => {
   const KNOWN = { gpuTimeNs: 50_000, groupNs: () => 10_000 };
 

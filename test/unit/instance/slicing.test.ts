@@ -381,6 +381,37 @@ describe("the lease's deadline", () => {
     await run(made);
   });
 
+  it("gives each stream its turn, also one whose turn did not fit into what was left", async () => {
+    const lease = new TurnLease();
+    const scheduling = { batchNsMax: 2 * MS };
+    const made = await rig(16384, { lease, scheduling, gpu: { groupNs: () => 10_000 } });
+    const { harness, gpu } = made;
+    visit(made, [2000, 1, 1]);
+    await run(made);
+    for (const stream of [1, 2, 3, 4]) visit(made, [2000, 1, 1], 0, stream);
+    const submitted = (): number[] => {
+      const parts = [0, 0, 0, 0];
+      for (const { stream, groups_submitted: groups } of cursor(harness))
+        parts[stream - 1] = groups;
+      return parts;
+    };
+    lease.deadlineNs = harness.timeNs;
+    for (let turn = 0; turn < 10; turn++) {
+      lease.revoke();
+      gpu.finishAll();
+      // Two parts fit, and for 0.4 ms more none is cut.
+      lease.grant(harness.timeNs + 4.4 * MS);
+      await harness.settle();
+      harness.timeNs += 2 * MS;
+      gpu.finish();
+      harness.timeNs += 2 * MS;
+      gpu.finish();
+    }
+    expect(Math.min(...submitted())).toBeGreaterThan(0.5 * Math.max(...submitted()));
+    lease.grant(null);
+    await run(made);
+  });
+
   it("is given up early where its rest is too short for a part of a launch", async () => {
     const lease = new TurnLease();
     const scheduling = { batchNsMax: 2 * MS };
@@ -400,18 +431,22 @@ describe("the lease's deadline", () => {
     expect(lease.finished).toBe(0);
     // The same rest of one that goes on is not.
     gpu.finishAll();
-    lease.deadlineNs = harness.timeNs + 0.4 * MS;
-    made.harness.device.runner.pump();
     expect(gpu.history.length).toBe(before + 1);
     expect(lease.finished).toBe(1);
-    // A launch that fits into it is.
+    // It is for the rest of a launch that fits into it.
     lease.grant(null);
     await run(made);
-    lease.deadlineNs = harness.timeNs + 0.4 * MS;
-    const rest = gpu.history.length;
-    visit(made, [20, 1, 1]);
+    lease.revoke();
+    visit(made, [205, 1, 1]);
+    lease.grant(harness.timeNs + 1.6 * MS);
     await harness.settle();
+    expect(cursor(harness)[0]?.groups_submitted).toBeGreaterThan(150);
+    const rest = gpu.history.length;
+    lease.deadlineNs = harness.timeNs + 0.4 * MS;
+    gpu.finishAll();
     expect(gpu.history.length).toBe(rest + 1);
+    expect(cursor(harness)).toEqual([]);
+    expect(lease.finished).toBe(1);
     lease.deadlineNs = null;
     await run(made);
   });

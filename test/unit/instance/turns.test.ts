@@ -82,6 +82,37 @@ it.each([
   },
 );
 
+it.each([
+  // Batches of 5 ms, 10 ms left of the turn.
+  ["all of it", 0, false, 5],
+  ["what is in flight leaves, in one", 4, false, 6],
+  ["what is in flight leaves, in even parts", 3, false, 3.5],
+  ["what another one's tail of 2.5 ms leaves", 0, true, 3.75],
+  ["less than is worth a batch", 9.96, false, 0],
+  ["nothing, for it is late", 12, false, 0],
+])("gives a batch a part of the turn: %s", (_what, inFlightMs, behind, batchMs) => {
+  lease.deadlineNs = 13 * MS;
+  lease.behind = behind;
+  lease.foreseenAloneNs = 5.5 * MS;
+  expect(turns.batchNs(inFlightMs * MS)).toBe(batchMs * MS);
+  lease.deadlineNs = null;
+  expect(turns.batchNs(inFlightMs * MS)).toBe(5 * MS);
+});
+
+it.each([
+  ["nothing more fits and nothing is in flight", true, 0, 1],
+  ["something is in flight", true, 1, 0],
+  ["more would fit", false, 0, 0],
+])("is over early if %s", (_what, full, inFlight, times) => {
+  let finished = 0;
+  lease.finish = () => finished++;
+  lease.deadlineNs = 4 * MS;
+  host.inFlight = inFlight;
+  host.waiting = true;
+  turns.submittedAll(full);
+  expect(finished).toBe(times);
+});
+
 it("counts its work from when it was told that it is alone", () => {
   lease.foreseenAloneNs = 2 * MS;
   lease.aloneNs = 2.2 * MS;
