@@ -5,6 +5,7 @@
  *   request → demand word, ring       the broker enters us: entry record, ring → granted
  *   entry without a deadline          ours until further notice, no message per launch
  *   the broker bounds it (ring)       at the deadline: stop submitting, finish, exit "slice used"
+ *   nothing due fits before it        exit "slice used" before the deadline
  *   no work left in a bounded entry   exit "idle" at once, so that the GPU does not idle
  *   only a short rest on the GPU      exit with a tail, whose end is told when it has come
  *   a failure, a reset                stop submitting, finish, exit with that reason
