@@ -96,7 +96,7 @@ const NS_PER_GROUP_MIN = 0.01;
 /** Part of a batch's time that is not its launches: submission, waiting, copies per byte. */
 const BATCH_OVERHEAD_NS = 50_000;
 const COPY_NS_PER_BYTE = 0.3;
-/** What is learned of a batch in which little else is visible: its launches took some of the time. */
+/** Least part of a batch's time that its launches are taken to have had. */
 const OWN_SHARE_MIN = 1 / 8;
 
 export class CostMeter {

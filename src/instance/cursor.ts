@@ -19,7 +19,6 @@ export class LaunchCursor implements SliceMeter {
   groupsMax = 0;
   /** What a workgroup of the newest slice that is done has cost: costs differ over a grid. */
   nsPerGroup = 0;
-
   /** How long that slice took. */
   lastNs = 0;
 

@@ -52,7 +52,7 @@ export interface ExecuteHost extends ReadGate {
   /** GPU time that this batch may take, and what it is expected to take so far, ns. */
   readonly budgetNs: number;
   readonly estimateNs: number;
-  /** Whether nothing was submitted in this turn yet: however short it is, it is used. */
+  /** Whether nothing was submitted in this turn yet: a part of a launch is then as short as need be. */
   readonly fresh: boolean;
   nowNs(): number;
   /** The batch for an operation of this stream. */

@@ -19,6 +19,7 @@ import { type ExecuteHost, Step } from "./execute.js";
 import { type Failure, failure } from "./failure.js";
 import type { Entry, Variant } from "./kernel-code.js";
 import type { KernelFunction } from "./kernels.js";
+import { BATCH_PART_MIN } from "./limits.js";
 import { cutSlice, type Grid } from "./slices.js";
 import type { Job, Stream } from "./streams.js";
 
@@ -30,13 +31,9 @@ const PROBE_PARTS = 64;
 const GROWTH = 4;
 /** Near a deadline, what takes no longer than this is not worth cutting. */
 const WHOLE_NS = 500_000;
-/** A rest of a quarter of a slice is not worth a slice of its own. */
-const REST = 1.25;
 /** A slice that took longer, and so many times what was expected, did so for its kernel, not by chance. */
 const CHANCE_NS = 1_000_000;
 const CHANCE_FACTOR = 2;
-/** A slice is no shorter than this part of a batch: each costs something beside its work. */
-const PART_MIN = 1 / 4;
 /** Dispatches of one slice. */
 const DISPATCHES_MAX = 64;
 /** Dispatches of a launch that can't be spread over batches. */
@@ -139,7 +136,7 @@ export function launchSlice(
 function tooShort(host: ExecuteHost): boolean {
   const { batchNsMax, slicesMin } = host.scheduling;
   if (slicesMin > 0 || (host.fresh && host.estimateNs === 0)) return false;
-  return host.budgetNs - host.estimateNs < batchNsMax * PART_MIN;
+  return host.budgetNs - host.estimateNs < batchNsMax * BATCH_PART_MIN;
 }
 
 /** Workgroups of the next slice; `left` are still to do. */
@@ -160,7 +157,7 @@ function sliceGroups(
   const fitting = cost.groupsWithin(host.budgetNs - host.estimateNs, meanNs);
   const trusted = cursor.groupsMax > 0 ? cursor.groupsMax * GROWTH : cost.groupsMax * TRUST;
   const groups = wholeWaves(host, Math.floor(Math.min(fitting, trusted)));
-  return left <= groups * REST ? left : groups;
+  return left <= groups * (1 + BATCH_PART_MIN) ? left : groups;
 }
 
 /** As many as run at once, or a multiple of it: what is left over would idle the rest of the GPU. */

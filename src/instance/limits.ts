@@ -134,6 +134,9 @@ export const DEFAULT_SCHEDULING: SchedulingLimits = {
   drainChainsMax: 256,
 };
 
+/** A smaller part of a batch is worth neither one of its own nor a slice: each has costs beside its work. */
+export const BATCH_PART_MIN = 1 / 4;
+
 /** The shortest batch: below, what a batch costs beside its work counts. */
 const BATCH_NS_MIN = 1e6;
 /** Longest batch under a broker; an instance without one shares the GPU with no other guest. */

@@ -141,7 +141,10 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
 
   /** Until the GPU has done all that is in flight, ns; infinite if that can't be told. */
   get leftNs(): number {
-    return this.#inFlight.foreseeable ? this.#inFlight.leftNs(this.nowNs()) : Infinity;
+    return this.#inFlight.foreseeable ? this.likelyLeftNs : Infinity;
+  }
+  get likelyLeftNs(): number {
+    return this.#inFlight.leftNs(this.nowNs());
   }
 
   get waiting(): boolean {
@@ -224,21 +227,19 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    let full = false;
+    this.#late = false;
     try {
-      while (!this.publisher.suspended && this.#executor !== null) {
+      while (!this.#late && !this.publisher.suspended && this.#executor !== null) {
         if (!this.waiting || !this.#inFlight.hasRoom(this.scheduling, this.#executor)) break;
         if (!this.#turns.held()) break;
-        this.budgetNs = this.#turns.batchNs(this.#inFlight.leftNs(this.nowNs()));
-        this.#late = this.budgetNs <= 0;
+        this.budgetNs = this.#turns.batchNs;
+        this.#late = this.budgetNs === 0;
         if (!this.#late) this.#turn(this.#executor);
-        full = this.#late;
-        if (full) break;
       }
     } finally {
       this.#pumping = false;
     }
-    this.#turns.submittedAll(full);
+    this.#turns.submittedAll(this.#late);
     this.#turns.giveBack();
     this.#expect();
     this.publisher.publish();
@@ -309,6 +310,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
 
   /** One turn of the next context: at most one batch, which counts as its own from now on. */
   #encodeNext(): BatchRecord | null {
+    this.#late = false;
     const context = this.#ready.shift();
     if (context === undefined) return null;
     this.#encodeTurn(context);
@@ -403,7 +405,6 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   get fresh(): boolean {
     return this.#turns.fresh || this.#ahead;
   }
-
   get estimateNs(): number {
     return this.#record?.cost.estimateNs ?? 0;
   }

@@ -7,6 +7,7 @@
 import type { Executor } from "../gpu/executor.js";
 import type { Lease, LeaseEnd } from "./lease.js";
 import {
+  BATCH_PART_MIN,
   limitsUnder,
   type SchedulingControls,
   type SchedulingLimits,
@@ -23,6 +24,8 @@ export interface TurnHost {
   /** How long what is in flight takes in all, and from now on, ns; infinite if that is not known. */
   readonly expectedNs: number;
   readonly leftNs: number;
+  /** The latter as well as one can guess. */
+  readonly likelyLeftNs: number;
   /** How long the batch takes that is encoded and not submitted; 0: there is none, or that is not known. */
   readonly preparedNs: number;
   /** The turn is over, and what is in flight may share the GPU with another one's work. */
@@ -43,8 +46,6 @@ export interface TurnCounts {
 
 /** So much later than it came the end of another one's tail is told, mostly. */
 const TOLD_LATE_NS = 500_000;
-/** What is left of a turn after whole batches is not worth one of its own if it is a smaller part of one. */
-const PART_MIN = 1 / 4;
 /** A turn that ends earlier than this is not worth another batch. */
 const TURN_NS_MIN = 50_000;
 /** Time between two looks whether another one's tail has ended. */
@@ -113,16 +114,17 @@ export class Turns {
   }
 
   /**
-   * GPU time that the next batch may take, ns, if what is in flight takes so long: an even part of what
-   * is left of the turn then. Not positive: nothing more fits into it.
+   * GPU time that the next batch may take, ns: an even part of what is left of the turn after what is in
+   * flight. 0: nothing more fits into it.
    */
-  batchNs(inFlightNs: number): number {
+  get batchNs(): number {
     const { batchNsMax } = this.limits;
     const { deadlineNs } = this;
     if (deadlineNs === null) return batchNsMax;
-    const leftNs = deadlineNs - Math.max(this.#host.nowNs(), this.likelyAloneNs) - inFlightNs;
-    if (leftNs < TURN_NS_MIN) return 0;
-    return leftNs / Math.max(1, Math.ceil(leftNs / batchNsMax - PART_MIN));
+    const fromNs = Math.max(this.#host.nowNs(), this.likelyAloneNs);
+    const freeNs = deadlineNs - fromNs - this.#host.likelyLeftNs;
+    if (freeNs < TURN_NS_MIN) return 0;
+    return freeNs / Math.max(1, Math.ceil(freeNs / batchNsMax - BATCH_PART_MIN));
   }
 
   /** Whether nothing was submitted in this turn yet. */

@@ -13,10 +13,14 @@ import { eventually, guestEnvironment, testProgram, Watched } from "../support/e
 let broker: Broker | null = null;
 const programs: Watched[] = [];
 
-async function start(args: readonly string[], env: Record<string, string> = {}): Promise<Broker> {
+async function start(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  watchdog = "1",
+): Promise<Broker> {
   const folder = mkdtempSync(join(tmpdir(), "vgpu-containment-"));
   broker = await startBroker({
-    vgpus: ["a,memory=64M,watchdog=1", "b"],
+    vgpus: [`a,memory=64M,watchdog=${watchdog}`, "b"],
     logPath: join(folder, "vgpud.log"),
     extraArgs: args,
     env: { VGPU_CHECK: "1", ...env },
@@ -56,7 +60,8 @@ const isZero =
 
 describe("a guest with a kernel that never ends", () => {
   it("loses its context to the watchdog; its neighbour and its next program go on", async () => {
-    const { statusOf } = await start([]);
+    // Its neighbour waits for as long, for no GPU takes a kernel back before: it prints for how long.
+    const { statusOf } = await start([], {}, "0.5");
     const neighbour = run("b", "worker", "40", "1", "50");
     await neighbour.line(/^round 2$/);
     const hung = run("a", "hang");

@@ -64,7 +64,7 @@ const SLEEP_NS_MAX_TAIL = 300_000;
 export class Ticker {
   readonly #nowNs: () => number;
   readonly #timer: TickTimer;
-  readonly #spinNsMax: number;
+  readonly #spinNs: number;
   readonly #sleepNsMax: number;
   readonly #originalSetImmediate: typeof setImmediate;
   #depth = 0;
@@ -90,7 +90,7 @@ export class Ticker {
   constructor(options: TickerOptions) {
     this.#nowNs = options.nowNs;
     this.#timer = options.timer;
-    this.#spinNsMax = options.spinNs ?? SPIN_NS;
+    this.#spinNs = options.spinNs ?? SPIN_NS;
     this.#sleepNsMax = options.sleepNsMax ?? SLEEP_NS_MAX;
     this.#originalSetImmediate = globalThis.setImmediate;
     const original = this.#originalSetImmediate;
@@ -228,7 +228,7 @@ export class Ticker {
     const waitedNs = aheadNs > 0 ? ranNs : now - Math.max(this.#activeNs, this.#expectedNs);
     // What took long is not looked for on every turn when it should end: its end is never exact.
     const dueNs = long ? ranNs * SLEEP_SHARE_DUE : 0;
-    const spinNs = this.frugal ? Math.min(FRUGAL_SPIN_NS, this.#spinNsMax) : this.#spinNsMax;
+    const spinNs = this.frugal ? FRUGAL_SPIN_NS : this.#spinNs;
     if (!long && waitedNs < spinNs) return 0;
     const sleepNs = Math.max(SLEEP_NS_MIN, dueNs, waitedNs * SLEEP_SHARE);
     const sleepNsMax = Math.min(this.#sleepNsMax, aheadNs > 0 ? aheadNs : this.#sleepNsMax);

@@ -270,7 +270,7 @@ export const InjectedEventTexts: ReadonlyMap<number, string> = new Map([
 
 /** Why an instance gave the GPU back. */
 export const ExitReason = {
-  /** the deadline has come, or nothing more fits before it */
+  /** the deadline has come, or what is due does not fit before it */
   SLICE_USED: 1,
   /** there is no work */
   IDLE: 2,
@@ -296,7 +296,7 @@ export const ExitReasonNames: ReadonlyMap<number, string> = new Map([
   [7, "SAVE"],
 ]);
 export const ExitReasonTexts: ReadonlyMap<number, string> = new Map([
-  [1, "the deadline has come, or nothing more fits before it"],
+  [1, "the deadline has come, or what is due does not fit before it"],
   [2, "there is no work"],
   [3, "others may go first"],
   [4, "a context or the device failed"],

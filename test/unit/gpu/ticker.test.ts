@@ -44,6 +44,13 @@ function sleep(): number {
   return delayNs;
 }
 
+/** Looks until that time. */
+function looksUntil(ns: number): number {
+  let looks = 0;
+  for (; now < ns; looks++) sleep();
+  return looks;
+}
+
 it("sleeps for a sixteenth of what was waited, and at most four milliseconds", () => {
   now += 8 * MS;
   pending();
@@ -100,11 +107,7 @@ it("looks a few times for the end of a tail, and then at intervals of a 32nd", (
   pending();
   while (now < startNs + 6.4 * MS) sleep();
   ticker.expect(startNs + 8 * MS, "tail");
-  let looks = 0;
-  while (now < startNs + 8 * MS) {
-    sleep();
-    looks++;
-  }
+  const looks = looksUntil(startNs + 8 * MS);
   expect(looks).toBeGreaterThan(1);
   expect(looks).toBeLessThan(6);
   expect(now).toBe(startNs + 8 * MS);
@@ -126,11 +129,7 @@ it("looks a few times for it where a look takes a core from the GPU", () => {
   ticker.frugal = true;
   ticker.expect(startNs + 1 * MS);
   pending();
-  let looks = 0;
-  while (now < startNs + 1 * MS) {
-    sleep();
-    looks++;
-  }
+  const looks = looksUntil(startNs + 1 * MS);
   expect(looks).toBeGreaterThan(1);
   expect(looks).toBeLessThan(16);
 });
@@ -139,11 +138,7 @@ it("looks seldom while nobody waits for the end and the GPU has more to do", () 
   const startNs = now;
   ticker.expect(startNs + 60 * MS, "none");
   pending();
-  let looks = 0;
-  while (now < startNs + 60 * MS) {
-    sleep();
-    looks++;
-  }
+  const looks = looksUntil(startNs + 60 * MS);
   expect(looks).toBeLessThan(10);
   expect(now).toBe(startNs + 60 * MS);
 });

@@ -90,7 +90,7 @@ describe("cost", () => {
     expect(kernel.cost.nsPerGroup).toBeGreaterThan(200_000);
   });
 
-  it("learns at most an eighth of a batch that took no longer than one without work would", () => {
+  it("learns an eighth of the time of a batch that took no longer than one without work would", () => {
     // Nothing at all would let the next batch have any number of launches.
     expect(learned(1, 64, 40_000 - OVERHEAD_NS, 0)).toBeCloseTo(40_000 / 8 / 64, 0);
   });

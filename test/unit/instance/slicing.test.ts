@@ -328,13 +328,18 @@ describe("the lease's deadline", () => {
     }
   }
 
-  it("bounds a slice, and the launch goes on in the next turn", async () => {
+  /** Batches of so many ms, and a kernel with workgroups of 10 µs that was run with so many. */
+  async function turnRig(batchMs: number, groups: number) {
     const lease = new TurnLease();
-    const scheduling = { batchNsMax: 5 * MS };
+    const scheduling = { batchNsMax: batchMs * MS };
     const made = await rig(16384, { lease, scheduling, gpu: { groupNs: () => 10_000 } });
-    const { harness, gpu } = made;
-    visit(made, [16384, 1, 1]);
+    visit(made, [groups, 1, 1]);
     await run(made);
+    return { lease, made, ...made };
+  }
+
+  it("bounds a slice, and the launch goes on in the next turn", async () => {
+    const { lease, made, harness, gpu } = await turnRig(5, 16384);
     const before = gpu.history.length;
     lease.deadlineNs = harness.timeNs + 3 * MS;
     visit(made, [16384, 1, 1]);
@@ -364,12 +369,7 @@ describe("the lease's deadline", () => {
     [3, [150, 150]],
     [2.4, [240]],
   ])("is kept in a turn of %s ms, %j workgroups at a time", async (turnMs, parts) => {
-    const lease = new TurnLease();
-    const scheduling = { batchNsMax: 2 * MS };
-    const made = await rig(16384, { lease, scheduling, gpu: { groupNs: () => 10_000 } });
-    const { harness, gpu } = made;
-    visit(made, [16384, 1, 1]);
-    await run(made);
+    const { lease, made, harness, gpu } = await turnRig(2, 16384);
     const before = gpu.history.length;
     lease.deadlineNs = harness.timeNs + turnMs * MS;
     visit(made, [16384, 1, 1]);
@@ -382,12 +382,7 @@ describe("the lease's deadline", () => {
   });
 
   it("gives each stream its turn, also one whose turn did not fit into what was left", async () => {
-    const lease = new TurnLease();
-    const scheduling = { batchNsMax: 2 * MS };
-    const made = await rig(16384, { lease, scheduling, gpu: { groupNs: () => 10_000 } });
-    const { harness, gpu } = made;
-    visit(made, [2000, 1, 1]);
-    await run(made);
+    const { lease, made, harness, gpu } = await turnRig(2, 2000);
     for (const stream of [1, 2, 3, 4]) visit(made, [2000, 1, 1], 0, stream);
     const submitted = (): number[] => {
       const parts = [0, 0, 0, 0];
@@ -413,12 +408,7 @@ describe("the lease's deadline", () => {
   });
 
   it("is given up early where its rest is too short for a part of a launch", async () => {
-    const lease = new TurnLease();
-    const scheduling = { batchNsMax: 2 * MS };
-    const made = await rig(16384, { lease, scheduling, gpu: { groupNs: () => 10_000 } });
-    const { harness, gpu } = made;
-    visit(made, [2000, 1, 1]);
-    await run(made);
+    const { lease, made, harness, gpu } = await turnRig(2, 2000);
     const before = gpu.history.length;
     // A turn that has just begun is used in any case, however short it is.
     lease.revoke();

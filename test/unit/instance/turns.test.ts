@@ -46,6 +46,7 @@ beforeEach(() => {
     making: false,
     expectedNs: 20 * MS,
     leftNs: 1 * MS,
+    likelyLeftNs: 1 * MS,
     preparedNs: 0,
     left: () => {},
     nowNs: () => 3 * MS,
@@ -94,9 +95,10 @@ it.each([
   lease.deadlineNs = 13 * MS;
   lease.behind = behind;
   lease.foreseenAloneNs = 5.5 * MS;
-  expect(turns.batchNs(inFlightMs * MS)).toBe(batchMs * MS);
+  host.likelyLeftNs = inFlightMs * MS;
+  expect(turns.batchNs).toBe(batchMs * MS);
   lease.deadlineNs = null;
-  expect(turns.batchNs(inFlightMs * MS)).toBe(5 * MS);
+  expect(turns.batchNs).toBe(5 * MS);
 });
 
 it.each([
