@@ -20,17 +20,20 @@ export interface Measurement {
   readonly bytes: number;
   /** Times are better small; rates and bandwidths, big. */
   readonly unit: "us" | "ms" | "launches/s" | "GB/s";
-  /** Samples of each side in a round; long enough turns that caches and clocks settle. */
+  /**
+   * Samples of each side in a round: turns of a tenth of a second and more, for a side that comes to its
+   * turn finds its code and data in no cache (copies of 16 MiB take some 20 to 40 samples to settle).
+   */
   readonly samples: number;
   /** A workload: both sides must come to the same result. */
   readonly workload?: string;
 }
 
 const SIZES: readonly (readonly [string, number, number])[] = [
-  ["4KiB", 4 * KIB, 600],
-  ["1MiB", MIB, 200],
-  ["16MiB", 16 * MIB, 40],
-  ["64MiB", 64 * MIB, 12],
+  ["4KiB", 4 * KIB, 4000],
+  ["1MiB", MIB, 1500],
+  ["16MiB", 16 * MIB, 120],
+  ["64MiB", 64 * MIB, 24],
 ];
 const PIPELINE_DEPTH = 8;
 
@@ -51,8 +54,8 @@ function copies(memory: "pinned" | "pageable", suffix: string): Measurement[] {
 /** Several copies on the way at once, pinned memory. */
 function pipelined(): Measurement[] {
   const sizes = [
-    ["1MiB", MIB, 50],
-    ["16MiB", 16 * MIB, 6],
+    ["1MiB", MIB, 250],
+    ["16MiB", 16 * MIB, 16],
   ] as const;
   return (["h2d", "d2h"] as const).flatMap((name) =>
     sizes.map(([size, bytes, samples]) => ({
@@ -75,7 +78,7 @@ function launchSync(mode: "polled" | "interrupt"): Measurement {
     native: { name: "launch_sync", arguments: "" },
     bytes: 0,
     unit: "us",
-    samples: 1000,
+    samples: 2000,
   };
 }
 
@@ -99,7 +102,7 @@ export const SUITES: Readonly<Record<string, readonly Measurement[]>> = {
       native: "eventfd",
       bytes: 0,
       unit: "us",
-      samples: 1000,
+      samples: 10_000,
     },
     {
       name: "null_command",
@@ -108,7 +111,7 @@ export const SUITES: Readonly<Record<string, readonly Measurement[]>> = {
       native: { name: "encode", arguments: "" },
       bytes: 0,
       unit: "us",
-      samples: 30,
+      samples: 200,
     },
   ],
   bandwidth: [...copies("pinned", ""), ...pipelined(), ...copies("pageable", "_pageable")],

@@ -13,7 +13,7 @@ import { Worker } from "node:worker_threads";
 import { SeededRandom } from "../../src/io/random.js";
 import { openDescriptors } from "./descriptors.js";
 import { Mutator } from "./mutate.js";
-import type { FuzzTarget } from "./target.js";
+import type { FuzzTarget, Outcome } from "./target.js";
 
 const CORPUS_MAX = 4000;
 /** Every so many inputs: turns of the event loop, so that what waits for one is given back. */
@@ -96,22 +96,25 @@ const withoutStacks = async <T>(work: () => Promise<T>): Promise<T> => {
 const asError = (error: unknown): Error =>
   error instanceof Error ? error : new Error(`thrown: ${String(error)}`);
 
+export const isCrash = (ended: Crash | Outcome): ended is Crash =>
+  typeof ended === "object" && "error" in ended;
+
 /** Runs an input that took long again, to tell its own time from the machine's. */
-async function timed(target: FuzzTarget, input: Uint8Array): Promise<Crash | string> {
+async function timed(target: FuzzTarget, input: Uint8Array): Promise<Crash | Outcome> {
   const start = process.cpuUsage();
   const ended = await tryInput(target, input);
   const { user, system } = process.cpuUsage(start);
   const spent = Math.round((user + system) / 1000);
-  if (typeof ended !== "string" || spent <= target.cpuLimitMs) return ended;
+  if (isCrash(ended) || spent <= target.cpuLimitMs) return ended;
   const text = `it takes ${spent} ms of CPU, ${target.cpuLimitMs} are allowed`;
   return { input, error: new Error(text) };
 }
 
 /** Runs one input; gives its outcome, or what was thrown. */
-export async function tryInput(target: FuzzTarget, input: Uint8Array): Promise<Crash | string> {
+export async function tryInput(target: FuzzTarget, input: Uint8Array): Promise<Crash | Outcome> {
   try {
     const outcome = target.run(input.slice());
-    return typeof outcome === "string" ? outcome : await outcome;
+    return outcome instanceof Promise ? await outcome : outcome;
   } catch (error) {
     return { input, error: asError(error) };
   }
@@ -155,12 +158,20 @@ class HangWatch {
   }
 }
 
+/** Notes what became of an input; whether something of it is new. */
+function areNew(outcomes: Set<string>, ended: Outcome): boolean {
+  const before = outcomes.size;
+  if (typeof ended === "string") outcomes.add(ended);
+  else for (const each of ended) outcomes.add(each);
+  return outcomes.size > before;
+}
+
 /** Fuzzes one target. The target is closed at the end. */
 export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<FuzzResult> {
   const result = await withoutStacks(() => fuzzing(target, options));
   const again = result.crash === null ? null : await tryInput(target, result.crash.input);
   target.close?.();
-  return again === null || typeof again === "string" ? result : { ...result, crash: again };
+  return again !== null && isCrash(again) ? { ...result, crash: again } : result;
 }
 
 async function fuzzing(target: FuzzTarget, options: FuzzOptions): Promise<FuzzResult> {
@@ -168,8 +179,9 @@ async function fuzzing(target: FuzzTarget, options: FuzzOptions): Promise<FuzzRe
   const seeds = (await target.seeds()).filter((each) => each.length <= target.bytesMax);
   const corpus = [...seeds];
   const outcomes = new Set<string>();
+  const random = new SeededRandom(seed);
   const mutator = new Mutator({
-    random: new SeededRandom(seed),
+    random,
     bytesMax: target.bytesMax,
     dictionary: target.dictionary?.() ?? [],
     pieces: target.pieces,
@@ -185,16 +197,14 @@ async function fuzzing(target: FuzzTarget, options: FuzzOptions): Promise<FuzzRe
   const elapsed = (): number => Number(process.hrtime.bigint() - start) / 1e9;
   for (; inputs < inputsMax && crash === null; inputs++) {
     // The seeds first, so that a target that refuses its own is found out at once.
-    const input = seeds[inputs] ?? mutator.mutate(corpus);
+    const input = seeds[inputs] ?? mutator.mutate(random.below(2) === 0 ? seeds : corpus);
     watch?.note(input);
     const began = performance.now();
     let ended = await tryInput(target, input);
     if (performance.now() - began > target.cpuLimitMs) ended = await timed(target, input);
-    if (typeof ended !== "string") crash = ended;
-    else if (!outcomes.has(ended)) {
-      outcomes.add(ended);
-      if (inputs >= seeds.length && corpus.length < CORPUS_MAX) corpus.push(input);
-    }
+    if (isCrash(ended)) crash = ended;
+    else if (areNew(outcomes, ended) && inputs >= seeds.length && corpus.length < CORPUS_MAX)
+      corpus.push(input);
     if (inputs % TURN_INPUTS === 0) {
       await turn();
       const seconds = elapsed();

@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { eventfd } from "../../src/io/native.js";
 import { systemRandom } from "../../src/io/random.js";
-import { fuzz, tryInput, verdict, writeCrash } from "./engine.js";
+import { fuzz, isCrash, tryInput, verdict, writeCrash } from "./engine.js";
 import type { FuzzTarget } from "./target.js";
 import { CANARY, TARGETS } from "./targets.js";
 
@@ -54,7 +54,7 @@ describe("inputs that were findings", () => {
     const folder = new URL(`${name}/`, regressions);
     for (const file of existsSync(folder) ? readdirSync(folder) : []) {
       const ended = await tryInput(target, new Uint8Array(readFileSync(new URL(file, folder))));
-      if (typeof ended !== "string") throw new Error(`${name}/${file}`, { cause: ended.error });
+      if (isCrash(ended)) throw new Error(`${name}/${file}`, { cause: ended.error });
     }
   });
 });

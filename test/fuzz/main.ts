@@ -10,7 +10,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Command, InvalidArgumentError } from "commander";
 import { systemRandom } from "../../src/io/random.js";
-import { type FuzzResult, fuzz, tryInput, verdict, writeCrash } from "./engine.js";
+import { type FuzzResult, fuzz, isCrash, tryInput, verdict, writeCrash } from "./engine.js";
 import { fuzzNative, fuzzUnguided, NATIVE_TARGETS } from "./native.js";
 import type { FuzzTarget } from "./target.js";
 import { CANARY, TARGETS } from "./targets.js";
@@ -88,12 +88,12 @@ async function fuzzOne(target: FuzzTarget, seed: number, options: Options): Prom
 async function repeat(target: FuzzTarget, file: string): Promise<boolean> {
   const ended = await tryInput(target, readFileSync(file));
   target.close?.();
-  if (typeof ended === "string") {
-    console.log(`${target.name}: ${ended}`);
-    return true;
+  if (isCrash(ended)) {
+    console.error(ended.error.stack);
+    return false;
   }
-  console.error(ended.error.stack);
-  return false;
+  console.log(`${target.name}: ${typeof ended === "string" ? ended : ended.join("; ")}`);
+  return true;
 }
 
 async function main(options: Options): Promise<boolean> {

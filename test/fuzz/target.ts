@@ -5,6 +5,9 @@
  * out of bounds, or keeps what it was lent.
  */
 
+/** One text, or several of which each counts by itself: their combinations would have no end. */
+export type Outcome = string | readonly string[];
+
 export interface FuzzTarget {
   readonly name: string;
   /** What it parses, for people. */
@@ -20,10 +23,10 @@ export interface FuzzTarget {
   /** CPU time after which an input counts as a hang, ms. */
   readonly cpuLimitMs: number;
   /**
-   * Gives what became of the input, in a form that is the same for inputs of the same kind: an input
-   * with a new one joins the corpus. Throws what is a finding.
+   * Gives what became of the input, in a form that is the same for inputs of the same kind, or several
+   * such things: an input with a new one joins the corpus. Throws what is a finding.
    */
-  run(bytes: Uint8Array): string | Promise<string>;
+  run(bytes: Uint8Array): Outcome | Promise<Outcome>;
   /** Gives back what the target itself holds. */
   close?(): void;
 }

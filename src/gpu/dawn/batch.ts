@@ -377,10 +377,11 @@ export class DawnBatch implements Batch {
     }
     const settled = (): void => this.#settle();
     const other = this.#outstanding > 0;
+    const short = this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1;
     // Said before the calls, which ask for the first tick.
     if (other) core.ticker.activity();
     else if (core.uploads !== null && this.operations >= MANY_OPERATIONS) core.ticker.manyShort();
-    else core.ticker.activity(this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1);
+    else core.ticker.activity(short);
     if (this.#timed) {
       this.#outstanding++;
       this.#times.wait(entry, settled);
@@ -389,6 +390,7 @@ export class DawnBatch implements Batch {
       core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
     }
     chain?.start();
+    if (short) core.spare.prepare();
   }
 
   /** The reads at the end, if they are long; short ones are encoded. */
@@ -453,20 +455,31 @@ export class DawnBatch implements Batch {
   }
 
   #beginPass(): GPUComputePassEncoder {
-    if (this.#pass === null) {
-      this.#encoder ??= this.#core.device.createCommandEncoder();
-      this.#pass = this.#encoder.beginComputePass(this.#times.pass());
-    }
-    return this.#pass;
+    if (this.#pass !== null) return this.#pass;
+    const descriptor = this.#times.pass();
+    const encoder = this.#begin(true);
+    const spare: GPUComputePassEncoder | null = this.#pass;
+    if (spare !== null && descriptor.timestampWrites === undefined) return spare;
+    this.#endPass();
+    const pass = encoder.beginComputePass(descriptor);
+    this.#pass = pass;
+    return pass;
   }
 
   #endPass(): GPUCommandEncoder {
-    if (this.#pass !== null) {
-      this.#pass.end();
-      this.#pass = null;
-    }
-    this.#encoder ??= this.#core.device.createCommandEncoder();
-    return this.#encoder;
+    const encoder = this.#begin(false);
+    this.#pass?.end();
+    this.#pass = null;
+    return encoder;
+  }
+
+  /** The encoder; one that is taken now may have a pass open. */
+  #begin(withPass: boolean): GPUCommandEncoder {
+    if (this.#encoder !== null) return this.#encoder;
+    const { encoder, pass } = this.#core.spare.take(withPass);
+    this.#encoder = encoder;
+    this.#pass = pass;
+    return encoder;
   }
 
   /**

@@ -15,6 +15,7 @@ import {
   type StorageRange,
 } from "../executor.js";
 import { Arena } from "./arena.js";
+import { SpareEncoder } from "./spare-encoder.js";
 import { StagingPool } from "./staging.js";
 import { COPY_KERNEL, FILL_KERNEL, SUPPORT_PARAMETER_BYTES } from "./support-kernels.js";
 import type { Ticker } from "./ticker.js";
@@ -91,6 +92,7 @@ export class DawnCore {
   readonly queue: GPUQueue;
   readonly arena: Arena;
   readonly staging: StagingPool;
+  readonly spare: SpareEncoder;
   /** Only where the GPU shares the host's memory. */
   readonly uploads: UploadRing | null;
   /** Only where the GPU has timestamps. */
@@ -128,6 +130,7 @@ export class DawnCore {
     this.queue = device.queue;
     this.arena = new Arena(device);
     this.staging = new StagingPool(device);
+    this.spare = new SpareEncoder(device);
     this.uploads = hostMemory ? new UploadRing(device, ticker) : null;
     this.timing = info.timestamps ? new BatchTiming(device, hostMemory) : null;
   }
