@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Long reads at the end of a batch, on a software GPU. Such a GPU shows a copy's end only when its
- * queue is empty, so copies that are submitted all at once are also copied out all at once: GPU and
- * host wait for each other, and what passes between them has left the caches. Here the next part is
- * submitted when the one before has arrived, and is made while that one is copied out, with two small
- * staging buffers in turn.
+ * Long reads at the end of a batch, on a software GPU. Copies that are all submitted at once are ahead
+ * of what is copied out by as much as there is, and what passes between GPU and host has left the
+ * caches. Here two parts are on the way at a time: one is made while the one before is copied out, with
+ * a few small staging buffers in turn.
  *
  *   GPU    part 0 │ part 1 │ part 2 │ …
  *   host          │ out 0  │ out 1  │ out 2
@@ -17,6 +16,8 @@ import type { DawnCore, DawnSegment } from "./core.js";
 
 /** As much as stays in a core's caches while the other core copies it out. */
 export const CHAIN_PART_BYTES = 2 * 1024 * 1024;
+/** With one part the GPU waits for the host to submit the next; a third one gains nothing more. */
+const CHAIN_DEPTH = 2;
 
 /** A part of a read: `bytes` from `offset` of the segment go to byte `partOffset` of its targets. */
 export interface ReadPart {
@@ -75,8 +76,10 @@ export class ReadChain {
   readonly #steps: ReadPart[][] = [];
   readonly #done: () => void;
   #next = 0;
+  #arrivals = 0;
+  #ended = false;
 
-  /** `done` is called when all was copied out, or as soon as the GPU fails. */
+  /** `done` is called once: when all was copied out, or as soon as the GPU fails. */
   constructor(core: DawnCore, reads: readonly ReadPart[], done: () => void) {
     this.#core = core;
     this.#done = done;
@@ -91,10 +94,14 @@ export class ReadChain {
     }
   }
 
-  /** Submits the next parts; theirs are on the way while the ones before are copied out. */
   start(): void {
+    for (let depth = 0; depth < CHAIN_DEPTH; depth++) this.#submitNext();
+  }
+
+  /** Submits the next parts; theirs are on the way while the ones before are copied out. */
+  #submitNext(): void {
     const parts = this.#steps[this.#next];
-    if (parts === undefined || this.#core.lost !== null) return;
+    if (parts === undefined || this.#ended || this.#core.lost !== null) return;
     this.#next++;
     const { device, queue, ticker } = this.#core;
     const encoder = device.createCommandEncoder();
@@ -109,13 +116,27 @@ export class ReadChain {
         maps.map(({ staging, mapBytes }) => staging.mapAsync(GPUMapMode.READ, 0, mapBytes)),
       );
     });
-    arrived.then(() => this.#arrived(maps), this.#done);
+    arrived.then(
+      () => this.#arrived(maps),
+      () => this.#end(),
+    );
   }
 
   #arrived(maps: readonly PendingMap[]): void {
-    const last = this.#next === this.#steps.length;
-    if (!last) this.start();
+    if (this.#ended) {
+      // Another part has failed, and the guest knows: its memory is its own again.
+      for (const { staging } of maps) staging.destroy();
+      return;
+    }
+    this.#submitNext();
     for (const map of maps) deliverRead(this.#core, map);
-    if (last || this.#core.lost !== null) this.#done();
+    this.#arrivals++;
+    if (this.#arrivals === this.#steps.length || this.#core.lost !== null) this.#end();
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#done();
   }
 }
