@@ -152,9 +152,7 @@ export class DawnBatch implements Batch {
     let used = 0;
     let at = offset;
     const emit = (): void => {
-      if (used === 0) {
-        return;
-      }
+      if (used === 0) return;
       const scratch = this.#core.scratch(used);
       this.#flush();
       this.#core.queue.writeBuffer(scratch, 0, part, 0, Math.ceil(used / 4) * 4);
@@ -222,9 +220,7 @@ export class DawnBatch implements Batch {
     this.operations++;
     const to = target as DawnSegment;
     const from = source as DawnSegment;
-    if (bytes === 0 || (to === from && targetOffset === sourceOffset)) {
-      return;
-    }
+    if (bytes === 0 || (to === from && targetOffset === sourceOffset)) return;
     this.#encodeReads();
     this.#times.copies = true;
     from.gpuReads();
