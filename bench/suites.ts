@@ -21,8 +21,8 @@ export interface Measurement {
   /** Times are better small; rates and bandwidths, big. */
   readonly unit: "us" | "ms" | "launches/s" | "GB/s";
   /**
-   * Samples of each side in a round: turns of a tenth of a second and more, for a side that comes to its
-   * turn finds its code and data in no cache (copies of 16 MiB take some 20 to 40 samples to settle).
+   * Samples of each side in a round: turns of 40 ms and more, for a side that comes to its turn finds its
+   * code and data in no cache (copies of 16 MiB take some 20 to 40 samples to settle).
    */
   readonly samples: number;
   /** A workload: both sides must come to the same result. */
@@ -43,7 +43,7 @@ function copies(memory: "pinned" | "pageable", suffix: string): Measurement[] {
       name: `${name}_${size}${suffix}`,
       ours: `${name} bytes=${bytes} memory=${memory}`,
       by: "device" as const,
-      native: { name, arguments: `${bytes}` },
+      native: { name: memory === "pinned" ? name : `${name}_pageable`, arguments: `${bytes}` },
       bytes,
       unit: "GB/s" as const,
       samples,

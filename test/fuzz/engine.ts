@@ -37,6 +37,8 @@ export interface FuzzResult {
   /** CPU time of the process: how fast it is, whatever else the machine does. */
   readonly cpuSeconds: number;
   readonly outcomes: number;
+  /** Inputs with a new outcome that are no seeds. */
+  readonly found: number;
   readonly crash: Crash | null;
   /** Growth from the first quarter to the end, after a collection if there is one; bytes. */
   readonly heapGrowth: number;
@@ -197,7 +199,9 @@ async function fuzzing(target: FuzzTarget, options: FuzzOptions): Promise<FuzzRe
   const elapsed = (): number => Number(process.hrtime.bigint() - start) / 1e9;
   for (; inputs < inputsMax && crash === null; inputs++) {
     // The seeds first, so that a target that refuses its own is found out at once.
-    const input = seeds[inputs] ?? mutator.mutate(random.below(2) === 0 ? seeds : corpus);
+    // Half of them near the seeds, for what is found is mostly refused, and its mutants are too.
+    const near = seeds.length > 0 && random.below(2) === 0;
+    const input = seeds[inputs] ?? mutator.mutate(near ? seeds : corpus);
     watch?.note(input);
     const began = performance.now();
     let ended = await tryInput(target, input);
@@ -229,6 +233,7 @@ async function fuzzing(target: FuzzTarget, options: FuzzOptions): Promise<FuzzRe
     seconds,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     outcomes: outcomes.size,
+    found: corpus.length - seeds.length,
     crash,
     heapGrowth,
     before: before ?? after,

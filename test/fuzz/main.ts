@@ -48,11 +48,11 @@ function chosen(name: string | undefined): readonly FuzzTarget[] {
 }
 
 function line(result: FuzzResult): string {
-  const { inputs, cpuSeconds, outcomes, heapGrowth, before, after } = result;
+  const { inputs, cpuSeconds, outcomes, found, heapGrowth, before, after } = result;
   const mib = (bytes: number): string => (bytes / MIB).toFixed(0);
   return (
     `${result.target.padEnd(18)} ${inputs} inputs, ${Math.round(inputs / cpuSeconds)} per second of CPU, ` +
-    `${outcomes} outcomes, heap ${(heapGrowth / MIB).toFixed(1)} MiB, ` +
+    `${outcomes} outcomes (${found} inputs kept), heap ${(heapGrowth / MIB).toFixed(1)} MiB, ` +
     `resident ${mib(before.residentBytes)} -> ${mib(after.residentBytes)} MiB, ` +
     `descriptors ${before.descriptors} -> ${after.descriptors}, ` +
     `${result.crash === null ? 0 : 1} crashes (seed ${result.seed})`

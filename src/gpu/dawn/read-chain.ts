@@ -118,7 +118,10 @@ export class ReadChain {
     });
     arrived.then(
       () => this.#arrived(maps),
-      () => this.#end(),
+      () => {
+        for (const { staging } of maps) staging.destroy();
+        this.#end();
+      },
     );
   }
 

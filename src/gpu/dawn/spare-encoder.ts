@@ -13,7 +13,7 @@ export interface OpenEncoder {
 export class SpareEncoder {
   readonly #device: GPUDevice;
   #spare: OpenEncoder | null = null;
-  /** The last batch began with a compute pass: the next one is expected to. */
+  /** The last encoder that was taken began with a compute pass: the next one is expected to. */
   #withPass = false;
 
   constructor(device: GPUDevice) {
@@ -25,7 +25,7 @@ export class SpareEncoder {
     this.#spare ??= this.#make();
   }
 
-  /** For a batch that begins with a compute pass, or with a copy. */
+  /** For what begins with a compute pass, or with a copy: then a pass that is open has to be ended first. */
   take(withPass: boolean): OpenEncoder {
     const spare = this.#spare;
     this.#spare = null;

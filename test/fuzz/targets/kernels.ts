@@ -53,8 +53,16 @@ function ends<T>(
   } catch (error) {
     const typed = types.some((type) => error instanceof type);
     if (!typed || !(error instanceof Error)) throw error;
-    return { refused: kindOf(error.message) };
+    return { refused: refusalOf(error) };
   }
+}
+
+/** What a refusal says, without the input's own names, of which there is no end. */
+function refusalOf(error: Error): string {
+  if (!(error instanceof PtxError)) return kindOf(error.message);
+  const { text, instruction } = error;
+  const own = instruction !== null && text.startsWith(instruction) ? instruction.length : 0;
+  return kindOf(text.slice(own));
 }
 
 const isRefused = (value: unknown): value is { readonly refused: string } =>
@@ -84,7 +92,7 @@ function launchArguments(entry: EntryInfo): LaunchArgument[] {
   });
 }
 
-function exerciseEntry(entry: EntryInfo): string {
+function exerciseEntry(entry: EntryInfo): string[] {
   const storage = entry.resources.filter((each) => each.kind === "storage").length;
   const unsliceable = ends([WgslError], () => whyUnsliceable(entry));
   const plan = ends([WgslError], () => planLaunch(entry, launchArguments(entry), PLAN_LIMITS));
@@ -96,19 +104,21 @@ function exerciseEntry(entry: EntryInfo): string {
       expectThat(inside, `a range has ${range.bytes} bytes at ${range.offset}`);
     }
   }
-  const kinds = [isRefused(unsliceable) ? unsliceable.refused : kindOf(unsliceable ?? "")];
+  const slices = isRefused(unsliceable) ? unsliceable.refused : kindOf(unsliceable ?? "yes");
+  const kinds = [`slices: ${slices}`, `bindings: ${storage} of ${entry.resources.length}`];
   for (const key of new Set(keys)) {
     const sliceEntry = unsliceable === null;
     const kernel = ends([WgslError], () => rewriteKernel(entry, key, { sliceEntry }));
-    if (isRefused(kernel)) kinds.push(kernel.refused);
+    if (isRefused(kernel)) kinds.push(`rewritten: ${kernel.refused}`);
     else
       expectThat(
         kernel.wgsl.length < 2 * WGSL_REWRITTEN_LENGTH_MAX,
         `a kernel has ${kernel.wgsl.length} characters`,
       );
   }
-  if (isRefused(plan)) kinds.push(plan.refused);
-  return kinds.join("|");
+  if (isRefused(plan)) kinds.push(`plan: ${plan.refused}`);
+  else kinds.push(`plan: ${plan.storage.length} bindings, ${plan.copies.length} copies`);
+  return kinds;
 }
 
 const WGSL_WORDS =
@@ -133,10 +143,10 @@ export const wgslTarget: FuzzTarget = {
     const source = utf8.decode(bytes);
     const module = ends([WgslError], () => reflectModule(source));
     if (isRefused(module)) return module.refused;
-    const kinds: string[] = [];
+    const kinds = [`entries: ${Math.min(module.entries.size, 4)}`];
     for (const entry of [...module.entries.values()].slice(0, 4))
-      kinds.push(entry instanceof WgslError ? kindOf(entry.message) : exerciseEntry(entry));
-    return kinds.join("&");
+      kinds.push(...(entry instanceof WgslError ? [kindOf(entry.message)] : exerciseEntry(entry)));
+    return kinds;
   },
 };
 
@@ -181,6 +191,11 @@ const PTX_WORDS =
   "; , = 0f3F800000 0d7FF0000000000000 0xFFFFFFFFFFFFFFFF -1 %tid.x %ntid.y .extern .visible trap; " +
   "tex. .version 8.4 .target sm_90 .address_size 64 ex2.approx. div.rn. sqrt. bfe. prmt. lop3.";
 
+/** What emitted WGSL calls: an input that leads to a helper that none has led to is worth keeping. */
+function callsIn(wgsl: string): string[] {
+  return wgsl.match(/\b[a-z]\w*(?=\()/gu) ?? [];
+}
+
 export const ptxTarget: FuzzTarget = {
   name: "ptx",
   parses: "PTX: parser and WGSL emitter",
@@ -195,19 +210,21 @@ export const ptxTarget: FuzzTarget = {
     const types = [PtxError, RangeError];
     const module = ends(types, () => parsePtx(text, LIMITS));
     if (isRefused(module)) return module.refused;
-    const kinds: string[] = [];
+    const kinds = [`kernels: ${Math.min(module.kernels.length, KERNELS_MAX)}`];
     for (const kernel of module.kernels.slice(0, KERNELS_MAX)) {
-      kinds.push(kindOf(kernel.unsupported ?? ""), kindOf(kernel.unsliceable ?? ""));
+      kinds.push(kernel.unsupported === null ? "supported" : "unsupported");
+      kinds.push(`slices: ${kindOf(kernel.unsliceable ?? "yes")}`);
       expectThat(kernel.paramBytes >= 0 && kernel.sharedBytes >= 0, "a size is negative");
       for (const checked of [false, true]) {
         const block = kernel.block ?? EMIT.block;
         const emitted = ends(types, () =>
           emitKernel(module, kernel.name, { ...EMIT, block, checked }),
         );
-        kinds.push(isRefused(emitted) ? emitted.refused : emitted.mode);
+        if (isRefused(emitted)) kinds.push(`emitted: ${emitted.refused}`);
+        else kinds.push(...new Set([emitted.mode, ...callsIn(emitted.wgsl)]));
       }
     }
-    return kinds.join("|");
+    return kinds;
   },
 };
 
