@@ -66,7 +66,8 @@ const OWN_WORDS = new Set(
 
 /** What a refusal says, without the input's own names. */
 function refusalOf(error: Error): string {
-  return kindOf(error.message).replace(/[^\s'":;,()]+/gu, (word) =>
+  const said = error instanceof PtxError ? error.text : error.message;
+  return kindOf(said).replace(/[^\s'":;,()]+/gu, (word) =>
     /^[A-Za-z]+$/u.test(word) && OWN_WORDS.has(word) ? word : "?",
   );
 }
