@@ -11,6 +11,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   vgpu::InitSockets(env, exports);
   vgpu::InitDescriptors(env, exports);
   vgpu::InitProcess(env, exports);
+  vgpu::InitPreload(env, exports);
   vgpu::InitMapping(env, exports);
   vgpu::InitWords(env, exports);
   vgpu::InitPoller(env, exports);

@@ -5,6 +5,7 @@
       "native/descriptors.cc",
       "native/mapping.cc",
       "native/poller.cc",
+      "native/preload.cc",
       "native/process.cc",
       "native/sigbus.cc",
       "native/sockets.cc",

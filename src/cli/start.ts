@@ -15,6 +15,9 @@ import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { constants, Script } from "node:vm";
+import { driverLibraries } from "../gpu/dawn/driver-files.js";
+import type { NativeAddon } from "../io/native-types.js";
+import { addonPath } from "../io/package-root.js";
 
 /** Length of the line that says to which bundle byte code belongs: `//# ` and SHA-256. */
 const MARK_LENGTH = 4 + 64;
@@ -55,6 +58,25 @@ function start(bundle: string): void {
   keep?.(script);
 }
 
+/** Options with which an instance opens no GPU. */
+const WITHOUT_GPU = /^(--(help|version|print-capabilities|executor=(null|faulty))|-h|null|faulty)$/;
+
+/**
+ * The GPU's driver is loaded on another thread while this one loads the program: either takes some tens
+ * of milliseconds. Whatever is wrong with it is said where it is needed.
+ */
+function preloadDriver(): void {
+  if (process.argv.length < 3 || process.argv.some((each) => WITHOUT_GPU.test(each))) return;
+  try {
+    const libraries = driverLibraries(process.env);
+    if (libraries.length === 0) return;
+    const addon = createRequire(import.meta.url)(addonPath()) as NativeAddon;
+    addon.preload(libraries);
+  } catch {
+    // No addon, or an old one.
+  }
+}
+
 /** Set by the build alone, which makes the byte code when the program ends. */
 const keep = (globalThis as { vgpuKeepScript?: (script: Script) => void }).vgpuKeepScript;
 
@@ -62,4 +84,5 @@ const keep = (globalThis as { vgpuKeepScript?: (script: Script) => void }).vgpuK
 // they spare, the more so where the host's cores are busy with other instances.
 setFlagsFromString("--no-parallel-scavenge");
 const file = fileURLToPath(import.meta.url);
+if (basename(file) === "vgpu-instance.js") preloadDriver();
 start(fileURLToPath(new URL(`../programs/${basename(file)}`, import.meta.url)));

@@ -174,4 +174,5 @@ export interface NativeAddon {
   setSliceNs(sliceNs: number): boolean;
   setBatch(thread: number, batch: boolean): boolean;
   raiseNofile(): number;
+  preload(paths: readonly string[]): void;
 }

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The typed face of the native addon, and the only place that loads it. The addon offers mechanism
-// that Node lacks: sockets with descriptor passing, memory maps, ordered access to shared words,
-// watching of plain descriptors, fine timers. Functions throw Node-style errors (`code`, `errno`,
-// `syscall`) when a system call fails, TypeError or RangeError for wrong arguments. All descriptors
-// are created close-on-exec, and belong to the caller, who closes them with `close`.
+// The typed face of the native addon, and the only place that loads it, but for a start (cli/start.ts).
+// The addon offers mechanism that Node lacks: sockets with descriptor passing, memory maps, ordered
+// access to shared words, watching of plain descriptors, fine timers. Functions throw Node-style errors
+// (`code`, `errno`, `syscall`) when a system call fails, TypeError or RangeError for wrong arguments.
+// All descriptors are created close-on-exec, and belong to the caller, who closes them with `close`.
 
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
 import type * as types from "./native-types.js";
-import { packageRoot } from "./package-root.js";
+import { addonPath } from "./package-root.js";
 
 type HrTimer = types.HrTimer;
 type Mapping = types.Mapping;
@@ -39,12 +38,6 @@ export const Seals = { seal: 1, shrink: 2, grow: 4, write: 8, futureWrite: 16 } 
 export class AddonMissingError extends Error {
   override readonly name = "AddonMissingError";
   readonly code = "VGPU_ADDON_MISSING";
-}
-
-function addonPath(): string {
-  return (
-    process.env.VGPU_ADDON ?? fileURLToPath(new URL("build/Release/vgpu_native.node", packageRoot))
-  );
 }
 
 function load(): types.NativeAddon {
@@ -254,3 +247,9 @@ export const setSliceNs = addon.setSliceNs;
 export const setBatch = addon.setBatch;
 /** Raises the limit of open descriptors to the hard one; returns it. */
 export const raiseNofile = addon.raiseNofile;
+
+/**
+ * Loads libraries on a thread, in order, for who opens them later; once in a process. What does not load
+ * is passed over. The process waits for it before it ends.
+ */
+export const preload = addon.preload;

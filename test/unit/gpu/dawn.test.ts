@@ -350,6 +350,41 @@ describe("dawn executor", () => {
     segment.destroy();
   });
 
+  it("goes on with an encoder that was made ahead, whatever its batch begins with", async () => {
+    const [from, to] = [0, 1].map((i) => executor.createSegment(4096, `ahead ${i}`));
+    if (from === undefined || to === undefined) throw new Error("no segments");
+    let value = 0;
+    const begins: Readonly<Record<string, (batch: Batch) => void>> = {
+      copy: (batch) => batch.copy(to, 0, from, 0, 4096),
+      mark: (batch) => void batch.mark?.(),
+      read: (batch) => batch.read(from, 0, 16, () => [new Uint8Array(16)]),
+      write: (batch) => batch.write(to, 64, [new Uint8Array(4096 - 64)]),
+      pass: (batch) => batch.fill(to, 128, 64, 0x55, 1),
+    };
+    for (const [name, begin] of Object.entries(begins)) {
+      for (const how of ["submit", "discard"]) {
+        // A pattern, which a kernel fills in: the next encoder is made with a pass.
+        value += 0x01010101;
+        const first = executor.begin("first");
+        first.fill(from, 0, 4096, value, 4);
+        expect(await submitted(first)).toMatchObject({ ok: true });
+        const batch = executor.begin(name, true);
+        begin(batch);
+        if (how === "discard") batch.discard();
+        else expect(await submitted(batch), name).toMatchObject({ ok: true });
+        const last = executor.begin("last");
+        last.copy(to, 0, from, 0, 4096);
+        last.fill(to, 4, 4, ~value >>> 0, 4);
+        expect(await submitted(last), `${name}, ${how}`).toMatchObject({ ok: true });
+        const words = new Uint32Array((await readBack(executor, to, 0, 4096)).buffer);
+        const expected = new Uint32Array(1024).fill(value).fill(~value >>> 0, 1, 2);
+        expect(words, `${name}, ${how}`).toEqual(expected);
+      }
+    }
+    from.destroy();
+    to.destroy();
+  });
+
   it("reports a compile error with the compiler's position and words", async () => {
     const bad = await executor.checkModule("fn f() -> u32 {\n  return nothing;\n}", "bad");
     expect(bad.ok).toBe(false);
