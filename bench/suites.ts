@@ -21,7 +21,7 @@ export interface Measurement {
   /** Times are better small; rates and bandwidths, big. */
   readonly unit: "us" | "ms" | "launches/s" | "GB/s";
   /**
-   * Samples of each side in a round: turns of 40 ms and more, for a side that comes to its turn finds its
+   * Samples of each side in a round: turns of 30 ms and more, for a side that comes to its turn finds its
    * code and data in no cache (copies of 16 MiB take some 20 to 40 samples to settle).
    */
   readonly samples: number;

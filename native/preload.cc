@@ -6,7 +6,7 @@
 
 #include <dlfcn.h>
 
-#include <atomic>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -24,12 +24,10 @@ void Load(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) static_cast<void>(::dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL));
 }
 
-/// A process must not end amid a library's constructors.
-void Join(void* data) {
-  auto* loader = static_cast<std::thread*>(data);
-  loader->join();
-  delete loader;
-}
+std::mutex g_mutex;
+/// Not destroyed with the process, which would end badly if nobody had joined it.
+std::thread* g_loader = nullptr;
+bool g_started = false;
 
 std::vector<std::string> PathsArg(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -53,21 +51,31 @@ std::vector<std::string> PathsArg(const Napi::CallbackInfo& info) {
 /// preload(paths): in order, once in a process; later calls do nothing. What does not load is left to
 /// whoever needs it, who can say why.
 Napi::Value Preload(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
   std::vector<std::string> paths = PathsArg(info);
-  static std::atomic_flag started;
-  if (started.test_and_set()) return env.Undefined();
+  const std::lock_guard lock(g_mutex);
+  if (g_started) return info.Env().Undefined();
+  g_started = true;
   try {
-    auto* loader = new std::thread(Load, std::move(paths));
-    napi_add_env_cleanup_hook(env, Join, loader);
+    g_loader = new std::thread(Load, std::move(paths));
   } catch (const std::system_error&) {
     // No thread to be had: then they are loaded where they are needed.
   }
-  return env.Undefined();
+  return info.Env().Undefined();
+}
+
+/// preloaded(): waits for it. To be called before a process ends, which must not be amid a library's
+/// constructors: Node's process.exit runs no clean-up hooks.
+Napi::Value Preloaded(const Napi::CallbackInfo& info) {
+  const std::lock_guard lock(g_mutex);
+  if (g_loader != nullptr && g_loader->joinable()) g_loader->join();
+  return info.Env().Undefined();
 }
 
 }  // namespace
 
-void InitPreload(Napi::Env, Napi::Object exports) { Export<Preload>(exports, "preload"); }
+void InitPreload(Napi::Env, Napi::Object exports) {
+  Export<Preload>(exports, "preload");
+  Export<Preloaded>(exports, "preloaded");
+}
 
 }  // namespace vgpu

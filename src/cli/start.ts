@@ -59,7 +59,8 @@ function start(bundle: string): void {
 }
 
 /** Options with which an instance opens no GPU. */
-const WITHOUT_GPU = /^(--(help|version|print-capabilities|executor=(null|faulty))|-h|null|faulty)$/;
+const WITHOUT_GPU =
+  /^(--(help|version|print-capabilities|executor=(null|faulty))|-[hV]|null|faulty)$/;
 
 /**
  * The GPU's driver is loaded on another thread while this one loads the program: either takes some tens
@@ -72,6 +73,7 @@ function preloadDriver(): void {
     if (libraries.length === 0) return;
     const addon = createRequire(import.meta.url)(addonPath()) as NativeAddon;
     addon.preload(libraries);
+    process.once("exit", () => addon.preloaded());
   } catch {
     // No addon, or an old one.
   }

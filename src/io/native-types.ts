@@ -175,4 +175,5 @@ export interface NativeAddon {
   setBatch(thread: number, batch: boolean): boolean;
   raiseNofile(): number;
   preload(paths: readonly string[]): void;
+  preloaded(): void;
 }

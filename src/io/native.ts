@@ -250,6 +250,8 @@ export const raiseNofile = addon.raiseNofile;
 
 /**
  * Loads libraries on a thread, in order, for who opens them later; once in a process. What does not load
- * is passed over. The process waits for it before it ends.
+ * is passed over. Call {@link preloaded} before the process ends.
  */
 export const preload = addon.preload;
+/** Waits until they are loaded. */
+export const preloaded = addon.preloaded;

@@ -77,7 +77,7 @@ export class Mutator {
   /** A changed copy of an input of the corpus; the others lend pieces. */
   mutate(corpus: readonly Uint8Array[]): Uint8Array {
     const parent = this.#pickShort(corpus);
-    // Half of them with one change: most inputs with several are refused for the first one.
+    // Most of them with one change: inputs with several are mostly refused for the first one.
     const rounds = this.#random.below(2) === 0 ? 1 : 1 + this.#random.below(ROUNDS_MAX);
     if (this.#cut !== null && this.#random.below(4) > 0)
       return this.#rearrange(

@@ -440,12 +440,10 @@ export class DawnBatch implements Batch {
         core.ticker
           .call(() => map.staging.mapAsync(GPUMapMode.READ, 0, map.mapBytes))
           .then(
-            () => {
-              deliverRead(core, map);
-              this.#settle();
-            },
-            () => this.#settle(),
-          );
+            () => deliverRead(core, map),
+            () => map.staging.destroy(),
+          )
+          .then(() => this.#settle());
       }
     }
   }

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Which libraries the Vulkan loader is going to open: the drivers that its manifests name. Loading one
- * takes tens of milliseconds, which a start may spend on another thread.
+ * Which libraries the Vulkan loader opens, as far as the environment tells: the drivers that its manifests
+ * name. Loading one takes tens of milliseconds, which a start may spend on another thread.
  *
  * Source: LoaderDriverInterface.md of Vulkan-Loader, "Driver Discovery" on Linux.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const SYSTEM_FOLDERS = ["/usr/local/etc", "/usr/local/share", "/etc", "/usr/share"];
 const MANIFEST_BYTES_MAX = 64 * 1024;
 const LIBRARIES_MAX = 32;
 
@@ -18,7 +17,14 @@ const LIBRARIES_MAX = 32;
 function manifests(environment: Environment): string[] {
   const named = environment.VK_DRIVER_FILES ?? environment.VK_ICD_FILENAMES;
   if (named !== undefined && named !== "") return named.split(":").filter((path) => path !== "");
-  return SYSTEM_FOLDERS.map((folder) => join(folder, "vulkan/icd.d")).flatMap((folder) => {
+  const listed = (name: string, otherwise: string): string[] =>
+    (environment[name] || otherwise).split(":").filter((path) => isAbsolute(path));
+  const folders = [
+    ...listed("XDG_CONFIG_DIRS", "/etc/xdg"),
+    ...["/usr/local/etc", "/etc"],
+    ...listed("XDG_DATA_DIRS", "/usr/local/share:/usr/share"),
+  ].map((folder) => join(folder, "vulkan/icd.d"));
+  return folders.flatMap((folder) => {
     try {
       return readdirSync(folder)
         .filter((file) => file.endsWith(".json"))
@@ -38,7 +44,7 @@ function libraryOf(manifest: string): string | null {
     const path = ICD?.library_path;
     if (typeof path !== "string" || path === "") return null;
     // A mere name is looked for where the system has its libraries.
-    return isAbsolute(path) || !path.includes("/") ? path : join(dirname(manifest), path);
+    return isAbsolute(path) || !path.includes("/") ? path : resolve(dirname(manifest), path);
   } catch {
     return null;
   }

@@ -66,8 +66,11 @@ const OWN_WORDS = new Set(
 
 /** What a refusal says, without the input's own names. */
 function refusalOf(error: Error): string {
-  const said = error instanceof PtxError ? error.text : error.message;
-  return kindOf(said).replace(/[^\s'":;,()]+/gu, (word) =>
+  return inOwnWords(error instanceof PtxError ? error.text : error.message);
+}
+
+function inOwnWords(text: string): string {
+  return kindOf(text).replace(/[^\s'":;,()]+/gu, (word) =>
     /^[A-Za-z]+$/u.test(word) && OWN_WORDS.has(word) ? word : "?",
   );
 }
@@ -112,7 +115,7 @@ function exerciseEntry(entry: EntryInfo): string[] {
     }
   }
   const slices = isRefused(unsliceable) ? unsliceable.refused : kindOf(unsliceable ?? "yes");
-  const kinds = [`slices: ${slices}`, `bindings: ${storage} of ${entry.resources.length}`];
+  const kinds = [`slices: ${slices}`, `bindings: ${Math.min(storage, 9)}`];
   for (const key of new Set(keys)) {
     const sliceEntry = unsliceable === null;
     const kernel = ends([WgslError], () => rewriteKernel(entry, key, { sliceEntry }));
@@ -220,7 +223,7 @@ export const ptxTarget: FuzzTarget = {
     const kinds = [`kernels: ${Math.min(module.kernels.length, KERNELS_MAX)}`];
     for (const kernel of module.kernels.slice(0, KERNELS_MAX)) {
       kinds.push(kernel.unsupported === null ? "supported" : "unsupported");
-      kinds.push(`slices: ${kindOf(kernel.unsliceable ?? "yes")}`);
+      kinds.push(`slices: ${inOwnWords(kernel.unsliceable?.replace(kernel.name, "") ?? "yes")}`);
       expectThat(kernel.paramBytes >= 0 && kernel.sharedBytes >= 0, "a size is negative");
       for (const checked of [false, true]) {
         const block = kernel.block ?? EMIT.block;

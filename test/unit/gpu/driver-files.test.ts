@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Which driver libraries are loaded ahead: those that the Vulkan loader would find by the environment. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -48,6 +48,16 @@ describe("driver libraries", () => {
       manifest("right.json", icd("/right.so")),
     ];
     expect(driverLibraries({ VK_DRIVER_FILES: files.join(":") })).toEqual(["/right.so"]);
+  });
+
+  it("are those of all manifests of the system's folders where it names none", () => {
+    const own = join(folder, "share/vulkan/icd.d");
+    mkdirSync(own, { recursive: true });
+    for (const name of ["b.json", "a.json", "not-a-manifest.txt"])
+      writeFileSync(join(own, name), JSON.stringify(icd(`/drivers/${name}.so`)));
+    const found = driverLibraries({ XDG_DATA_DIRS: `relative:/nowhere:${join(folder, "share")}` });
+    expect(found).toEqual(expect.arrayContaining(["/drivers/a.json.so", "/drivers/b.json.so"]));
+    expect(found.join()).not.toContain("txt");
   });
 
   it("are none where the environment chooses drivers by name", () => {

@@ -177,7 +177,6 @@ void Environment::Turn() {
 }
 
 void Environment::TearDown() {
-  for (; !ends.empty(); ends.pop_back()) ends.back().first(ends.back().second);
   const std::vector<napi_async_cleanup_hook_handle> ending = hooks;
   for (napi_async_cleanup_hook_handle each : ending) {
     if (std::find(hooks.begin(), hooks.end(), each) != hooks.end()) each->run(each, each->data);

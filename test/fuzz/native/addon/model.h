@@ -119,7 +119,6 @@ class Environment {
   void* instance = nullptr;
   Finalizer instance_end;
   std::vector<napi_async_cleanup_hook_handle> hooks;
-  std::vector<std::pair<void (*)(void*), void*>> ends;
   std::vector<napi_ref> references;
   std::vector<std::unique_ptr<Class>> classes;
 

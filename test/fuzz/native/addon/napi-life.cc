@@ -160,11 +160,6 @@ napi_status napi_remove_async_cleanup_hook(napi_async_cleanup_hook_handle handle
   return napi_ok;
 }
 
-napi_status napi_add_env_cleanup_hook(node_api_basic_env env, void (*run)(void*), void* data) {
-  Of(env).ends.emplace_back(run, data);
-  return napi_ok;
-}
-
 napi_status napi_async_init(napi_env, napi_value, napi_value, napi_async_context* result) {
   *result = reinterpret_cast<napi_async_context>(new int(0));
   return napi_ok;
