@@ -373,7 +373,8 @@ export class DawnBatch implements Batch {
     }
     const settled = (): void => this.#settle();
     const other = this.#outstanding > 0;
-    const short = this.operations <= SHORT_OPERATIONS && core.inFlight.length === 1;
+    const only = core.inFlight.length === 1;
+    const short = only && this.operations <= SHORT_OPERATIONS;
     // Said before the calls, which ask for the first tick.
     if (other) core.ticker.activity();
     else if (core.uploads !== null && this.operations >= MANY_OPERATIONS) core.ticker.manyShort();
@@ -386,7 +387,7 @@ export class DawnBatch implements Batch {
       core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
     }
     chain?.start();
-    if (short) core.spare.prepare();
+    if (only) core.spare.prepare();
   }
 
   /** The reads at the end, if they are long; short ones are encoded. */
