@@ -4,8 +4,8 @@
  * within one run mean something. Each round asks each side in turn for some samples of each
  * measurement; native is the fastest of its ways of waiting.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { median, quantileSorted } from "simple-statistics";
@@ -16,6 +16,7 @@ import { WORKLOADS, writeWorkload } from "./workloads.js";
 const root = new URL("..", import.meta.url).pathname;
 const WAYS = ["await", "tick", "poller"] as const;
 const START_MS = 30_000;
+const RELAY_BYTES = 4096;
 /** Share of samples left out after each change of sides: the other side has had caches and cores. */
 const SETTLE_SHARE = 0.2;
 const SETTLE_MIN = 3;
@@ -126,9 +127,19 @@ function client(socket: string): LineProcess {
   return new LineProcess("vgpu-bench", program, ["--serve"], env);
 }
 
-export function startNative(): LineProcess {
+/** The reference; with a page (bench-relay.h) other processes may ask it for work. */
+export function startNative(relay?: string): LineProcess {
   const tsx = join(root, "node_modules/.bin/tsx");
-  return new LineProcess("native Dawn", tsx, [join(root, "bench/native-dawn.ts")], process.env);
+  const args = [join(root, "bench/native-dawn.ts"), ...(relay === undefined ? [] : [relay])];
+  return new LineProcess("native Dawn", tsx, args, process.env);
+}
+
+/** A page for {@link startNative}, and the pipe beside it. */
+function makeRelay(folder: string): string {
+  const path = join(folder, "relay");
+  writeFileSync(path, new Uint8Array(RELAY_BYTES));
+  execFileSync("mkfifo", [`${path}.bell`]);
+  return path;
 }
 
 export async function measure(
@@ -146,11 +157,12 @@ export async function measure(
       const second = overhead;
       stops.push(() => second.stop());
     }
-    const native = startNative();
+    const relay = suite.some((each) => each.floor !== undefined) ? makeRelay(folder) : undefined;
+    const native = startNative(relay);
     stops.push(() => native.stop());
     const { adapter } = await native.next();
     const sides = { device: device.client, null: (overhead ?? device).client, native };
-    const rounds = new Rounds(suite, sides, folder);
+    const rounds = new Rounds(suite, sides, folder, relay ?? "");
     if (options.executor !== "null") await rounds.checkWorkloads();
     for (let round = -1; round < options.rounds; round++) {
       await rounds.run(round < 0);
@@ -173,15 +185,18 @@ interface Sides {
 
 class Rounds {
   readonly #sides: Sides;
+  readonly #relay: string;
   readonly #all: {
     readonly measurement: Measurement;
     readonly program: string;
     readonly ours: number[];
     readonly native: Map<string, number[]>;
+    readonly floor: Map<string, number[]>;
   }[];
 
-  constructor(suite: readonly Measurement[], sides: Sides, folder: string) {
+  constructor(suite: readonly Measurement[], sides: Sides, folder: string, relay: string) {
     this.#sides = sides;
+    this.#relay = relay;
     this.#all = suite.map((measurement) => {
       const workload = WORKLOADS.find(({ name }) => name === measurement.workload);
       return {
@@ -189,6 +204,7 @@ class Rounds {
         program: workload === undefined ? "" : writeWorkload(workload, folder),
         ours: [],
         native: new Map(),
+        floor: new Map(),
       };
     });
   }
@@ -200,8 +216,19 @@ class Rounds {
 
   #askNative(m: Measurement, program: string, way: string, n: number): Promise<Answer> {
     if (m.native === "eventfd") return ask(this.#sides[m.by], `run eventfd n=${n}`, "vgpu-bench");
-    const words = m.native.arguments.replace("PROGRAM", program);
-    return ask(this.#sides.native, `run ${m.native.name} ${way} ${n} ${words}`, "native Dawn");
+    return ask(this.#sides.native, `run ${nativeWords(m.native, program, way, n)}`, "native Dawn");
+  }
+
+  /** The client asks the bare process for `n` times the work: what the client saw. */
+  async #askFloor(m: Measurement, program: string, way: string, n: number): Promise<Answer> {
+    if (m.native === "eventfd" || m.floor === undefined) throw new Error(`${m.name} has no floor`);
+    const serving = `relay ${nativeWords(m.native, program, way, n)}`;
+    const words = `run ${m.floor.replace("RELAY", this.#relay)} n=${n}`;
+    const [, seen] = await Promise.all([
+      ask(this.#sides.native, serving, "native Dawn"),
+      ask(this.#sides[m.by], words, "vgpu-bench"),
+    ]);
+    return seen;
   }
 
   /** After the same steps from the same start, both sides have the same result. */
@@ -217,7 +244,7 @@ class Rounds {
   }
 
   async run(isWarmUp: boolean): Promise<void> {
-    for (const { measurement: m, program, ours, native } of this.#all) {
+    for (const { measurement: m, program, ours, native, floor } of this.#all) {
       const settle = Math.max(SETTLE_MIN, Math.ceil(m.samples * SETTLE_SHARE));
       const turn = async (
         askSide: (n: number) => Promise<Answer>,
@@ -235,41 +262,79 @@ class Rounds {
         const into = native.get(way) ?? [];
         native.set(way, into);
         await turn((n) => this.#askNative(m, program, way, n), into);
+        if (m.floor === undefined) continue;
+        const seen = floor.get(way) ?? [];
+        floor.set(way, seen);
+        await turn((n) => this.#askFloor(m, program, way, n), seen);
       }
     }
   }
 
   results(): Result[] {
-    return this.#all.map((each) => summarise(each.measurement, each.ours, each.native));
+    return this.#all.flatMap(({ measurement: m, ours, native, floor }) => {
+      const ways = fastest(m, native);
+      const result = { ...summarise(m, m.name, ours, ways), ...plainRatio(m, ours, native) };
+      if (m.floor === undefined) return [result];
+      const least = fastest(m, floor);
+      return [
+        result,
+        summarise(m, `floor_${m.name}`, least.values, ways),
+        summarise(m, `over_floor_${m.name}`, ours, least),
+      ];
+    });
   }
 }
 
-function summarise(m: Measurement, ours: number[], native: Map<string, number[]>): Result {
-  let way = "";
-  let best: number[] = [];
-  for (const [candidate, values] of native) {
-    const isBetter =
-      best.length === 0 ||
-      (isTime(m) ? median(values) < median(best) : median(values) > median(best));
-    if (isBetter) {
-      way = candidate;
-      best = values;
-    }
-  }
-  const round = (value: number): number => Number(value.toPrecision(5));
-  const plain = native.get("await");
+function nativeWords(
+  native: { readonly name: string; readonly arguments: string },
+  program: string,
+  way: string,
+  n: number,
+): string {
+  return `${native.name} ${way} ${n} ${native.arguments.replace("PROGRAM", program)}`;
+}
+
+interface Way {
+  readonly way: string;
+  readonly values: readonly number[];
+}
+
+/** The fastest of the ways of waiting, by their medians. */
+function fastest(m: Measurement, by: ReadonlyMap<string, readonly number[]>): Way {
+  const ranked = [...by].map(([way, values]) => ({ way, values, median: median([...values]) }));
+  ranked.sort((a, b) => (isTime(m) ? a.median - b.median : b.median - a.median));
+  const best = ranked[0];
+  if (best === undefined) throw new Error(`${m.name} was not measured`);
+  return best;
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(5));
+}
+
+/** `values` beside those of a reference. */
+function summarise(m: Measurement, name: string, values: readonly number[], beside: Way): Result {
+  const [own, reference] = [median([...values]), median([...beside.values])];
   return {
-    name: m.name,
+    name,
     unit: m.unit,
-    median: round(median(ours)),
-    p99: round(slowEnd(ours, m)),
-    native_median: round(median(best)),
-    native_p99: round(slowEnd(best, m)),
-    native_way: way,
-    ratio: round(median(ours) / median(best)),
-    ...(m.workload === undefined || plain === undefined
-      ? {}
-      : { ratio_plain: round(median(ours) / median(plain)) }),
-    samples: ours.length,
+    median: round(own),
+    p99: round(slowEnd(values, m)),
+    native_median: round(reference),
+    native_p99: round(slowEnd(beside.values, m)),
+    native_way: beside.way,
+    ratio: round(own / reference),
+    samples: values.length,
   };
+}
+
+/** A workload is compared with plain `await` too. */
+function plainRatio(
+  m: Measurement,
+  ours: readonly number[],
+  native: ReadonlyMap<string, readonly number[]>,
+): { ratio_plain?: number } {
+  const plain = native.get("await");
+  if (m.workload === undefined || plain === undefined) return {};
+  return { ratio_plain: round(median([...ours]) / median([...plain])) };
 }

@@ -8,16 +8,28 @@
  *   out  {"samples":[ns, …], "sum":…}   one a sample; for rates, ns per launch; the sum is a
  *                                       program's result
  *
+ * With `relay` instead of `run`, it does the work N times when another process asks for it by a word of
+ * the page whose file is this program's argument (guest-driver/examples/bench-relay.h): the floor of any
+ * device in a process of its own.
+ *
  * There are three ways of waiting for the GPU, since which is fastest depends on the machine:
  *   await   Dawn's own: a promise, and a tick on every turn of the event loop
  *   tick    Dawn's tick taken from setImmediate and called in a loop, until a buffer is mapped
  *   poller  our ticker (src/gpu/dawn/ticker.ts)
  */
+import { closeSync, openSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { globals } from "webgpu";
 import { openDevice, openGpu } from "../src/gpu/dawn/device.js";
 import { Ticker } from "../src/gpu/dawn/ticker.js";
-import { createHrTimer, nowNs } from "../src/io/native.js";
+import {
+  createHrTimer,
+  exchange32,
+  loadAcquire32,
+  mapRegion,
+  nowNs,
+  storeRelease32,
+} from "../src/io/native.js";
 import { NativeProgram } from "./native-program.js";
 
 Object.assign(globalThis, globals);
@@ -285,20 +297,58 @@ const works: Readonly<Record<string, Work>> = {
   },
 };
 
+const RELAY_BYTES = 4096;
+/** A cache line each: what was asked for, what is done, and whether the client sleeps. */
+const [ASKED, DONE, ASLEEP] = [0, 64, 128] as const;
+/** A client that went away is not waited for longer. */
+const RELAY_PATIENCE_NS = 10e9;
+const BYTE = new Uint8Array(1);
+
+/** Other processes ask for work with a word of a shared page. */
+class Relay {
+  readonly #page: Uint8Array;
+  readonly #bell: number;
+
+  constructor(path: string) {
+    const file = openSync(path, "r+");
+    this.#page = new Uint8Array(mapRegion(file, 0, RELAY_BYTES).window(0, RELAY_BYTES));
+    closeSync(file);
+    this.#bell = openSync(`${path}.bell`, "r+");
+  }
+
+  async serve(work: () => Promise<number>): Promise<number> {
+    const page = this.#page;
+    const done = loadAcquire32(page, DONE);
+    const begin = nowNs();
+    while (loadAcquire32(page, ASKED) === done)
+      if (nowNs() - begin > RELAY_PATIENCE_NS) throw new Error("the client asks for nothing");
+    const ns = await work();
+    storeRelease32(page, DONE, done + 1);
+    if (exchange32(page, ASLEEP, 0) !== 0) writeSync(this.#bell, BYTE);
+    return ns;
+  }
+}
+
+const relayPath = process.argv[2];
+const relay = relayPath === undefined ? null : new Relay(relayPath);
+
 process.stdout.write(`${JSON.stringify({ ready: true, adapter: info.adapter })}\n`);
 for await (const line of createInterface({ input: process.stdin })) {
   const [verb, name = "", way = "await", n = "1", given = "0", depth = "1"] = line
     .trim()
     .split(/\s+/);
   const work: Work | undefined = name === "program" ? (by) => runProgram(by, given) : works[name];
-  if (verb !== "run" || work === undefined || !["await", "tick", "poller"].includes(way)) {
+  const known = verb === "run" || (verb === "relay" && relay !== null);
+  if (!known || work === undefined || !["await", "tick", "poller"].includes(way)) {
     process.stdout.write(`${JSON.stringify({ error: `can't do "${line}"` })}\n`);
     continue;
   }
   choose(way as Way);
   const samples: number[] = [];
   for (let i = 0; i < Number(n); i++) {
-    samples.push(Math.round(await work(way as Way, Number(given), Number(depth))));
+    const once = (): Promise<number> => work(way as Way, Number(given), Number(depth));
+    const ns = verb === "relay" && relay !== null ? relay.serve(once) : once();
+    samples.push(Math.round(await ns));
     await turn();
   }
   choose("await");

@@ -27,6 +27,7 @@ interface Options {
   readonly rounds: number;
   readonly executor: string;
   readonly quick?: boolean;
+  readonly only?: string;
 }
 
 function git(...args: string[]): string {
@@ -71,7 +72,12 @@ async function resultsOf(
   if (suite === undefined) {
     throw new InvalidArgumentError(`there is no suite "${name}": ${NAMES.join(", ")}`);
   }
-  const measured = await measure(suite, options);
+  const chosen = suite.filter((each) => each.name.includes(options.only ?? ""));
+  if (chosen.length === 0)
+    throw new InvalidArgumentError(
+      `suite "${name}" has no "${options.only}": ${suite.map((each) => each.name).join(", ")}`,
+    );
+  const measured = await measure(chosen, options);
   print(measured.results);
   return measured;
 }
@@ -140,6 +146,7 @@ program
   .option("--rounds <n>", "rounds of all measurements", positive, 10)
   .option("--executor <kind>", "dawn, or null for our own overhead alone", "dawn")
   .option("--quick", "suites about sharing and startup: shorter, for a first look")
+  .option("--only <text>", "suites beside native: measurements whose name has this in it")
   .option("--record", "append the results to bench/records")
   .action(run);
 program

@@ -27,6 +27,11 @@ export interface Measurement {
   readonly samples: number;
   /** A workload: both sides must come to the same result. */
   readonly workload?: string;
+  /**
+   * Our client's words for the same work in a bare process with the GPU, which it asks by a word of a
+   * shared page: what any device in a process of its own takes at least.
+   */
+  readonly floor?: string;
 }
 
 const SIZES: readonly (readonly [string, number, number])[] = [
@@ -82,6 +87,25 @@ function launchSync(mode: "polled" | "interrupt"): Measurement {
   };
 }
 
+const PIPELINED = pipelined();
+const WORKLOAD_STEPS: readonly Measurement[] = WORKLOADS.map(({ name, samples }) => ({
+  name: `workload_${name}`,
+  ours: "program path=PROGRAM",
+  by: "device",
+  native: { name: "program", arguments: "PROGRAM" },
+  bytes: 0,
+  unit: "ms",
+  samples,
+  workload: name,
+}));
+
+/** What is asked of us and of native Dawn, asked of native Dawn in another process. */
+function withFloor(measurement: Measurement): Measurement {
+  const words = measurement.ours.split(" ");
+  const waiting = words.filter((word) => /^(mode|depth)=/.test(word));
+  return { ...measurement, floor: ["relay path=RELAY", ...waiting].join(" ") };
+}
+
 export const SUITES: Readonly<Record<string, readonly Measurement[]>> = {
   latency: [
     launchSync("polled"),
@@ -114,15 +138,14 @@ export const SUITES: Readonly<Record<string, readonly Measurement[]>> = {
       samples: 200,
     },
   ],
-  bandwidth: [...copies("pinned", ""), ...pipelined(), ...copies("pageable", "_pageable")],
-  workloads: WORKLOADS.map(({ name, samples }) => ({
-    name: `workload_${name}`,
-    ours: "program path=PROGRAM",
-    by: "device",
-    native: { name: "program", arguments: "PROGRAM" },
-    bytes: 0,
-    unit: "ms",
-    samples,
-    workload: name,
-  })),
+  bandwidth: [...copies("pinned", ""), ...PIPELINED, ...copies("pageable", "_pageable")],
+  workloads: WORKLOAD_STEPS,
+  floor: [
+    launchSync("polled"),
+    launchSync("interrupt"),
+    ...PIPELINED,
+    ...WORKLOAD_STEPS.filter(({ workload }) =>
+      ["digits_step", "many_small"].includes(workload ?? ""),
+    ),
+  ].map(withFloor),
 };

@@ -16,11 +16,14 @@
  *   program       path=FILE: a workload's step, waited for: see bench-program.h; the answer has
  *                 the sum of its result too, after the same number of steps as the reference
  *   eventfd       a round trip over two eventfds with a process that does nothing else: the floor
+ *   relay         path=FILE mode=… depth=N: what a bare process with the GPU takes for the same work,
+ *                 asked by one word of a shared page (bench-relay.h); the time of one of N
  *   n=N           samples, for all
  *   stages        of launch_sync, h2d and d2h of depth 1: when each sample began, and when its
  *                 commands were sent, too ("begins", "sents", CLOCK_MONOTONIC)
  */
 #include "bench-program.h"
+#include "bench-relay.h"
 #include "common.h"
 
 #include <errno.h>
@@ -48,6 +51,7 @@ static const char usage[] =
 	"  h2d, d2h      --bytes=N --pinned|--pageable [--depth=N] [--mode=...]  a copy, waited for\n"
 	"  program       --path=FILE  a workload's step, waited for\n"
 	"  eventfd       a round trip over two eventfds to a bare process\n"
+	"  relay         --path=FILE  a word of a page shared with bench/native-dawn.ts\n"
 	"  --stages                                    when samples began and were sent, too\n"
 	"  --n=N         samples (default 100)\n"
 	"--serve reads lines \"run NAME KEY=VALUE ...\" (memory=pinned|pageable) from stdin.\n";
@@ -299,6 +303,15 @@ static bool eventfd_round_trips(struct bench *bench, long n, uint64_t *samples)
 	return ok || refuse(bench, "eventfd: %s", strerror(errno));
 }
 
+static bool relay(struct bench *bench, const struct request *request, uint64_t *samples)
+{
+	if (!relay_round_trips(request->path, request->mode, request->n, samples))
+		return refuse(bench, "%s: %s", request->path, strerror(errno));
+	for (long i = 0; i < request->n; i++)
+		samples[i] /= request->depth;
+	return true;
+}
+
 /* Samples, and with `stages` as many times of begin and of sending after them. */
 static bool measure(struct bench *bench, const struct request *request, uint64_t *samples)
 {
@@ -316,6 +329,8 @@ static bool measure(struct bench *bench, const struct request *request, uint64_t
 		return false;
 	if (!strcmp(request->name, "eventfd"))
 		return eventfd_round_trips(bench, request->n, samples);
+	if (!strcmp(request->name, "relay"))
+		return relay(bench, request, samples);
 	for (long i = 0; i < request->n; i++) {
 		bool ok;
 

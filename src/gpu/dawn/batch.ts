@@ -519,14 +519,10 @@ export class DawnBatch implements Batch {
     const at = this.#reserve(Math.ceil(source.bytes / 16) * 16, align);
     const from = source.segment as DawnSegment;
     from.gpuReads();
+    const { arena } = this.#core;
+    arena.overwrites(at);
     const bytes = Math.ceil(source.bytes / 4) * 4;
-    this.#endPass().copyBufferToBuffer(
-      from.buffer,
-      source.offset,
-      this.#core.arena.buffer,
-      at,
-      bytes,
-    );
+    this.#endPass().copyBufferToBuffer(from.buffer, source.offset, arena.buffer, at, bytes);
     return at;
   }
 
