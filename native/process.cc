@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Process-level calls that Node does not offer: death signal, pidfds, affinity, names, limits, and
-// the monotonic clock that all parts share.
+// Process-level calls that Node does not offer: death signal, pidfds, affinity and cores, names, limits,
+// and the monotonic clock that all parts share.
 
 #include <sched.h>
 #include <signal.h>
@@ -97,6 +97,20 @@ Napi::Value GetAffinity(const Napi::CallbackInfo& info) {
   return cpus;
 }
 
+/// How often the calling thread has lost its core to another one.
+Napi::Value InvoluntarySwitches(const Napi::CallbackInfo& info) {
+  rusage usage{};
+  if (::getrusage(RUSAGE_THREAD, &usage) != 0) throw SystemError(info.Env(), errno, "getrusage");
+  return Napi::Number::New(info.Env(), static_cast<double>(usage.ru_nivcsw));
+}
+
+/// The core that the calling thread runs on; it may be another one by now.
+Napi::Value CurrentCpu(const Napi::CallbackInfo& info) {
+  const int cpu = ::sched_getcpu();
+  if (cpu < 0) throw SystemError(info.Env(), errno, "sched_getcpu");
+  return Napi::Number::New(info.Env(), cpu);
+}
+
 /// As in linux/sched/types.h, which some headers of libc do not get along with.
 struct SchedAttributes {
   uint32_t size;
@@ -171,6 +185,8 @@ void InitProcess(Napi::Env, Napi::Object exports) {
   Export<PidfdSendSignal>(exports, "pidfdSendSignal");
   Export<SetAffinity>(exports, "setAffinity");
   Export<GetAffinity>(exports, "getAffinity");
+  Export<InvoluntarySwitches>(exports, "involuntarySwitches");
+  Export<CurrentCpu>(exports, "currentCpu");
   Export<SetSliceNs>(exports, "setSliceNs");
   Export<SetBatch>(exports, "setBatch");
   Export<RaiseNofile>(exports, "raiseNofile");

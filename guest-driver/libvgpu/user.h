@@ -61,6 +61,8 @@ struct user_device {
 	int sock;
 	int kick[VGPU_QUEUE_COUNT];
 	int call[VGPU_QUEUE_COUNT];
+	/* A sleep ended by it, and it was not read since. Of the one that sleeps on it. */
+	bool rung[VGPU_QUEUE_COUNT];
 	struct ring rings[VGPU_QUEUE_COUNT];
 	struct vgpu_config config;
 	/* One context is created at a time: who finds no session begins one. */
@@ -118,6 +120,8 @@ void user_lose(struct user_device *device, const char *why);
 /* Looks whether the socket is still open; true if it is. */
 bool user_alive(struct user_device *device);
 void user_kick(struct user_device *device, unsigned int queue);
+/* Reads what has rung: before the last look that a sleep follows. */
+void user_call_take(struct user_device *device, unsigned int queue);
 /*
  * Sleeps until the queue's call descriptor or the socket says something.
  * False if the connection is lost.

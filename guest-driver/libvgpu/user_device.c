@@ -67,13 +67,24 @@ void user_kick(struct user_device *device, unsigned int queue)
 		return;
 }
 
+void user_call_take(struct user_device *device, unsigned int queue)
+{
+	uint64_t count;
+
+	if (!device->rung[queue])
+		return;
+	device->rung[queue] = false;
+	/* It may have been taken since: what counts is that it rings no more. */
+	if (read(device->call[queue], &count, sizeof(count)) < 0)
+		return;
+}
+
 bool user_sleep_on(struct user_device *device, unsigned int queue)
 {
 	struct pollfd fds[2] = {
 		{ .fd = device->call[queue], .events = POLLIN },
 		{ .fd = device->sock, .events = POLLRDHUP },
 	};
-	uint64_t count;
 
 	if (atomic_load(&device->lost))
 		return false;
@@ -83,8 +94,8 @@ bool user_sleep_on(struct user_device *device, unsigned int queue)
 		user_lose(device, "the device's process closed it");
 		return false;
 	}
-	if (fds[0].revents & POLLIN && read(device->call[queue], &count, sizeof(count)) < 0)
-		return true;
+	if (fds[0].revents & POLLIN)
+		device->rung[queue] = true;
 	return true;
 }
 

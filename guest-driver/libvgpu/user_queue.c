@@ -33,6 +33,7 @@ static bool queue_wait(struct user_device *device, unsigned int queue)
 			break;
 	}
 	while (alive && !ring_has_used(ring)) {
+		user_call_take(device, queue);
 		if (!ring_interrupt_on(ring))
 			alive = user_sleep_on(device, queue);
 	}

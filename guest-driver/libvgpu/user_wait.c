@@ -3,9 +3,9 @@
  * Sleeping until a fence, over the unix: transport.
  *
  * Several threads may sleep, but an eventfd wakes one for sure: the one that
- * reads it. So one thread, the leader, sleeps on the event queue for all; when
- * it wakes it takes the messages, arms what is still waited for, and tells the
- * others to look. When it leaves, another becomes leader. A lone waiter is
+ * reads it. So one thread, the leader, sleeps on the event queue for all; before
+ * it does so again it takes the messages, arms what is still waited for, and tells
+ * the others to look. When it leaves, another becomes leader. A lone waiter is
  * leader itself, so that it costs one wake-up and no hand-over.
  *
  * The arm page holds, for each stream, the least fence that anyone waits for.
@@ -78,16 +78,25 @@ static void arm_all(struct user_device *device)
 		arm(device, waiter->context, waiter->stream);
 }
 
-static void lead(struct user_device *device)
+/*
+ * Takes what has rung before, arms anew, tells the others to look once more, and
+ * sleeps unless there is nothing left to wait for. Who wakes has nothing else to do before
+ * it returns to the program: that is done here, while the device is at work.
+ */
+static void lead(struct user_device *device, const struct waiter *self)
 {
+	user_call_take(device, VGPU_QUEUE_EVENT);
+	events_take(device);
+	arm_all(device);
+	pthread_cond_broadcast(&device->wait_changed);
+	if (fence_reached(self->context, self->stream, self->fence) ||
+	    context_is_bad(self->context))
+		return;
 	device->has_leader = true;
 	pthread_mutex_unlock(&device->wait_lock);
 	user_sleep_on(device, VGPU_QUEUE_EVENT);
 	pthread_mutex_lock(&device->wait_lock);
 	device->has_leader = false;
-	events_take(device);
-	arm_all(device);
-	pthread_cond_broadcast(&device->wait_changed);
 }
 
 enum vgpu_result user_sleep(struct vgpu *context, uint32_t stream, uint64_t fence)
@@ -105,7 +114,7 @@ enum vgpu_result user_sleep(struct vgpu *context, uint32_t stream, uint64_t fenc
 		if (device->has_leader)
 			pthread_cond_wait(&device->wait_changed, &device->wait_lock);
 		else
-			lead(device);
+			lead(device, &self);
 	}
 	for (link = &device->waiters; *link != &self; link = &(*link)->next)
 		;

@@ -15,9 +15,13 @@ import { FOLDER_STORE_LIMITS, FolderStore } from "../io/folder-store.js";
 import {
   close,
   createPoller,
+  currentCpu,
   drain,
+  getAffinity,
+  involuntarySwitches,
   nowNs,
   PollEvents,
+  setAffinity,
   setBatch,
   setCloexec,
   setNonblocking,
@@ -40,6 +44,8 @@ const CHECK_NS = 50e6;
 /** How long a driver may take to open the GPU again, ms: this thread waits for it. */
 const REOPEN_MS = 10_000;
 
+const cores = { involuntarySwitches, currentCpu, getAffinity, setAffinity };
+
 /** Opens the executor; its module is loaded only then. Rejects with ExecutorError. */
 export async function openExecutor(kind: ExecutorKind, id = ""): Promise<Executor> {
   switch (kind) {
@@ -49,7 +55,7 @@ export async function openExecutor(kind: ExecutorKind, id = ""): Promise<Executo
       const timer = realTimers.create();
       const timestamps = process.env.VGPU_TIMESTAMPS !== "0";
       const named = adapter === undefined ? {} : { adapter };
-      return createDawnExecutor({ nowNs, timer, timestamps, setBatch, ...named });
+      return createDawnExecutor({ nowNs, timer, timestamps, setBatch, cores, ...named });
     }
     case "null": {
       const { createNullExecutor } = await import("../gpu/null/index.js");

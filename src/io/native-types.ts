@@ -171,6 +171,8 @@ export interface NativeAddon {
   pidfdSendSignal(pidfd: number, signal: number): boolean;
   setAffinity(pid: number, cpus: readonly number[]): void;
   getAffinity(pid: number): number[];
+  involuntarySwitches(): number;
+  currentCpu(): number;
   setSliceNs(sliceNs: number): boolean;
   setBatch(thread: number, batch: boolean): boolean;
   raiseNofile(): number;

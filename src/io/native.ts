@@ -234,6 +234,10 @@ export const pidfdSendSignal = addon.pidfdSendSignal;
 /** Binds a process or thread (0: this one) to CPUs. */
 export const setAffinity = addon.setAffinity;
 export const getAffinity = addon.getAffinity;
+/** How often the calling thread has lost its core to another one since it began. */
+export const involuntarySwitches = addon.involuntarySwitches;
+/** The core that the calling thread runs on. */
+export const currentCpu = addon.currentCpu;
 /**
  * Has this thread run in turns of so many ns (0.1 to 100 ms) on a core that others want too, and soon
  * after it wakes: on Linux 6.12 and newer. False where the system does not let it choose.

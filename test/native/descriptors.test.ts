@@ -3,6 +3,7 @@
 // Eventfds, memfds, signalling on foreign descriptors, and process-level calls.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import * as native from "../../src/io/native.js";
@@ -174,6 +175,22 @@ describe("the process", () => {
     expect(() => native.setAffinity(0, [])).toThrowError(
       expect.objectContaining({ code: "EINVAL" }),
     );
+  });
+
+  test("a thread knows its core, and how often it has lost it", async () => {
+    const before = native.getAffinity(0);
+    expect(before).toContain(native.currentCpu());
+    const first = before[0] ?? 0;
+    native.setAffinity(0, [first]);
+    expect(native.currentCpu()).toBe(first);
+    // Another process on the same core, which both want.
+    const rival = spawn(process.execPath, ["-e", "for (;;);"]);
+    native.setAffinity(rival.pid ?? 0, [first]);
+    const count = native.involuntarySwitches();
+    while (native.involuntarySwitches() === count);
+    rival.kill("SIGKILL");
+    native.setAffinity(0, before);
+    await once(rival, "exit");
   });
 
   test("threads are ones of batch work while they are told to be", async () => {

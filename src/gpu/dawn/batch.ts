@@ -18,6 +18,7 @@ import { ARENA_BYTES } from "./arena.js";
 import { BatchTimes } from "./batch-times.js";
 import { alignDown, gather, repeat } from "./bytes.js";
 import { type DawnCore, DawnPipeline, type DawnSegment, type InFlight } from "./core.js";
+import { TRAIN_OPERATIONS } from "./placement.js";
 import {
   cutRead,
   deliverRead,
@@ -42,8 +43,6 @@ const CHAIN_BYTES_MIN = 1536 * 1024;
 
 /** A batch of so few operations may be done in some microseconds, and somebody waits for it. */
 const SHORT_OPERATIONS = 2;
-/** A batch of so many operations, which is bounded in time, is one of short ones. */
-const MANY_OPERATIONS = 64;
 /** Arena space of one support kernel's parameters, alignment included. */
 const PARAMETER_SPACE_BYTES = 1024;
 
@@ -360,9 +359,12 @@ export class DawnBatch implements Batch {
       queueMicrotask(() => done({ ok: false, reason: "lost", message }));
       return;
     }
-    const entry = core.track(done);
+    const entry = core.track(this.operations, done);
     this.#entry = entry;
     const chain = this.#chain();
+    const only = core.inFlight.length === 1;
+    const short = only && this.operations <= SHORT_OPERATIONS;
+    core.placement?.submits(this.operations, only);
     if (this.#sealed === null) this.seal();
     this.#flush();
     core.batchClosed();
@@ -373,11 +375,9 @@ export class DawnBatch implements Batch {
     }
     const settled = (): void => this.#settle();
     const other = this.#outstanding > 0;
-    const only = core.inFlight.length === 1;
-    const short = only && this.operations <= SHORT_OPERATIONS;
     // Said before the calls, which ask for the first tick.
     if (other) core.ticker.activity();
-    else if (core.uploads !== null && this.operations >= MANY_OPERATIONS) core.ticker.manyShort();
+    else if (core.uploads !== null && this.operations >= TRAIN_OPERATIONS) core.ticker.manyShort();
     else core.ticker.activity(short);
     if (this.#timed) {
       this.#outstanding++;

@@ -15,6 +15,7 @@ import {
   type StorageRange,
 } from "../executor.js";
 import { Arena } from "./arena.js";
+import type { Placement } from "./placement.js";
 import { SpareEncoder } from "./spare-encoder.js";
 import { StagingPool } from "./staging.js";
 import { COPY_KERNEL, FILL_KERNEL, SUPPORT_PARAMETER_BYTES } from "./support-kernels.js";
@@ -79,6 +80,7 @@ const closing = new Set<DawnCore>();
 /** A batch handed to the GPU and not yet reported. */
 export interface InFlight {
   readonly submitNs: number;
+  readonly operations: number;
   finished: boolean;
   /** What it took by the GPU's clock; null if that was not asked or can't be. */
   timedNs: number | null;
@@ -95,6 +97,8 @@ export class DawnCore {
   readonly spare: SpareEncoder;
   /** Only where the GPU shares the host's memory. */
   readonly uploads: UploadRing | null;
+  /** Only for a software GPU. */
+  placement: Placement | null = null;
   /** Only where the GPU has timestamps. */
   readonly timing: BatchTiming | null;
   readonly inFlight: InFlight[] = [];
@@ -270,10 +274,11 @@ export class DawnCore {
   }
 
   /** Work is on its way to the GPU. */
-  track(done: (outcome: BatchOutcome) => void): InFlight {
+  track(operations: number, done: (outcome: BatchOutcome) => void): InFlight {
     const submitNs = this.nowNs();
     const entry: InFlight = {
       submitNs,
+      operations,
       finished: false,
       timedNs: null,
       marksNs: null,
@@ -295,6 +300,7 @@ export class DawnCore {
       const hostNs = Math.max(0, doneNs - Math.max(head.submitNs, this.#lastDoneNs));
       this.#lastDoneNs = doneNs;
       this.timing?.took(hostNs);
+      this.placement?.ended(head.operations, hostNs);
       const timed = head.timedNs !== null;
       const gpuTimeNs = this.#charge(hostNs, head.timedNs);
       const { error, marksNs } = head;
@@ -325,6 +331,7 @@ export class DawnCore {
    */
   close(): void {
     this.closed = true;
+    this.placement?.restore();
     if (this.inFlight.length > 0) {
       closing.add(this);
       return;
@@ -343,6 +350,7 @@ export class DawnCore {
 
   deviceLost(message: string): void {
     this.lost = message;
+    this.placement?.restore();
     const all = this.inFlight.splice(0);
     for (const entry of all) {
       entry.finished = true;

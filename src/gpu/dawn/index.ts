@@ -17,6 +17,7 @@ import { ExecutorError } from "../executor.js";
 import { DawnBatch } from "./batch.js";
 import { DawnCore, DawnPipeline } from "./core.js";
 import { openDevice, openGpu } from "./device.js";
+import { type Cores, Placement } from "./placement.js";
 import { Ticker, type TickTimer } from "./ticker.js";
 
 export interface DawnOptions {
@@ -28,6 +29,8 @@ export interface DawnOptions {
   readonly timestamps?: boolean;
   /** Makes a thread of this process one of batch work, or an ordinary one again. */
   readonly setBatch?: (thread: number, batch: boolean) => boolean;
+  /** Which cores threads of this process run on: for a software GPU, see placement.ts. */
+  readonly cores?: Cores;
 }
 
 /** Threads that we made ones of batch work; a driver has some that always are. */
@@ -48,8 +51,14 @@ export async function createDawnExecutor(options: DawnOptions): Promise<DawnExec
     options.timestamps ?? true,
   );
   const core = new DawnCore(device, info, tick, options.nowNs, hostMemory);
+  const { cores, nowNs } = options;
+  const placement =
+    cores === undefined || threads.size === 0 ? null : new Placement(threads, cores, nowNs);
+  core.placement = placement;
+  tick.onSleep = placement === null ? null : () => placement.restore();
   return new DawnExecutor(core, (batch) => {
     tick.frugal = batch && threads.size > 0;
+    if (placement !== null) placement.enabled = !batch;
     if (batch) {
       for (const thread of threads) if (options.setBatch?.(thread, true)) batchThreads.add(thread);
       return;

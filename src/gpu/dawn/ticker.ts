@@ -80,6 +80,8 @@ export class Ticker {
   #wakeNs = 0;
   /** Whether the GPU is cores of this machine that other processes want too: looks are few. */
   frugal = false;
+  /** Called when what is awaited takes so long that nobody looks for it for a while. */
+  onSleep: (() => void) | null = null;
   /** Ticks so far, for tests and benchmarks. */
   ticks = 0;
   readonly #run = (): void => {
@@ -190,6 +192,7 @@ export class Ticker {
       this.#originalSetImmediate(this.#run);
       return;
     }
+    this.onSleep?.();
     this.#scheduled = "timer";
     this.#wakeNs = now + sleepNs;
     this.#timer.arm(Math.ceil(sleepNs), this.#run);

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createDawnExecutor, type DawnExecutor } from "../../../src/gpu/dawn/index.js";
-import type { Batch, Segment } from "../../../src/gpu/executor.js";
+import type { Batch, BatchOutcome, Segment } from "../../../src/gpu/executor.js";
 import { setBatch } from "../../../src/io/native.js";
 import { CoarseTimer, nowNs, readBack, submitted, testExecutor } from "../../support/dawn.js";
 
@@ -627,6 +627,54 @@ describe("the threads of a software GPU", () => {
     second.share(false);
     expect(batchThreads()).toBe(0);
     await second.close();
+  });
+});
+
+describe("the core of the thread that waits for a software GPU", () => {
+  it("is left by its threads where short launches lose it, and theirs again at the end", async () => {
+    const moves = new Map<number, (readonly number[])[]>();
+    let switches = 0;
+    const cores = {
+      // As if this thread lost its core several times between two looks.
+      involuntarySwitches: () => {
+        switches += 100;
+        return switches;
+      },
+      currentCpu: () => 0,
+      getAffinity: () => [0, 1],
+      setAffinity: (thread: number, cpus: readonly number[]) => {
+        moves.set(thread, [...(moves.get(thread) ?? []), cpus]);
+      },
+    };
+    // Launches of the test may take longer than a client's that does nothing else.
+    let timeNs = 1e9;
+    const clock = (): number => {
+      timeNs += 1000;
+      return timeNs;
+    };
+    const own = await createDawnExecutor({ nowNs: clock, timer: new CoarseTimer(), cores });
+    const segment = own.createSegment(4096, "short");
+    const pipeline = await own.createPipeline({
+      label: "short",
+      wgsl: `@group(0) @binding(0) var<storage, read_write> d: array<u32>;
+        @compute @workgroup_size(1) fn short() { d[0] += 1u; }`,
+      entryPoint: "short",
+      bindings: [{ binding: 0, kind: "storage", bytes: 0 }],
+      constants: {},
+    });
+    const run = (launches: number): Promise<BatchOutcome> =>
+      new Promise((done) => {
+        const batch = own.begin("short");
+        const storage = [{ segment, offset: 0, bytes: 4096 }];
+        for (let i = 0; i < launches; i++)
+          batch.launch({ pipeline, uniforms: [], storage, grid: [1, 1, 1] });
+        batch.submit(done);
+      });
+    for (let i = 0; i < 64; i++) expect((await run(1)).ok).toBe(true);
+    expect(moves.size).toBeGreaterThan(0);
+    for (const each of moves.values()) expect(each).toEqual([[1]]);
+    await own.close();
+    for (const each of moves.values()) expect(each).toEqual([[1], [0, 1]]);
   });
 });
 
