@@ -411,6 +411,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
   }
 
   #drained(): void {
+    if (!this.busy && this.#parts.lease.alone === true) this.#transport?.expectMore?.();
     if (this.#submitPaused && !this.#draining && !mustPause(this)) this.#processSubmits();
   }
 

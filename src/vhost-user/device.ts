@@ -37,6 +37,8 @@ export interface DeviceTransport {
   readonly journal: ContextJournal | null;
   /** Sends VHOST_USER_BACKEND_CONFIG_CHANGE_MSG if that was negotiated; false if it was not. */
   notifyConfigChange(): boolean;
+  /** All work has ended: the rings are polled for a while. */
+  expectMore?(): void;
 }
 
 /** A virtio device as the vhost-user session drives it. Calls come from one thread. */

@@ -93,6 +93,18 @@ export class RingLoop {
     else this.#settleAll();
   }
 
+  /** All work has ended, however long it took: who waited for it is about to send more. */
+  expectMore(): void {
+    const { windowNs } = this.#options.polling;
+    if (this.#closed || windowNs === 0) return;
+    this.#lastActivityNs = nowNs();
+    if (!this.#polling) {
+      this.#polling = true;
+      for (const slot of this.#slots) slot.vring.activeRing?.enableKick(false);
+    }
+    this.#schedule();
+  }
+
   /** Rings were started, stopped, moved, enabled or disabled. */
   ringsChanged(): void {
     for (const [index, slot] of this.#slots.entries()) {

@@ -97,6 +97,10 @@ export class Session implements DeviceTransport {
     this.#device.attach(this);
   }
 
+  expectMore(): void {
+    this.#loop.expectMore();
+  }
+
   get features(): bigint {
     return this.#features;
   }

@@ -149,6 +149,8 @@ export class Harness {
     this.attach();
   }
 
+  /** How often the device has said that the driver is about to send more. */
+  expectedMore = 0;
   /** What outlives the device, if the test gave one. */
   journal: ContextJournal | null = null;
 
@@ -159,6 +161,9 @@ export class Harness {
       features: 0n,
       journal: this.journal,
       notifyConfigChange: () => false,
+      expectMore: () => {
+        this.expectedMore++;
+      },
     };
     this.device.attach(transport);
     this.device.ringsChanged(options.suspended ?? false);

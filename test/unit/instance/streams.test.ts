@@ -52,6 +52,26 @@ describe("streams and events", () => {
     expect(harness.eventQuery(0, 1)).toMatchObject({ state: ObjectState.READY, generation: 1n });
   });
 
+  it("expects more when all work has ended, unless others may want the GPU", () => {
+    const lease: Lease & { alone: boolean } = {
+      held: true,
+      alone: true,
+      request: (granted) => granted(),
+      release: () => {},
+      onRevoke: null,
+    };
+    for (const alone of [true, false]) {
+      lease.alone = alone;
+      const harness = new Harness({ lease }).ready();
+      const pointer = harness.alloc(0, 256);
+      harness.expectedMore = 0;
+      for (const stream of [0, 1]) ok(harness.submit(0, stream, (w) => w.fill(pointer, 4, 1, 4)));
+      expect(harness.expectedMore).toBe(0);
+      harness.gpu.finishAll();
+      expect(harness.expectedMore > 0).toBe(alone);
+    }
+  });
+
   it("begins no batch beside one that wants to be the only one", () => {
     const harness = new Harness().ready();
     const pointer = harness.alloc(0, 256);

@@ -69,6 +69,27 @@ describe("polling", () => {
     expect(driver.counts(0).kicks).toBe(kicks);
   });
 
+  it("polls again when told that work has ended, however long that took", async () => {
+    const { driver } = await sessions.start({ polling: { ...short, windowNs: 5e8 } });
+    await driver.request(0, pattern(5), 5);
+    const session = driver.connection?.session;
+    await expect.poll(() => session?.polling, { interval: 10 }).toBe(false);
+    session?.expectMore();
+    expect(session?.polling).toBe(true);
+    const { kicks } = driver.counts(0);
+    await driver.request(0, pattern(5), 5);
+    expect(driver.counts(0).kicks).toBe(kicks);
+    await expect.poll(() => session?.polling, { interval: 10 }).toBe(false);
+  });
+
+  it("never polls without a window, whatever it is told", async () => {
+    const { driver } = await sessions.start({ polling: never });
+    await driver.request(0, pattern(5), 5);
+    const session = driver.connection?.session;
+    session?.expectMore();
+    expect(session?.polling).toBe(false);
+  });
+
   it("loses no request, whatever the windows and the moments are", async () => {
     for (const polling of [never, short, { windowNs: 1000, busyWindowNs: 0, spinNs: 0 }]) {
       const { driver } = await sessions.start({ polling, queueSize: 8 });
