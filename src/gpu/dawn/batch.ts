@@ -21,8 +21,8 @@ import { type DawnCore, DawnPipeline, type DawnSegment, type InFlight } from "./
 import { TRAIN_OPERATIONS } from "./placement.js";
 import {
   cutRead,
-  deliverRead,
-  encodeRead,
+  deliverReads,
+  encodeReads,
   type PendingMap,
   ReadChain,
   type ReadPart,
@@ -38,6 +38,8 @@ const LARGE_WRITE_BYTES = 1024 * 1024;
  * GPU see read-chain.ts.
  */
 const READ_PART_BYTES = 2 * 1024 * 1024;
+/** What a read takes of a staging buffer beside its bytes, at most. */
+const READ_PADDING_BYTES = 16;
 /** Reads of less are not worth a chain. */
 const CHAIN_BYTES_MIN = 1536 * 1024;
 
@@ -196,7 +198,7 @@ export class DawnBatch implements Batch {
 
   #encodeRead(read: ReadPart): void {
     for (const part of cutRead(read, READ_PART_BYTES)) {
-      this.#maps.push(encodeRead(this.#core, this.#endPass(), part));
+      this.#maps.push(encodeReads(this.#core, this.#endPass(), [part]));
       if (part.bytes >= READ_PART_BYTES / 2) this.#flush();
     }
   }
@@ -206,7 +208,9 @@ export class DawnBatch implements Batch {
     const reads = this.#reads;
     if (reads.length === 0) return;
     this.#reads = [];
-    for (const read of reads) this.#encodeRead(read);
+    const bytes = reads.reduce((sum, read) => sum + read.bytes + READ_PADDING_BYTES, 0);
+    if (bytes <= READ_PART_BYTES) this.#maps.push(encodeReads(this.#core, this.#endPass(), reads));
+    else for (const read of reads) this.#encodeRead(read);
   }
 
   copy(
@@ -441,7 +445,7 @@ export class DawnBatch implements Batch {
         core.ticker
           .call(() => map.staging.mapAsync(GPUMapMode.READ, 0, map.mapBytes))
           .then(
-            () => deliverRead(core, map),
+            () => deliverReads(core, map),
             () => map.staging.destroy(),
           )
           .then(() => this.#settle());

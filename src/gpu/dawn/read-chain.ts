@@ -28,35 +28,59 @@ export interface ReadPart {
   readonly targets: () => readonly Uint8Array[] | null;
 }
 
-/** A part on its way: whole words of it are copied to a staging buffer, which is then mapped. */
-export interface PendingMap extends ReadPart {
-  readonly staging: GPUBuffer;
-  readonly mapBytes: number;
-  /** Where the wanted bytes begin in the staging buffer. */
+/** A part in a staging buffer: whole words of it, from byte `at` on. */
+interface StagedPart extends ReadPart {
+  readonly at: number;
+  /** Where the wanted bytes begin there. */
   readonly skipBytes: number;
 }
 
-export function encodeRead(core: DawnCore, encoder: GPUCommandEncoder, part: ReadPart): PendingMap {
-  const skipBytes = part.offset % 4;
-  const mapBytes = Math.ceil((skipBytes + part.bytes) / 4) * 4;
-  const staging = core.staging.take(mapBytes);
-  const start = part.offset - skipBytes;
-  encoder.copyBufferToBuffer(part.segment.buffer, start, staging, 0, mapBytes);
-  return { ...part, staging, mapBytes, skipBytes };
+/** Parts on their way: they are copied to one staging buffer, which is then mapped. */
+export interface PendingMap {
+  readonly parts: readonly StagedPart[];
+  readonly staging: GPUBuffer;
+  readonly mapBytes: number;
 }
 
-/** Copies a mapped part out, and gives its staging buffer back. */
-export function deliverRead(core: DawnCore, map: PendingMap): void {
-  const views = core.closed ? null : map.targets();
-  markStage("arrived");
-  if (views !== null) {
-    const data = new Uint8Array(map.staging.getMappedRange(0, map.mapBytes));
-    scatter(data.subarray(map.skipBytes, map.skipBytes + map.bytes), views, map.partOffset);
+/** Bytes that a part takes in a staging buffer, where each begins at a multiple of 8. */
+function stagedBytes({ offset, bytes }: ReadPart): number {
+  return Math.ceil(((offset % 4) + bytes) / 8) * 8;
+}
+
+/** Encodes the copies of parts, which are no more together than a staging buffer has. */
+export function encodeReads(
+  core: DawnCore,
+  encoder: GPUCommandEncoder,
+  reads: readonly ReadPart[],
+): PendingMap {
+  let mapBytes = 0;
+  const parts = reads.map((part): StagedPart => {
+    const at = mapBytes;
+    mapBytes += stagedBytes(part);
+    return { ...part, at, skipBytes: part.offset % 4 };
+  });
+  const staging = core.staging.take(mapBytes);
+  for (const { segment, offset, bytes, at, skipBytes } of parts) {
+    const copyBytes = Math.ceil((skipBytes + bytes) / 4) * 4;
+    encoder.copyBufferToBuffer(segment.buffer, offset - skipBytes, staging, at, copyBytes);
   }
-  core.copiedBytes += 2 * map.mapBytes;
+  return { parts, staging, mapBytes };
+}
+
+/** Copies mapped parts out, and gives their staging buffer back. */
+export function deliverReads(core: DawnCore, { parts, staging, mapBytes }: PendingMap): void {
+  const data = core.closed ? null : new Uint8Array(staging.getMappedRange(0, mapBytes));
+  markStage("arrived");
+  for (const { targets, at, skipBytes, bytes, partOffset } of parts) {
+    const views = data === null ? null : targets();
+    const begin = at + skipBytes;
+    if (data !== null && views !== null)
+      scatter(data.subarray(begin, begin + bytes), views, partOffset);
+  }
+  core.copiedBytes += 2 * mapBytes;
   markStage("delivered");
-  map.staging.unmap();
-  core.staging.give(map.staging);
+  staging.unmap();
+  core.staging.give(staging);
 }
 
 /** Cuts a read at multiples of `partMax` bytes. */
@@ -73,6 +97,7 @@ export function cutRead(read: ReadPart, partMax: number): ReadPart[] {
 
 export class ReadChain {
   readonly #core: DawnCore;
+  /** Each is what one staging buffer takes. */
   readonly #steps: ReadPart[][] = [];
   readonly #done: () => void;
   #next = 0;
@@ -85,12 +110,12 @@ export class ReadChain {
     this.#done = done;
     let stepBytes = Number.POSITIVE_INFINITY;
     for (const part of reads.flatMap((read) => cutRead(read, CHAIN_PART_BYTES))) {
-      if (stepBytes + part.bytes > CHAIN_PART_BYTES) {
+      if (stepBytes + stagedBytes(part) > CHAIN_PART_BYTES) {
         this.#steps.push([]);
         stepBytes = 0;
       }
       this.#steps.at(-1)?.push(part);
-      stepBytes += part.bytes;
+      stepBytes += stagedBytes(part);
     }
   }
 
@@ -105,34 +130,32 @@ export class ReadChain {
     this.#next++;
     const { device, queue, ticker } = this.#core;
     const encoder = device.createCommandEncoder();
-    const maps = parts.map((part) => encodeRead(this.#core, encoder, part));
+    const map = encodeReads(this.#core, encoder, parts);
     const commands = encoder.finish();
     const arrived = ticker.call(() => {
       markStage("encoded");
       queue.submit([commands]);
       markStage("submitted");
       ticker.activity(true);
-      return Promise.all(
-        maps.map(({ staging, mapBytes }) => staging.mapAsync(GPUMapMode.READ, 0, mapBytes)),
-      );
+      return map.staging.mapAsync(GPUMapMode.READ, 0, map.mapBytes);
     });
     arrived.then(
-      () => this.#arrived(maps),
+      () => this.#arrived(map),
       () => {
-        for (const { staging } of maps) staging.destroy();
+        map.staging.destroy();
         this.#end();
       },
     );
   }
 
-  #arrived(maps: readonly PendingMap[]): void {
+  #arrived(map: PendingMap): void {
     if (this.#ended) {
       // Another part has failed, and the guest knows: its memory is its own again.
-      for (const { staging } of maps) staging.destroy();
+      map.staging.destroy();
       return;
     }
     this.#submitNext();
-    for (const map of maps) deliverRead(this.#core, map);
+    deliverReads(this.#core, map);
     this.#arrivals++;
     if (this.#arrivals === this.#steps.length || this.#core.lost !== null) this.#end();
   }
