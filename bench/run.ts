@@ -95,6 +95,7 @@ async function run(name: string, options: Options): Promise<void> {
     suite: name,
     executor: options.executor,
     ...(options.quick === true ? { quick: true } : {}),
+    ...(options.only === undefined ? {} : { only: options.only }),
     adapter,
     commit: git("rev-parse", "--short", "HEAD"),
     node: process.version,

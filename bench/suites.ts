@@ -29,7 +29,7 @@ export interface Measurement {
   readonly workload?: string;
   /**
    * Our client's words for the same work in a bare process with the GPU, which it asks by a word of a
-   * shared page: what any device in a process of its own takes at least.
+   * shared page, without rings, commands and checks.
    */
   readonly floor?: string;
 }

@@ -16,6 +16,7 @@
 /* As in libvgpu. */
 #define SPINS_PER_YIELD 8u
 #define POLL_AVERAGE_MAX_NS 200000u
+#define SAMPLE_MAX_NS (8 * POLL_AVERAGE_MAX_NS)
 #define POLL_LEAST_NS 5000u
 #define POLL_LONG_WAITS_NS 20000u
 
@@ -70,6 +71,7 @@ bool relay_round_trips(const char *path, enum vgpu_wait_mode mode, long n, uint6
 	struct relay_page *page;
 	uint64_t average = 0;
 	bool ok = true;
+	int error;
 
 	snprintf(bell_path, sizeof(bell_path), "%s.bell", path);
 	bell = open(bell_path, O_RDWR | O_CLOEXEC);
@@ -88,12 +90,15 @@ bool relay_round_trips(const char *path, enum vgpu_wait_mode mode, long n, uint6
 		ok = (budget && poll_done(page, turn, begin, budget)) ||
 		     sleep_until_done(page, bell, turn);
 		samples[i] = now_nanoseconds() - begin;
-		average = average - average / 8 + samples[i] / 8;
+		average -= average / 8;
+		average += (samples[i] < SAMPLE_MAX_NS ? samples[i] : SAMPLE_MAX_NS) / 8;
 	}
 	ok = ok && page != MAP_FAILED;
+	error = errno;
 	if (page != MAP_FAILED)
 		munmap(page, PAGE_BYTES);
 	close(file);
 	close(bell);
+	errno = error;
 	return ok;
 }

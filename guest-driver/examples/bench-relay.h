@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The floor of any device in a process of its own: a page shared with a bare
+ * The floor of a device in a process of its own: a page shared with a bare
  * process that has the GPU, with one word that asks for work and one that says
  * that it is done. No rings, no commands, no checks. That process is
  * bench/native-dawn.ts; the page is a file, and FILE.bell a pipe that it writes a

@@ -405,6 +405,9 @@ static inline bool fence_reached(const struct vgpu *context, uint32_t stream, ui
 /* ---- wait.c ------------------------------------------------------------------------------ */
 
 enum vgpu_result wait_fence(struct vgpu *context, uint32_t stream, uint64_t fence);
+/* Polls for so long. True once the fence is reached or the context can't go on. */
+bool poll_fence(struct vgpu *context, uint32_t stream, uint64_t fence, uint64_t begin_ns,
+		uint64_t budget_ns);
 uint64_t now_ns(void);
 /* Lets the other hyperthread, and now and then another thread, go first. */
 void spin_pause(unsigned int turn);

@@ -52,6 +52,8 @@ struct waiter {
 	struct vgpu *context;
 	uint32_t stream;
 	uint64_t fence;
+	/* It was told that its fence is near. */
+	bool told;
 };
 
 struct user_device {

@@ -74,7 +74,7 @@ void user_call_take(struct user_device *device, unsigned int queue)
 	if (!device->rung[queue])
 		return;
 	device->rung[queue] = false;
-	/* It may have been taken since: what counts is that it rings no more. */
+	/* What counts is that it rings no more. */
 	if (read(device->call[queue], &count, sizeof(count)) < 0)
 		return;
 }

@@ -52,9 +52,8 @@ static uint64_t poll_budget_ns(struct vgpu *context)
 	}
 }
 
-/* True once the fence is reached or the context can't go on. */
-static bool poll_fence(struct vgpu *context, uint32_t stream, uint64_t fence, uint64_t begin_ns,
-		       uint64_t budget_ns)
+bool poll_fence(struct vgpu *context, uint32_t stream, uint64_t fence, uint64_t begin_ns,
+		uint64_t budget_ns)
 {
 	uint64_t checked_ns = begin_ns;
 

@@ -4,7 +4,7 @@
  * enters, or none), and the device. The only place that knows all of them.
  */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { accessSync, readFileSync } from "node:fs";
 import type { InstanceLink } from "../broker/instance-link.js";
 import type { Executor } from "../gpu/executor.js";
 import type { Faults } from "../gpu/faulty/index.js";
@@ -44,7 +44,18 @@ const CHECK_NS = 50e6;
 /** How long a driver may take to open the GPU again, ms: this thread waits for it. */
 const REOPEN_MS = 10_000;
 
-const cores = { involuntarySwitches, currentCpu, getAffinity, setAffinity };
+/** A thread that has ended may be another process's by now: that throws. */
+const ownThread = (thread: number): number => {
+  accessSync(`/proc/self/task/${thread}`);
+  return thread;
+};
+const cores = {
+  involuntarySwitches,
+  currentCpu,
+  getAffinity: (thread: number): number[] => getAffinity(ownThread(thread)),
+  setAffinity: (thread: number, cpus: readonly number[]): void =>
+    setAffinity(ownThread(thread), cpus),
+};
 
 /** Opens the executor; its module is loaded only then. Rejects with ExecutorError. */
 export async function openExecutor(kind: ExecutorKind, id = ""): Promise<Executor> {

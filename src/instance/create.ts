@@ -5,7 +5,13 @@
  */
 import type { Executor } from "../gpu/executor.js";
 import { type Clock, realClock } from "../io/clock.js";
-import { fence, loadAcquireU64, storeRelease32, storeReleaseU64 } from "../io/native.js";
+import {
+  fence,
+  loadAcquire32,
+  loadAcquireU64,
+  storeRelease32,
+  storeReleaseU64,
+} from "../io/native.js";
 import { type Random, systemRandom } from "../io/random.js";
 import { realTimers, type Timers } from "../io/timers.js";
 import { createTranslator, type Translator } from "../kernel/translator/index.js";
@@ -48,6 +54,7 @@ export interface DeviceOptions {
 export const nativeWords: OrderedWords = {
   storeU64: storeReleaseU64,
   storeU32: storeRelease32,
+  loadU32: loadAcquire32,
   loadU64: loadAcquireU64,
   fence,
 };

@@ -118,7 +118,7 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
       budget: this.budget,
       store: this.#store,
       watchdog: parts.watchdog,
-      notify: (context) => this.#events.fenceDone(context),
+      notify: (context, soon) => this.#events.fence(context, soon),
       lost: (message) => this.#gpu.lost(message),
       hung: (message) => this.#gpu.lost(message, true),
       unsliceable: (context, kernel, reason) => this.#noteUnsliceable(context, kernel, reason),

@@ -26,9 +26,10 @@ export class EventQueue {
     this.#epoch = epoch;
   }
 
-  /** An armed fence of the context has completed. */
-  fenceDone(context: Context): void {
-    if (context.eventPending || this.#post(EventType.FENCE, context.id)) return;
+  /** An armed fence of the context has completed, or will soon: that is worth no more than a buffer. */
+  fence(context: Context, soon: boolean): void {
+    if (context.eventPending) return;
+    if (this.#post(soon ? EventType.SOON : EventType.FENCE, context.id) || soon) return;
     context.eventPending = true;
     this.#pending.add(context);
   }

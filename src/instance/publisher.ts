@@ -9,11 +9,12 @@ import { Status } from "../protocol/generated/wire.js";
 import type { ReadGate, ReadTarget } from "./batches.js";
 import type { Context } from "./context.js";
 import type { GuestViews } from "./hostmem.js";
+import type { InFlight } from "./in-flight.js";
 
 export interface PublisherOptions {
   readonly epoch: () => number;
-  /** Posts an event message for a context whose armed fence has completed. */
-  readonly notify: (context: Context) => void;
+  /** Posts an event message for a context whose armed fence has completed, or will soon. */
+  readonly notify: (context: Context, soon: boolean) => void;
 }
 
 export class Publisher implements ReadGate {
@@ -66,6 +67,23 @@ export class Publisher implements ReadGate {
     this.mark(context);
   }
 
+  /**
+   * A batch is submitted next: who sleeps until it is done is told, if that will be soon and it asks for
+   * that. Told before, for its core wakes up meanwhile, and a software GPU's threads may run there.
+   */
+  expect(flight: InFlight, nowNs: number): void {
+    const record = flight.oldest;
+    if (record === undefined || flight.length > 1 || this.#suspended) return;
+    const { context, jobs } = record;
+    if (context.dead || jobs.length === 0 || !flight.foreseeable) return;
+    const leftNs = flight.leftNs(nowNs);
+    for (const { stream, fence } of jobs) {
+      if (leftNs > context.timeline.aheadNs(stream, fence)) continue;
+      this.#options.notify(context, true);
+      return;
+    }
+  }
+
   /** Writes what has completed into the timeline pages, and notifies where it is armed. */
   publish(): void {
     if (this.#suspended || this.#dirty.length === 0) return;
@@ -105,7 +123,7 @@ export class Publisher implements ReadGate {
       stream.shownFence = stream.doneFence;
     }
     if (armed) {
-      this.#options.notify(context);
+      this.#options.notify(context, false);
       markStage("notified");
     }
     crashPoint("notified");

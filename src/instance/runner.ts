@@ -285,8 +285,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
 
   /** Near its end the oldest batch is looked at more often: the GPU may idle from then on. */
   #expect(): void {
-    if (this.#inFlight.length > 0)
-      this.#inFlight.expect(this.#executor, this.#turns.deadlineNs !== null, this.scheduling);
+    this.#inFlight.expect(this.#executor, this.#turns.deadlineNs !== null, this.scheduling);
   }
 
   /** Submits one batch, if there is work for one. */
@@ -298,6 +297,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
     record.submittedNs = this.nowNs();
     this.#inFlight.add(record);
     this.#watchdog.started();
+    this.publisher.expect(this.#inFlight, record.submittedNs);
     try {
       record.batch.submit((outcome) => this.#batchDone(record, outcome, executor));
     } catch (error) {

@@ -5,12 +5,12 @@
  * driver writes the arm page: the fence at which it wants an interrupt.
  *
  *   timeline: header(64) magic epoch context_status error_stream | slot(32)×64: fence status time
- *   arm:                                                          | slot(32)×64: fence
+ *   arm:                                                          | slot(32)×64: fence ahead
  *
  * Pages are held as views and looked up again when guest memory changed; without a mapping, writes
  * are lost and the caller is told.
  */
-import { Status, TimelineHeader, TimelineSlot, VGPU } from "../protocol/generated/wire.js";
+import { ArmSlot, Status, TimelineHeader, TimelineSlot, VGPU } from "../protocol/generated/wire.js";
 import type { GuestViews } from "./hostmem.js";
 
 /** Ordered access to words that the driver reads or writes at the same time. */
@@ -18,6 +18,7 @@ export interface OrderedWords {
   /** Store-release of a u64 below 2^53. */
   storeU64(view: Uint8Array, byteOffset: number, value: number): void;
   storeU32(view: Uint8Array, byteOffset: number, value: number): void;
+  loadU32(view: Uint8Array, byteOffset: number): number;
   /** Load-acquire of a u64; rounded above 2^53. */
   loadU64(view: Uint8Array, byteOffset: number): number;
   /** Full barrier. */
@@ -133,6 +134,16 @@ export class Timeline {
     const at = VGPU.TIMELINE_HEADER_BYTES + VGPU.TIMELINE_SLOT_BYTES * slot.index;
     const armed = this.#words.loadU64(arm, at);
     return armed > slot.shownFence && armed <= slot.doneFence;
+  }
+
+  /** How long before `fence` completes the driver wants to be told, ns; 0 if it has not armed it, or never. */
+  aheadNs(slot: SlotState, fence: number): number {
+    const arm = this.#arm;
+    if (arm === null) return 0;
+    const at = VGPU.TIMELINE_HEADER_BYTES + VGPU.TIMELINE_SLOT_BYTES * slot.index;
+    const armed = this.#words.loadU64(arm, at);
+    if (armed <= slot.shownFence || armed > fence) return 0;
+    return this.#words.loadU32(arm, at + ArmSlot.at.ahead_ns);
   }
 
   #wrote(page: Uint8Array): void {

@@ -37,7 +37,7 @@ export interface DeviceTransport {
   readonly journal: ContextJournal | null;
   /** Sends VHOST_USER_BACKEND_CONFIG_CHANGE_MSG if that was negotiated; false if it was not. */
   notifyConfigChange(): boolean;
-  /** All work has ended: the rings are polled for a while. */
+  /** There is no work any more: the rings are polled for a while. */
   expectMore?(): void;
 }
 

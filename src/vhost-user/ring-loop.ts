@@ -93,7 +93,7 @@ export class RingLoop {
     else this.#settleAll();
   }
 
-  /** All work has ended, however long it took: who waited for it is about to send more. */
+  /** There is no work any more, however long it took: who waited for it is about to send more. */
   expectMore(): void {
     const { windowNs } = this.#options.polling;
     if (this.#closed || windowNs === 0) return;

@@ -98,7 +98,7 @@ export class Session implements DeviceTransport {
   }
 
   expectMore(): void {
-    this.#loop.expectMore();
+    if (!this.#resuming && !this.#suspended) this.#loop.expectMore();
   }
 
   get features(): bigint {

@@ -185,12 +185,19 @@ describe("the process", () => {
     expect(native.currentCpu()).toBe(first);
     // Another process on the same core, which both want.
     const rival = spawn(process.execPath, ["-e", "for (;;);"]);
-    native.setAffinity(rival.pid ?? 0, [first]);
-    const count = native.involuntarySwitches();
-    while (native.involuntarySwitches() === count);
-    rival.kill("SIGKILL");
-    native.setAffinity(0, before);
-    await once(rival, "exit");
+    const ended = once(rival, "exit");
+    try {
+      expect(rival.pid).toBeDefined();
+      native.setAffinity(rival.pid ?? 0, [first]);
+      const count = native.involuntarySwitches();
+      const deadlineNs = native.nowNs() + 10e9;
+      while (native.involuntarySwitches() === count)
+        expect(native.nowNs()).toBeLessThan(deadlineNs);
+    } finally {
+      native.setAffinity(0, before);
+      rival.kill("SIGKILL");
+    }
+    await ended;
   });
 
   test("threads are ones of batch work while they are told to be", async () => {

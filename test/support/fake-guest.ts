@@ -114,6 +114,9 @@ export class FakeWords implements OrderedWords {
     view(bytes).setBigUint64(offset, BigInt(value), true);
     this.stores.push({ at: bytes.byteOffset + offset, value });
   }
+  loadU32(bytes: Uint8Array, offset: number): number {
+    return view(bytes).getUint32(offset, true);
+  }
   storeU32(bytes: Uint8Array, offset: number, value: number): void {
     view(bytes).setUint32(offset, value, true);
     this.stores.push({ at: bytes.byteOffset + offset, value });

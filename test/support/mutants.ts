@@ -256,7 +256,14 @@ const timeline: readonly Mutant[] = [
     fault: "armed fences send no event",
     caughtBy: ["timeline/arm/reached"],
     executor: "null",
-    apply: () => replace(EventQueue, "fenceDone", () => () => {}),
+    apply: () => replace(EventQueue, "fence", () => () => {}),
+  },
+  {
+    name: "told-unasked",
+    fault: "who arms a fence is told before it completes, asked for or not",
+    caughtBy: ["timeline/arm/ahead"],
+    executor: "null",
+    apply: () => replace(Timeline, "aheadNs", () => () => 1e9),
   },
   {
     name: "arming-ignored",

@@ -253,10 +253,13 @@ enum vgpu_object_state {
  * enum vgpu_event_type - Type of an event-queue message.
  * @VGPU_EVENT_TYPE_FENCE: an armed fence has completed in this context
  * @VGPU_EVENT_TYPE_EPOCH: the device lost its state
+ * @VGPU_EVENT_TYPE_SOON: an armed fence of this context is expected to complete
+ * soon
  */
 enum vgpu_event_type {
 	VGPU_EVENT_TYPE_FENCE = 1,
 	VGPU_EVENT_TYPE_EPOCH = 2,
+	VGPU_EVENT_TYPE_SOON = 3,
 };
 
 /**
@@ -1256,15 +1259,19 @@ VGPU_STATIC_ASSERT(offsetof(struct vgpu_timeline_slot, reserved2) == 24);
  * driver.
  * @fence: Interrupt once when the completed fence reaches this; 0 = never.
  * Written, then a full barrier, then the timeline is read again.
+ * @ahead_ns: How long before the fence is expected to complete the driver would
+ * like a message SOON; 0 = never. Written before the fence.
  * @reserved: Zero.
  */
 struct vgpu_arm_slot {
 	__le64 fence;
-	__u8 reserved[24];
+	__le32 ahead_ns;
+	__u8 reserved[20];
 };
 
 VGPU_STATIC_ASSERT(sizeof(struct vgpu_arm_slot) == 32);
 VGPU_STATIC_ASSERT(offsetof(struct vgpu_arm_slot, fence) == 0);
-VGPU_STATIC_ASSERT(offsetof(struct vgpu_arm_slot, reserved) == 8);
+VGPU_STATIC_ASSERT(offsetof(struct vgpu_arm_slot, ahead_ns) == 8);
+VGPU_STATIC_ASSERT(offsetof(struct vgpu_arm_slot, reserved) == 12);
 
 #endif /* _UAPI_LINUX_VIRTIO_VGPU_H */

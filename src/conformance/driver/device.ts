@@ -284,7 +284,8 @@ export class Context {
   }
 
   /** Asks for an event message at a fence; true if that is completed already. */
-  armFence(stream: number, fence: bigint): boolean {
+  armFence(stream: number, fence: bigint, aheadNs = 0): boolean {
+    this.#arm.store32(slotAt(stream) + ArmSlot.at.ahead_ns, aheadNs);
     this.#arm.store64(slotAt(stream) + ArmSlot.at.fence, fence);
     fullBarrier();
     return this.done(stream) >= fence;

@@ -7,6 +7,7 @@ import { type Context, type Device, slotAt } from "../driver/device.js";
 import type { Buffer } from "../driver/memory.js";
 import { check, equal, Violation } from "../framework/check.js";
 import { group } from "../framework/registry.js";
+import { EMPTY } from "./modules.js";
 
 const EVENT = VGPU.QUEUE_EVENT;
 
@@ -296,6 +297,37 @@ arming
       await device.frontEnd.returned(2, id);
     }
     free();
+  });
+
+arming
+  .test("ahead")
+  .desc("A driver that asks for SOON gets FENCE too; one that does not gets no SOON.")
+  .dev(53, 144)
+  .fn(async (t) => {
+    const device = await t.device();
+    const context = await device.createContext(3);
+    await context.succeed(new Commands().moduleLoad(1, EMPTY).functionCreate(1, 1, "main"));
+    // The next message comes in the first of them.
+    const posted = [post(device)];
+    const next = async (): Promise<EventMessage> => {
+      const first = posted.shift() ?? post(device);
+      posted.push(post(device));
+      return await event(device, first);
+    };
+    let fence = 1n;
+    for (const aheadNs of [0, 1_000_000, 0xffffffff, 0]) {
+      for (let round = 0; round < 20; round++) {
+        context.armFence(0, ++fence, aheadNs);
+        await context.queue(0, new Commands().launch({ function: 1 }));
+        let message = await next();
+        if (aheadNs > 0 && message.type === EventType.SOON) {
+          equal(message.context, 3, "the context");
+          message = await next();
+        }
+        equal(message.type, EventType.FENCE, "the type");
+        equal(context.done(0), fence, "the fence in the slot");
+      }
+    }
   });
 
 // ---- The event queue ----------------------------------------------------------------------------

@@ -55,7 +55,7 @@ export async function createDawnExecutor(options: DawnOptions): Promise<DawnExec
   const placement =
     cores === undefined || threads.size === 0 ? null : new Placement(threads, cores, nowNs);
   core.placement = placement;
-  tick.onSleep = placement === null ? null : () => placement.restore();
+  if (placement !== null) tick.onLong = () => placement.restore();
   return new DawnExecutor(core, (batch) => {
     tick.frugal = batch && threads.size > 0;
     if (placement !== null) placement.enabled = !batch;

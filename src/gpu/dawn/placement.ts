@@ -7,8 +7,8 @@
  * the GPU's threads must run where one of them is. On the client's core they take nothing from anybody: it
  * has nothing else to do meanwhile. On the instance's, each of them delays a submission or the look that
  * would see the end; and once there they stay, for thousands of launches. So where this thread loses
- * its core about once a launch, and during trains of short launches, the GPU's threads may not run on that
- * core any more, until something takes long: that may want all cores.
+ * its core about once a launch, or often in a train of short launches, the GPU's threads may not run on
+ * that core any more, until something takes long: that may want all cores.
  */
 
 /** What the system tells and does about cores; 0 is the calling thread. */
@@ -31,9 +31,13 @@ const SWITCHES_MAX = 0.7;
 const LAUNCH_OPERATIONS = 2;
 /** Launches that come less often are not held up by this. */
 const PERIOD_NS_MAX = 1_000_000;
-/** Operations that take so long each, beside what a batch takes at most, are divided among the cores. */
-const LONG_NS = 100_000;
-const BATCH_NS = 200_000;
+/** Operations that take so long each, beside what a batch takes, are divided among the cores. */
+const LONG_NS = 50_000;
+const BATCH_NS = 100_000;
+/** A single batch that takes long was rather held up. */
+const LONG_BATCHES = 2;
+/** So many lost cores an operation of a train are too many. */
+const TRAIN_SWITCHES_MAX = 1 / 64;
 /** A batch of so many operations, which is bounded in time, is a train of short ones. */
 export const TRAIN_OPERATIONS = 64;
 
@@ -46,7 +50,9 @@ export class Placement {
   #interval = LAUNCHES_MIN;
   #switches = 0;
   #sinceNs = 0;
-  #shortTrains = false;
+  #longBatches = 0;
+  #trainSwitches = 0;
+  #trainCrowded = false;
   /** Where the threads might run before they were sent away. */
   readonly #before = new Map<number, readonly number[]>();
 
@@ -65,7 +71,7 @@ export class Placement {
   /** A batch is submitted next; `lone`: nothing else is in flight. */
   submits(operations: number, lone: boolean): void {
     if (!this.#enabled) return;
-    if (operations >= TRAIN_OPERATIONS && this.#shortTrains) this.#sendAway();
+    if (operations >= TRAIN_OPERATIONS) this.#beginTrain();
     if (operations > LAUNCH_OPERATIONS || !lone || ++this.#launches < this.#interval) return;
     const crowded = this.#crowded();
     this.#begin();
@@ -81,8 +87,22 @@ export class Placement {
   /** A batch of so many operations has taken so long. */
   ended(operations: number, ns: number): void {
     const long = ns >= BATCH_NS + LONG_NS * operations;
-    if (operations >= TRAIN_OPERATIONS) this.#shortTrains = !long;
-    if (long) this.restore();
+    if (operations >= TRAIN_OPERATIONS && this.#enabled) {
+      const switches = this.#cores.involuntarySwitches() - this.#trainSwitches;
+      this.#trainCrowded = !long && switches >= TRAIN_SWITCHES_MAX * operations;
+    }
+    this.#longBatches = long ? this.#longBatches + 1 : 0;
+    if (this.#longBatches >= LONG_BATCHES) this.restore();
+  }
+
+  /** The threads are sent away if the last train was held up, wherever they were then. */
+  #beginTrain(): void {
+    if (this.#trainCrowded) {
+      this.restore();
+      this.#sendAway();
+    }
+    this.#trainCrowded = false;
+    this.#trainSwitches = this.#cores.involuntarySwitches();
   }
 
   /** The threads may run where they might before: what is on the GPU takes long, and may want all cores. */
@@ -103,9 +123,7 @@ export class Placement {
     return switches >= SWITCHES_MAX * this.#launches && ns < PERIOD_NS_MAX * this.#launches;
   }
 
-  /** Unless they are. */
   #sendAway(): void {
-    if (this.#before.size > 0) return;
     const here = this.#cores.currentCpu();
     for (const thread of this.#threads) {
       const cpus = this.#affinity(thread);

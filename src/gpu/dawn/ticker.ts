@@ -80,8 +80,8 @@ export class Ticker {
   #wakeNs = 0;
   /** Whether the GPU is cores of this machine that other processes want too: looks are few. */
   frugal = false;
-  /** Called when what is awaited takes so long that nobody looks for it for a while. */
-  onSleep: (() => void) | null = null;
+  /** Called when what is awaited takes long, or is expected to. */
+  onLong: (() => void) | null = null;
   /** Ticks so far, for tests and benchmarks. */
   ticks = 0;
   readonly #run = (): void => {
@@ -157,6 +157,7 @@ export class Ticker {
   expect(timeNs: number, interest: Interest = "guest"): void {
     this.#expectedNs = timeNs;
     this.#interest = interest;
+    if (this.#long) this.onLong?.();
     if (this.#scheduled === "timer" && timeNs < this.#wakeNs) {
       this.#timer.disarm();
       this.#scheduled = "no";
@@ -192,7 +193,7 @@ export class Ticker {
       this.#originalSetImmediate(this.#run);
       return;
     }
-    this.onSleep?.();
+    this.onLong?.();
     this.#scheduled = "timer";
     this.#wakeNs = now + sleepNs;
     this.#timer.arm(Math.ceil(sleepNs), this.#run);

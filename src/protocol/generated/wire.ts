@@ -255,6 +255,8 @@ export const EventType = {
   FENCE: 1,
   /** the device lost its state */
   EPOCH: 2,
+  /** an armed fence of this context is expected to complete soon */
+  SOON: 3,
 } as const;
 export type EventType = (typeof EventType)[keyof typeof EventType];
 
@@ -1905,22 +1907,26 @@ export const TimelineSlot = {
 export interface ArmSlot {
   /** Interrupt once when the completed fence reaches this; 0 = never. Written, then a full barrier, then the timeline is read again. */
   readonly fence: bigint;
+  /** How long before the fence is expected to complete the driver would like a message SOON; 0 = never. Written before the fence. */
+  readonly ahead_ns: number;
 }
 export const ArmSlot = {
   name: "arm_slot",
   bytes: 32,
-  at: { fence: 0, reserved: 8 },
+  at: { fence: 0, ahead_ns: 8, reserved: 12 },
   decode(view: DataView, base: number): ArmSlot {
     return {
       fence: view.getBigUint64(base, true),
+      ahead_ns: view.getUint32(base + 8, true),
     };
   },
   encode(view: DataView, base: number, value: ArmSlot): void {
     view.setBigUint64(base, value.fence, true);
-    for (let index = 0; index < 24; index++) view.setUint8(base + 8 + index, 0);
+    view.setUint32(base + 8, value.ahead_ns, true);
+    for (let index = 0; index < 20; index++) view.setUint8(base + 12 + index, 0);
   },
   reservedZero(view: DataView, base: number): boolean {
-    return zeroBytes(view, base + 8, 24);
+    return zeroBytes(view, base + 12, 20);
   },
 } as const satisfies Codec<ArmSlot>;
 

@@ -109,21 +109,33 @@ describe("placement", () => {
     expect(launchesUntilAway(64)).toBeLessThanOrEqual(33);
   });
 
-  it("sends them away for trains once a train was of short launches", () => {
-    placement.submits(500, true);
+  it("sends them away for a train after one that was held up, as long as trains are short", () => {
+    const train = (switches: number, ns: number): void => {
+      placement.submits(500, true);
+      cores.switches += switches;
+      placement.ended(500, 500 * ns);
+    };
+    for (let i = 0; i < 3; i++) train(5, 30_000);
     expect(cores.all).toEqual(FREE);
-    placement.ended(500, 500 * 30_000);
-    placement.submits(500, false);
+    train(20, 30_000);
+    expect(cores.all).toEqual(FREE);
+    train(2, 30_000);
     expect(cores.all).toEqual(AWAY);
-    placement.ended(500, 500 * 200_000);
+    train(2, 200_000);
+    expect(cores.all).toEqual(AWAY);
+    train(20, 200_000);
     expect(cores.all).toEqual(FREE);
-    placement.submits(500, true);
+    train(2, 30_000);
     expect(cores.all).toEqual(FREE);
   });
 
   it("gives all cores back after a long batch, for one that takes long, and while the GPU is shared", () => {
     const giveBack = [
-      () => placement.ended(3, 600_000),
+      () => {
+        placement.ended(1, 200_000);
+        expect(cores.all).toEqual(AWAY);
+        placement.ended(3, 300_000);
+      },
       () => placement.restore(),
       () => {
         placement.enabled = false;

@@ -345,10 +345,10 @@ export class Harness {
     };
   }
 
-  /** Asks for an interrupt at a fence. */
-  arm(context: number, stream: number, fence: number): void {
+  /** Asks for an interrupt at a fence, and so long before. */
+  arm(context: number, stream: number, fence: number, aheadNs = 0): void {
     const at = this.timelineAt(context) + 4096 + 64 + 32 * stream;
-    ArmSlot.encode(view(this.memory.bytes), at, { fence: BigInt(fence) });
+    ArmSlot.encode(view(this.memory.bytes), at, { fence: BigInt(fence), ahead_ns: aheadNs });
   }
 
   /** Lets pending promises go on. */

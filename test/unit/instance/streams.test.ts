@@ -3,8 +3,11 @@
 import { describe, expect, it } from "vitest";
 import type { Lease } from "../../../src/instance/lease.js";
 import { CommandWriter, requestBytes, submitBytes } from "../../../src/protocol/encode.js";
-import { ObjectState, Request } from "../../../src/protocol/generated/wire.js";
+import { EventType, ObjectState, Request } from "../../../src/protocol/generated/wire.js";
 import { at, DATA_AT, Harness, ok } from "./harness.js";
+
+const SOURCE = `@group(0) @binding(0) var<storage, read_write> data: array<u32>;
+  @compute @workgroup_size(1) fn increment() { data[0] += 1u; }`;
 
 describe("streams and events", () => {
   it("keeps each stream in order and the streams apart", () => {
@@ -223,6 +226,71 @@ describe("admission", () => {
     expect(queue.available.length).toBe(2);
     harness.device.processQueue(2);
     expect(harness.slot(0, 0).fence).toBe(5);
+  });
+});
+
+describe("who sleeps until a launch is done", () => {
+  const SOON = [{ type: EventType.SOON, context: 0 }];
+  const FENCE = [{ type: EventType.FENCE, context: 0 }];
+
+  /** A context with a kernel whose cost is known: each launch of it takes so long. */
+  async function rig(launchNs: number): Promise<{ harness: Harness; launch: () => Promise<void> }> {
+    const harness = new Harness({ gpu: { groupNs: () => launchNs } }).ready();
+    const pointer = harness.alloc(0, 256);
+    ok(harness.submit(0, 0, (w) => w.moduleLoad(0, SOURCE).functionCreate(0, 0, "increment")));
+    await harness.settle();
+    const launch = async (): Promise<void> => {
+      ok(
+        harness.submit(0, 0, (w) =>
+          w.launch({ function: 0, grid: [1, 1, 1], arguments: [pointer] }),
+        ),
+      );
+      // Its pipeline may have to be made.
+      await harness.settle();
+    };
+    return { harness, launch };
+  }
+
+  it("is told when it is submitted, if that is short and it asks for it, and again when it is done", async () => {
+    const { harness, launch } = await rig(20_000);
+    const seen = (): object[] => harness.events().map(({ type, context }) => ({ type, context }));
+    // The cost of the kernel is not known yet.
+    harness.arm(0, 0, 2, 100_000);
+    await launch();
+    expect(seen()).toEqual([]);
+    harness.gpu.finishAll();
+    expect(seen()).toEqual(FENCE);
+    harness.arm(0, 0, 3, 100_000);
+    await launch();
+    expect(seen()).toEqual([...FENCE, ...SOON]);
+    harness.gpu.finishAll();
+    expect(seen()).toEqual([...FENCE, ...SOON, ...FENCE]);
+    // Neither asked for, nor armed, nor soon.
+    for (const [fence, armed, aheadNs] of [
+      [4, 4, 0],
+      [5, 4, 100_000],
+      [6, 7, 100_000],
+      [7, 7, 10],
+    ] as const) {
+      const before = seen().length;
+      harness.arm(0, 0, armed, aheadNs);
+      await launch();
+      expect(harness.slot(0, 0).fence).toBe(fence - 1);
+      expect(seen().length).toBe(before);
+      harness.gpu.finishAll();
+    }
+  });
+
+  it("is not told behind other work", async () => {
+    const { harness, launch } = await rig(20_000);
+    await launch();
+    harness.gpu.finishAll();
+    harness.arm(0, 0, 4, 100_000);
+    await launch();
+    await launch();
+    expect(harness.events()).toEqual([]);
+    harness.gpu.finishAll();
+    expect(harness.events().length).toBe(1);
   });
 });
 

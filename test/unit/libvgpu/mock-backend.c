@@ -4,7 +4,7 @@
  * the wire with the CPU as GPU, so that the library is tested without the real
  * device, and against a device that can be told to misbehave.
  *
- *   mock-backend PATH [--delay-us=N] [--queue-max=N] [--slots=N] [--no-event-idx]
+ *   mock-backend PATH [--delay-us=N] [--soon-us=N] [--queue-max=N] [--slots=N] [--no-event-idx]
  *                     [--refuse-submit=N] [--garbage] [--version-two] [--ptx-unasked]
  *
  * Environment: MOCK_RECORD=FILE gets every submit request in hexadecimal, one a line.
@@ -99,7 +99,7 @@ static FILE *record;
 static uint32_t submits;
 
 static struct {
-	uint32_t delay_us, queue_max, slots, refuse_submit, forgets;
+	uint32_t delay_us, soon_us, queue_max, slots, refuse_submit, forgets;
 	bool no_event_idx, garbage, version_two, ptx_unasked;
 } options = { .queue_max = 1024, .slots = 32 };
 
@@ -196,11 +196,11 @@ static bool queue_rest(struct queue *queue)
 	return __atomic_load_n(&queue->avail[1], __ATOMIC_ACQUIRE) != queue->avail_seen;
 }
 
-static void post_event(uint32_t context_id)
+static void post_event(uint32_t context_id, enum vgpu_event_type type)
 {
 	struct queue *queue = &queues[VGPU_QUEUE_EVENT];
-	struct vgpu_event_message message = { .type = VGPU_EVENT_TYPE_FENCE,
-					      .context = context_id, .epoch = EPOCH };
+	struct vgpu_event_message message = { .type = type, .context = context_id,
+					      .epoch = EPOCH };
 	uint16_t head;
 
 	if (!queue_next(queue, &head))
@@ -225,7 +225,22 @@ static void complete(struct context *context, uint32_t stream, uint64_t fence)
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	armed = __atomic_load_n(&arm->fence, __ATOMIC_RELAXED);
 	if (armed > before && armed <= fence)
-		post_event((uint32_t)(context - contexts));
+		post_event((uint32_t)(context - contexts), VGPU_EVENT_TYPE_FENCE);
+}
+
+/* Who asks for it is told that a fence will complete soon, and it does so then. */
+static void tell_soon(struct context *context, uint32_t stream, uint64_t fence)
+{
+	struct vgpu_timeline_slot *slot = (void *)(context->timeline + 64 + 32 * stream);
+	struct vgpu_arm_slot *arm = (void *)(context->arm + 64 + 32 * stream);
+	uint64_t armed;
+
+	usleep(options.soon_us);
+	armed = __atomic_load_n(&arm->fence, __ATOMIC_ACQUIRE);
+	if (armed > slot->fence && armed <= fence &&
+	    __atomic_load_n(&arm->ahead_ns, __ATOMIC_RELAXED))
+		post_event((uint32_t)(context - contexts), VGPU_EVENT_TYPE_SOON);
+	usleep(options.soon_us);
 }
 
 static void context_fail(struct context *context, uint32_t status, uint32_t stream,
@@ -486,6 +501,8 @@ static uint32_t run_submit(struct context *context, const uint8_t *request, uint
 	record_submit(request, bytes);
 	if (options.delay_us)
 		usleep(options.delay_us);
+	if (options.soon_us)
+		tell_soon(context, submit.stream, submit.fence);
 	for (; at < bytes; count++) {
 		struct vgpu_command_header header;
 
@@ -1000,6 +1017,8 @@ static void parse(int count, char **arguments)
 
 		if (!strncmp(a, "--delay-us=", 11))
 			options.delay_us = (uint32_t)atoi(a + 11);
+		else if (!strncmp(a, "--soon-us=", 10))
+			options.soon_us = (uint32_t)atoi(a + 10);
 		else if (!strncmp(a, "--queue-max=", 12))
 			options.queue_max = (uint32_t)atoi(a + 12);
 		else if (!strncmp(a, "--slots=", 8))

@@ -5,6 +5,8 @@
  */
 #include "libvgpu-test.h"
 
+#include <stdbool.h>
+
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -18,6 +20,7 @@ struct worker {
 	vgpu_function function;
 	uint32_t number;
 	int rounds;
+	bool shares_stream;
 	double woke_at;
 	enum vgpu_result result;
 };
@@ -25,10 +28,11 @@ struct worker {
 static void *copies_in_turns(void *argument)
 {
 	struct worker *self = argument;
-	vgpu_stream stream;
+	vgpu_stream stream = VGPU_STREAM_DEFAULT;
 	uint32_t *data = malloc(40000), *back = malloc(40000);
 
-	OK(vgpu_stream_create(self->context, &stream));
+	if (!self->shares_stream)
+		OK(vgpu_stream_create(self->context, &stream));
 	for (int round = 0; round < self->rounds; round++) {
 		size_t bytes = round % 3 ? 40000 : 400;
 
@@ -39,14 +43,15 @@ static void *copies_in_turns(void *argument)
 		OK(vgpu_stream_synchronize(self->context, stream));
 		CHECK(!memcmp(data, back, bytes));
 	}
-	OK(vgpu_stream_destroy(self->context, stream));
+	if (!self->shares_stream)
+		OK(vgpu_stream_destroy(self->context, stream));
 	free(data);
 	free(back);
 	return NULL;
 }
 
-static void many_threads(enum vgpu_wait_mode mode, const char *option, int contexts_count,
-			 int rounds)
+static void many_threads_on(bool one_stream, enum vgpu_wait_mode mode, const char *option,
+			    int contexts_count, int rounds)
 {
 	struct mock mock = mock_start(option, NULL, NULL);
 	struct worker workers[THREADS] = { 0 };
@@ -60,6 +65,7 @@ static void many_threads(enum vgpu_wait_mode mode, const char *option, int conte
 		workers[i].context = contexts[i % (uint32_t)contexts_count];
 		workers[i].number = i;
 		workers[i].rounds = rounds;
+		workers[i].shares_stream = one_stream;
 		OK(vgpu_mem_alloc(workers[i].context, 40000, &workers[i].pointer));
 		pthread_create(&workers[i].thread, NULL, copies_in_turns, &workers[i]);
 	}
@@ -68,6 +74,26 @@ static void many_threads(enum vgpu_wait_mode mode, const char *option, int conte
 	for (int i = 0; i < contexts_count; i++)
 		vgpu_close(contexts[i]);
 	mock_stop(&mock);
+}
+
+static void many_threads(enum vgpu_wait_mode mode, const char *option, int contexts_count,
+			 int rounds)
+{
+	many_threads_on(false, mode, option, contexts_count, rounds);
+}
+
+/* Fences of one stream, each waited for by another thread. */
+static void threads_sleeping_on_one_stream(void)
+{
+	many_threads_on(true, VGPU_WAIT_INTERRUPT, "--delay-us=0", 2, 300);
+	many_threads_on(true, VGPU_WAIT_INTERRUPT, "--soon-us=20", 2, 40);
+}
+
+/* They are told before their fences complete: soon after, or so late that they sleep again. */
+static void threads_told_soon(void)
+{
+	many_threads(VGPU_WAIT_INTERRUPT, "--soon-us=30", 1, 60);
+	many_threads(VGPU_WAIT_INTERRUPT, "--soon-us=1000", 2, 6);
 }
 
 static void threads_sleeping(void)
@@ -339,6 +365,8 @@ const struct test threads_tests[] = {
 	{ "threads-sleeping-no-delay", threads_sleeping_no_delay },
 	{ "threads-polling", threads_polling },
 	{ "threads-adapting-on-contexts", threads_adapting_on_contexts },
+	{ "threads-sleeping-on-one-stream", threads_sleeping_on_one_stream },
+	{ "threads-told-soon", threads_told_soon },
 	{ "threads-sleeping-without-event-idx", threads_sleeping_without_event_idx },
 	{ "death-wakes-sleepers", death_wakes_sleepers },
 	{ "death-wakes-pollers", death_wakes_pollers },
