@@ -33,7 +33,7 @@ const LAUNCH_OPERATIONS = 2;
 const PERIOD_NS_MAX = 1_000_000;
 /** Operations that take so long each, beside what a batch takes, are divided among the cores. */
 const LONG_NS = 50_000;
-const BATCH_NS = 100_000;
+const BATCH_NS = 150_000;
 /** A single batch that takes long was rather held up. */
 const LONG_BATCHES = 2;
 /** So many lost cores an operation of a train are too many. */
