@@ -177,7 +177,8 @@ typedef uint64_t vgpu_function;
  * enum vgpu_wait_mode - how a thread waits for the device
  * @VGPU_WAIT_AUTO: poll for a while that adapts to how long waits last, then sleep
  * @VGPU_WAIT_POLL: poll until done: least latency, a busy core
- * @VGPU_WAIT_INTERRUPT: sleep at once until the device notifies
+ * @VGPU_WAIT_INTERRUPT: sleep at once until the device notifies; it may do so shortly before,
+ *	and the rest is polled then, for 0.1 ms at most
  */
 enum vgpu_wait_mode {
 	VGPU_WAIT_AUTO = 0,

@@ -41,6 +41,12 @@ bool user_sleep_on(struct user_device *asleep, unsigned int queue)
 	return false;
 }
 
+void user_call_take(struct user_device *awake, unsigned int queue)
+{
+	(void)awake;
+	(void)queue;
+}
+
 enum vgpu_result host_block_get(struct vgpu *of, uint64_t bytes, struct host_block **block)
 {
 	(void)of;
@@ -185,7 +191,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 			break;
 		case 5:
 			pthread_mutex_lock(&device.wait_lock);
-			events_take(&device);
+			events_take(&device, &context);
 			pthread_mutex_unlock(&device.wait_lock);
 			break;
 		case 6: {
