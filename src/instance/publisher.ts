@@ -78,7 +78,7 @@ export class Publisher implements ReadGate {
     if (context.dead || jobs.length === 0 || !flight.foreseeable) return;
     const leftNs = flight.leftNs(nowNs);
     for (const { stream, fence } of jobs) {
-      if (leftNs > context.timeline.aheadNs(stream, fence)) continue;
+      if (leftNs >= context.timeline.aheadNs(stream, fence)) continue;
       this.#options.notify(context, true);
       return;
     }
