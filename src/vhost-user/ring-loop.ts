@@ -98,10 +98,7 @@ export class RingLoop {
     const { windowNs } = this.#options.polling;
     if (this.#closed || windowNs === 0) return;
     this.#lastActivityNs = nowNs();
-    if (!this.#polling) {
-      this.#polling = true;
-      for (const slot of this.#slots) slot.vring.activeRing?.enableKick(false);
-    }
+    if (!this.#polling) this.#beginPolling();
     this.#schedule();
   }
 
@@ -128,11 +125,12 @@ export class RingLoop {
   }
 
   #suppressKicks(kicked: DeviceRing): void {
-    if (this.#polling) {
-      // The ring may have become active only after polling began.
-      kicked.enableKick(false);
-      return;
-    }
+    // The ring may have become active only after polling began.
+    if (this.#polling) kicked.enableKick(false);
+    else this.#beginPolling();
+  }
+
+  #beginPolling(): void {
     this.#polling = true;
     for (const slot of this.#slots) slot.vring.activeRing?.enableKick(false);
   }

@@ -26,6 +26,7 @@ import {
   type PendingMap,
   ReadChain,
   type ReadPart,
+  stagedBytes,
 } from "./read-chain.js";
 import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js";
 
@@ -38,8 +39,6 @@ const LARGE_WRITE_BYTES = 1024 * 1024;
  * GPU see read-chain.ts.
  */
 const READ_PART_BYTES = 2 * 1024 * 1024;
-/** What a read takes of a staging buffer beside its bytes, at most. */
-const READ_PADDING_BYTES = 16;
 /** Reads of less are not worth a chain. */
 const CHAIN_BYTES_MIN = 1536 * 1024;
 
@@ -208,7 +207,7 @@ export class DawnBatch implements Batch {
     const reads = this.#reads;
     if (reads.length === 0) return;
     this.#reads = [];
-    const bytes = reads.reduce((sum, read) => sum + read.bytes + READ_PADDING_BYTES, 0);
+    const bytes = reads.reduce((sum, read) => sum + stagedBytes(read), 0);
     if (bytes <= READ_PART_BYTES) this.#maps.push(encodeReads(this.#core, this.#endPass(), reads));
     else for (const read of reads) this.#encodeRead(read);
   }

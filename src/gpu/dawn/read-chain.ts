@@ -43,7 +43,7 @@ export interface PendingMap {
 }
 
 /** Bytes that a part takes in a staging buffer, where each begins at a multiple of 8. */
-function stagedBytes({ offset, bytes }: ReadPart): number {
+export function stagedBytes({ offset, bytes }: ReadPart): number {
   return Math.ceil(((offset % 4) + bytes) / 8) * 8;
 }
 
