@@ -13,6 +13,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   vgpu::InitProcess(env, exports);
   vgpu::InitPreload(env, exports);
   vgpu::InitMapping(env, exports);
+  vgpu::InitGpuMemory(env, exports);
   vgpu::InitWords(env, exports);
   vgpu::InitPoller(env, exports);
   return exports;

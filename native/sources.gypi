@@ -3,6 +3,7 @@
     "vgpu_sources": [
       "native/addon.cc",
       "native/descriptors.cc",
+      "native/gpu-memory.cc",
       "native/mapping.cc",
       "native/poller.cc",
       "native/preload.cc",

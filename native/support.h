@@ -73,6 +73,7 @@ uint64_t NowNs();
 
 // One function per part; each adds its names to `exports`.
 void InitDescriptors(Napi::Env env, Napi::Object exports);
+void InitGpuMemory(Napi::Env env, Napi::Object exports);
 void InitMapping(Napi::Env env, Napi::Object exports);
 void InitPoller(Napi::Env env, Napi::Object exports);
 void InitPreload(Napi::Env env, Napi::Object exports);

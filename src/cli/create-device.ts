@@ -14,9 +14,11 @@ import { createDevice as createVgpu, DEFAULT_LIMITS, type VgpuDevice } from "../
 import { FOLDER_STORE_LIMITS, FolderStore } from "../io/folder-store.js";
 import {
   close,
+  copyByTwo,
   createPoller,
   currentCpu,
   drain,
+  fileMappings,
   getAffinity,
   involuntarySwitches,
   nowNs,
@@ -61,12 +63,17 @@ const cores = {
 export async function openExecutor(kind: ExecutorKind, id = ""): Promise<Executor> {
   switch (kind) {
     case "dawn": {
-      const { createDawnExecutor } = await import("../gpu/dawn/index.js");
+      const { createDawnExecutor, HostMemory, LAVAPIPE_MAPPINGS } = await import(
+        "../gpu/dawn/index.js"
+      );
       const adapter = process.env.VGPU_ADAPTER;
       const timer = realTimers.create();
       const timestamps = process.env.VGPU_TIMESTAMPS !== "0";
       const named = adapter === undefined ? {} : { adapter };
-      return createDawnExecutor({ nowNs, timer, timestamps, setBatch, cores, ...named });
+      const mappings = fileMappings(LAVAPIPE_MAPPINGS);
+      const hostMemory = (queue: GPUQueue) => new HostMemory(queue, { mappings, copyByTwo });
+      const options = { nowNs, timer, timestamps, setBatch, cores, hostMemory, ...named };
+      return createDawnExecutor(options);
     }
     case "null": {
       const { createNullExecutor } = await import("../gpu/null/index.js");

@@ -83,6 +83,16 @@ export interface Poller {
   close(): void;
 }
 
+/** Mappings that other code of this process makes of files of one name. */
+export interface FileMappings {
+  /** Notes which there are. False where the system does not tell. */
+  look(): boolean;
+  /** The one for `bytes` that was not there at the last look; null if it is not exactly one. */
+  appeared(bytes: number): ArrayBuffer | null;
+  /** To be called before the mapping goes: the buffer has no bytes then. */
+  release(buffer: ArrayBuffer): void;
+}
+
 export interface HrTimer {
   readonly armed: boolean;
   /** Calls back once after `ns` nanoseconds; replaces what was armed. */
@@ -142,6 +152,8 @@ export interface NativeAddon {
     bytes: number | bigint,
     readonly: boolean,
   ) => Mapping;
+  FileMappings: new (name: string) => FileMappings;
+  copyByTwo(to: WordView, from: WordView): void;
   RingWords: new (view: WordView) => RingWords;
   RingWaiter: new () => RingWaiter;
   loadAcquire8(view: WordView, byteOffset: number): number;

@@ -11,12 +11,20 @@ import { createRequire } from "node:module";
 import type * as types from "./native-types.js";
 import { addonPath } from "./package-root.js";
 
+type FileMappings = types.FileMappings;
 type HrTimer = types.HrTimer;
 type Mapping = types.Mapping;
 type Poller = types.Poller;
 type ReceivedMessage = types.ReceivedMessage;
 
-export type { HrTimer, Mapping, Poller, ReceivedMessage, WordView } from "./native-types.js";
+export type {
+  FileMappings,
+  HrTimer,
+  Mapping,
+  Poller,
+  ReceivedMessage,
+  WordView,
+} from "./native-types.js";
 
 /** Largest window of a mapping, in bytes: Node 20 has no ArrayBuffer over 4 GiB. */
 export const WINDOW_BYTES_MAX = 2 ** 30;
@@ -206,6 +214,13 @@ export const fence = addon.fence;
 export const copy = addon.copy;
 /** Spins until a 16-bit word differs from `expected`, at most `maxNs` (≤ 1e9). */
 export const spinUntilChanged16 = addon.spinUntilChanged16;
+
+/** See FileMappings: `name` is the file's as in /proc/self/maps. */
+export function fileMappings(name: string): FileMappings {
+  return new addon.FileMappings(name);
+}
+/** Copies all of `from` to the beginning of `to`, by two threads; they must not overlap. */
+export const copyByTwo = addon.copyByTwo;
 
 // ---- Event loop -------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ import {
   type PendingMap,
   ReadChain,
   type ReadPart,
+  readInHost,
   stagedBytes,
 } from "./read-chain.js";
 import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js";
@@ -62,6 +63,8 @@ export class DawnBatch implements Batch {
   #maps: PendingMap[] = [];
   /** Reads on a software GPU that nothing has followed yet. */
   #reads: ReadPart[] = [];
+  /** Reads that the host does itself when the GPU has done the rest. */
+  #hostReads: readonly ReadPart[] = [];
   #outstanding = 0;
   #entry: InFlight | null = null;
   #closed = false;
@@ -74,6 +77,7 @@ export class DawnBatch implements Batch {
       throw new Error("a batch is open already: one is built at a time");
     }
     core.batchOpen = true;
+    core.openBatch++;
     this.#core = core;
     this.#label = label;
     this.#times = new BatchTimes(core, timed);
@@ -88,8 +92,14 @@ export class DawnBatch implements Batch {
       aligned &&= source.length % 4 === 0;
     }
     if (bytes === 0) return;
-    this.#encodeReads();
     const segment = target as DawnSegment;
+    if (segment.hostWrites(offset, sources)) {
+      this.#times.copies = true;
+      this.#core.copiedBytes += bytes;
+      markStage("written");
+      return;
+    }
+    this.#encodeReads();
     if (aligned && this.#encoder === null) {
       this.#writeDirect(segment, offset, sources);
     } else if (bytes <= SMALL_WRITE_BYTES) {
@@ -115,8 +125,10 @@ export class DawnBatch implements Batch {
         return;
       }
       queue.writeBuffer(segment.buffer, offset + at, data);
-      // Larger ones may wait in Dawn's staging memory, which a flood of writes would fill.
-      if (data.length > SMALL_WRITE_BYTES && (uploads === null || segment.gpuWritten))
+      // Larger ones may wait in Dawn's staging memory, which a flood of writes would fill; and none may
+      // come after what the host writes itself.
+      const staged = uploads === null || segment.gpuWritten;
+      if (staged && (data.length > SMALL_WRITE_BYTES || segment.inHostMemory))
         this.#written = false;
     });
     markStage("written");
@@ -364,6 +376,7 @@ export class DawnBatch implements Batch {
     }
     const entry = core.track(this.operations, done);
     this.#entry = entry;
+    this.#takeHostReads();
     const chain = this.#chain();
     const only = core.inFlight.length === 1;
     const short = only && this.operations <= SHORT_OPERATIONS;
@@ -373,7 +386,9 @@ export class DawnBatch implements Batch {
     core.batchClosed();
     if (chain === null && this.#written) {
       // Whatever is submitted later comes after the data, so there is nothing to wait for.
-      queueMicrotask(() => core.finish(entry));
+      const end = (): void => this.#end(entry);
+      if (only || this.#hostReads.length === 0) queueMicrotask(end);
+      else entry.whenFirst = end;
       return;
     }
     const settled = (): void => this.#settle();
@@ -412,8 +427,35 @@ export class DawnBatch implements Batch {
   #settle(): void {
     this.#outstanding--;
     if (this.#outstanding === 0 && this.#entry !== null && !this.#entry.finished) {
-      this.#core.finish(this.#entry);
+      this.#end(this.#entry);
     }
+  }
+
+  /** The GPU has done all of it. */
+  #end(entry: InFlight): void {
+    const core = this.#core;
+    if (this.#hostReads.length > 0 && core.lost === null) {
+      if (!core.closed) readInHost(core, this.#hostReads);
+      core.chainEnds();
+    }
+    core.finish(entry);
+  }
+
+  /**
+   * Reads at the end of the batch are the host's where it reaches the memory itself, unless they are short
+   * and the GPU is to go on with the next batch meanwhile.
+   */
+  #takeHostReads(): void {
+    const core = this.#core;
+    const reads = this.#reads;
+    if (core.host === null || reads.length === 0) return;
+    if (!reads.every((read) => read.segment.inHostMemory)) return;
+    const encoded = this.#encoder !== null || this.#sealed !== null || this.#maps.length > 0;
+    const bytes = reads.reduce((sum, read) => sum + read.bytes, 0);
+    if (encoded && core.inFlight.length > 1 && bytes < CHAIN_BYTES_MIN) return;
+    this.#hostReads = reads;
+    this.#reads = [];
+    core.chainBegins();
   }
 
   #finish(): void {

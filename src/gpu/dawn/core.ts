@@ -15,6 +15,7 @@ import {
   type StorageRange,
 } from "../executor.js";
 import { Arena } from "./arena.js";
+import type { HostMemory } from "./host-memory.js";
 import type { Placement } from "./placement.js";
 import { SpareEncoder } from "./spare-encoder.js";
 import { StagingPool } from "./staging.js";
@@ -29,20 +30,64 @@ const SCRATCH_BYTES_MAX = 16 * 1024 * 1024;
 
 export class DawnSegment implements Segment {
   readonly #core: DawnCore;
+  /** Where it lies in this process, once it was used: see host-memory.ts. */
+  #memory: Uint8Array | null = null;
+  /** Where it may lie. */
+  #mapping: ArrayBuffer | null;
+  /** The batch whose work on the GPU named it last. */
+  #lastBatch = 0;
   /** Whether work of the GPU has written it: see upload.ts. */
   gpuWritten = false;
   /** Whether anything was done with it: the first use by the GPU clears it, which is such a write. */
   used = false;
 
-  /** The GPU reads it. */
+  /** The open batch has the GPU read it. */
   gpuReads(): void {
-    if (!this.used) this.gpuWrites();
+    if (!this.used) {
+      this.#firstUse();
+      this.gpuWritten = this.#memory === null;
+    }
+    this.#lastBatch = this.#core.openBatch;
   }
 
-  /** The GPU writes it. */
+  /** The open batch has the GPU write it. */
   gpuWrites(): void {
-    this.used = true;
+    if (!this.used) this.#firstUse();
     this.gpuWritten = true;
+    this.#lastBatch = this.#core.openBatch;
+  }
+
+  /** Whether the host can read it without the GPU, once the GPU is done with it. */
+  get inHostMemory(): boolean {
+    return this.#memory !== null;
+  }
+
+  /** Writes at once, by the host, unless that can't be or the GPU may still use it: then false. */
+  hostWrites(offset: number, sources: readonly Uint8Array[]): boolean {
+    const { host, doneBatch } = this.#core;
+    if (host === null) return false;
+    if (!this.used) this.#firstUse();
+    if (this.#memory === null || this.#lastBatch > doneBatch) return false;
+    host.write(this.#memory, offset, sources);
+    return true;
+  }
+
+  /** Reads at once, by the host; the GPU does nothing with it. */
+  hostReads(offset: number, bytes: number, targets: readonly Uint8Array[]): void {
+    if (this.#memory !== null) this.#core.host?.read(this.#memory, offset, bytes, targets);
+  }
+
+  #firstUse(): void {
+    this.used = true;
+    this.#memory = this.#core.host?.find(this.buffer, this.#mapping) ?? null;
+    if (this.#memory !== null) this.#mapping = this.#memory.buffer as ArrayBuffer;
+  }
+
+  /** It is about to be destroyed. */
+  released(): void {
+    if (this.#mapping !== null) this.#core.host?.release(this.#mapping);
+    this.#mapping = null;
+    this.#memory = null;
   }
 
   constructor(
@@ -50,8 +95,10 @@ export class DawnSegment implements Segment {
     readonly id: number,
     readonly buffer: GPUBuffer,
     readonly bytes: number,
+    mapping: ArrayBuffer | null = null,
   ) {
     this.#core = core;
+    this.#mapping = mapping;
   }
 
   destroy(): void {
@@ -79,9 +126,13 @@ const closing = new Set<DawnCore>();
 
 /** A batch handed to the GPU and not yet reported. */
 export interface InFlight {
+  /** As it began: see openBatch. */
+  readonly batch: number;
   readonly submitNs: number;
   readonly operations: number;
   finished: boolean;
+  /** What is left to do as soon as all before it is done; it is then finished. */
+  whenFirst: (() => void) | null;
   /** What it took by the GPU's clock; null if that was not asked or can't be. */
   timedNs: number | null;
   /** Its marks, on the host's clock. */
@@ -99,6 +150,11 @@ export class DawnCore {
   readonly uploads: UploadRing | null;
   /** Only for a software GPU. */
   placement: Placement | null = null;
+  host: HostMemory | null = null;
+  /** The number of the batch that is being made; they begin one after the other. */
+  openBatch = 0;
+  /** Of the last one that is done, and all before it. */
+  doneBatch = 0;
   /** Only where the GPU has timestamps. */
   readonly timing: BatchTiming | null;
   readonly inFlight: InFlight[] = [];
@@ -164,14 +220,17 @@ export class DawnCore {
     if (this.lost !== null) {
       throw new ExecutorError("lost", this.lost);
     }
-    const buffer = this.ticker.call(() =>
-      this.device.createBuffer({
-        label,
-        size: bytes,
-        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-      }),
-    );
-    return new DawnSegment(this, this.nextId(), buffer, bytes);
+    const make = (): GPUBuffer =>
+      this.ticker.call(() =>
+        this.device.createBuffer({
+          label,
+          size: bytes,
+          usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+        }),
+      );
+    if (this.host === null) return new DawnSegment(this, this.nextId(), make(), bytes);
+    const { buffer, mapping } = this.host.created(make, bytes);
+    return new DawnSegment(this, this.nextId(), buffer, bytes, mapping);
   }
 
   /** An open batch may name the segment: then it goes when all of that batch was submitted. */
@@ -181,6 +240,7 @@ export class DawnCore {
       return;
     }
     this.#bindGroups.clear();
+    segment.released();
     segment.buffer.destroy();
   }
 
@@ -277,9 +337,11 @@ export class DawnCore {
   track(operations: number, done: (outcome: BatchOutcome) => void): InFlight {
     const submitNs = this.nowNs();
     const entry: InFlight = {
+      batch: this.openBatch,
       submitNs,
       operations,
       finished: false,
+      whenFirst: null,
       timedNs: null,
       marksNs: null,
       error: null,
@@ -297,6 +359,7 @@ export class DawnCore {
     const doneNs = this.nowNs();
     while (this.inFlight[0]?.finished === true) {
       const head = this.inFlight.shift() as InFlight;
+      this.doneBatch = head.batch;
       const hostNs = Math.max(0, doneNs - Math.max(head.submitNs, this.#lastDoneNs));
       this.#lastDoneNs = doneNs;
       this.timing?.took(hostNs);
@@ -307,6 +370,12 @@ export class DawnCore {
       if (error !== null) head.done({ ok: false, ...error });
       else if (marksNs === null) head.done({ ok: true, gpuTimeNs, timed, doneNs });
       else head.done({ ok: true, gpuTimeNs, timed, doneNs, marksNs });
+    }
+    const first = this.inFlight[0];
+    if (first !== undefined && first.whenFirst !== null) {
+      const then = first.whenFirst;
+      first.whenFirst = null;
+      then();
     }
     if (this.closed && this.inFlight.length === 0) {
       this.close();
@@ -331,6 +400,7 @@ export class DawnCore {
    */
   close(): void {
     this.closed = true;
+    this.host?.close();
     this.placement?.restore();
     if (this.inFlight.length > 0) {
       closing.add(this);
@@ -350,7 +420,9 @@ export class DawnCore {
 
   deviceLost(message: string): void {
     this.lost = message;
+    this.host?.close();
     this.placement?.restore();
+    this.chainEnds();
     const all = this.inFlight.splice(0);
     for (const entry of all) {
       entry.finished = true;

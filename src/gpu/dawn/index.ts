@@ -17,6 +17,7 @@ import { ExecutorError } from "../executor.js";
 import { DawnBatch } from "./batch.js";
 import { DawnCore, DawnPipeline } from "./core.js";
 import { openDevice, openGpu } from "./device.js";
+import type { HostMemory } from "./host-memory.js";
 import { type Cores, Placement } from "./placement.js";
 import { Ticker, type TickTimer } from "./ticker.js";
 
@@ -31,7 +32,11 @@ export interface DawnOptions {
   readonly setBatch?: (thread: number, batch: boolean) => boolean;
   /** Which cores threads of this process run on: for a software GPU, see placement.ts. */
   readonly cores?: Cores;
+  /** How the memory of a software GPU is found and copied: see host-memory.ts. */
+  readonly hostMemory?: (queue: GPUQueue) => HostMemory;
 }
+
+export { HostMemory, LAVAPIPE_MAPPINGS } from "./host-memory.js";
 
 /** Threads that we made ones of batch work; a driver has some that always are. */
 const batchThreads = new Set<number>();
@@ -55,9 +60,11 @@ export async function createDawnExecutor(options: DawnOptions): Promise<DawnExec
   const placement =
     cores === undefined || threads.size === 0 ? null : new Placement(threads, cores, nowNs);
   core.placement = placement;
+  if (hostMemory) core.host = options.hostMemory?.(device.queue) ?? null;
   if (placement !== null) tick.onLong = () => placement.restore();
   return new DawnExecutor(core, (batch) => {
     tick.frugal = batch && threads.size > 0;
+    if (core.host !== null) core.host.twoThreads = !batch;
     if (placement !== null) placement.enabled = !batch;
     if (batch) {
       for (const thread of threads) if (options.setBatch?.(thread, true)) batchThreads.add(thread);

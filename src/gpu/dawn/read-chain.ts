@@ -83,6 +83,18 @@ export function deliverReads(core: DawnCore, { parts, staging, mapBytes }: Pendi
   core.staging.give(staging);
 }
 
+/** Copies parts out that lie in this process's memory; the GPU is done with them. */
+export function readInHost(core: DawnCore, reads: readonly ReadPart[]): void {
+  markStage("arrived");
+  for (const { segment, offset, bytes, targets } of reads) {
+    const views = targets();
+    if (views === null) continue;
+    segment.hostReads(offset, bytes, views);
+    core.copiedBytes += bytes;
+  }
+  markStage("delivered");
+}
+
 /** Cuts a read at multiples of `partMax` bytes. */
 export function cutRead(read: ReadPart, partMax: number): ReadPart[] {
   const parts: ReadPart[] = [];
