@@ -29,6 +29,7 @@ import {
   setNonblocking,
   signal,
 } from "../io/native.js";
+import { systemRandom } from "../io/random.js";
 import { mapSharedPage } from "../io/shared-page.js";
 import { realTimers, type Timer } from "../io/timers.js";
 import {
@@ -70,8 +71,10 @@ export async function openExecutor(kind: ExecutorKind, id = ""): Promise<Executo
       const timer = realTimers.create();
       const timestamps = process.env.VGPU_TIMESTAMPS !== "0";
       const named = adapter === undefined ? {} : { adapter };
+      const random = () => systemRandom.u32();
       const mappings = fileMappings(LAVAPIPE_MAPPINGS);
-      const hostMemory = (queue: GPUQueue) => new HostMemory(queue, { mappings, copyByTwo });
+      const hostMemory = (queue: GPUQueue) =>
+        new HostMemory(queue, { mappings, random, copyByTwo });
       const options = { nowNs, timer, timestamps, setBatch, cores, hostMemory, ...named };
       return createDawnExecutor(options);
     }

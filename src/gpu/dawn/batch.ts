@@ -9,40 +9,26 @@
  *          small            arena → copyBufferToBuffer, if something is encoded already
  *          unaligned        arena or scratch → byte-copy kernel
  *   read                    segment → staging buffer → map → guest memory, in parts that overlap
+ *   write, read             a copy of the host's, where it reaches the segment's memory itself and the
+ *                           GPU does nothing with it: see host-memory.ts
  *   copy                    copyBufferToBuffer, or through the scratch buffer
  */
 import { markStage } from "../../io/stage-marks.js";
 import type { Batch, BatchOutcome, LaunchOperation, Segment, UniformSource } from "../executor.js";
 import { ExecutorError } from "../executor.js";
 import { ARENA_BYTES } from "./arena.js";
+import { BatchReads } from "./batch-reads.js";
 import { BatchTimes } from "./batch-times.js";
 import { alignDown, gather, repeat } from "./bytes.js";
 import { type DawnCore, DawnPipeline, type DawnSegment, type InFlight } from "./core.js";
 import { TRAIN_OPERATIONS } from "./placement.js";
-import {
-  cutRead,
-  deliverReads,
-  encodeReads,
-  type PendingMap,
-  ReadChain,
-  type ReadPart,
-  readInHost,
-  stagedBytes,
-} from "./read-chain.js";
+import { deliverReads } from "./read-chain.js";
 import { SUPPORT_PARAMETER_BYTES, SUPPORT_WORKGROUP } from "./support-kernels.js";
 
 /** Writes up to this size are gathered in the arena. */
 const SMALL_WRITE_BYTES = 16 * 1024;
 /** From here on Dawn's own staging buffers are fresh memory each time. */
 const LARGE_WRITE_BYTES = 1024 * 1024;
-/**
- * A read is mapped and copied out in parts of this size, so that copy and GPU overlap; on a software
- * GPU see read-chain.ts.
- */
-const READ_PART_BYTES = 2 * 1024 * 1024;
-/** Reads of less are not worth a chain. */
-const CHAIN_BYTES_MIN = 1536 * 1024;
-
 /** A batch of so few operations may be done in some microseconds, and somebody waits for it. */
 const SHORT_OPERATIONS = 2;
 /** Arena space of one support kernel's parameters, alignment included. */
@@ -60,16 +46,14 @@ export class DawnBatch implements Batch {
   #sealed: GPUCommandBuffer | null = null;
   #timed = false;
   #pass: GPUComputePassEncoder | null = null;
-  #maps: PendingMap[] = [];
-  /** Reads on a software GPU that nothing has followed yet. */
-  #reads: ReadPart[] = [];
-  /** Reads that the host does itself when the GPU has done the rest. */
-  #hostReads: readonly ReadPart[] = [];
+  readonly #reads: BatchReads;
   #outstanding = 0;
   #entry: InFlight | null = null;
   #closed = false;
   /** Nothing but writes so far, all of which are in place when `writeBuffer` has returned. */
   #written = true;
+  /** Some wait in Dawn's staging memory for the next submit, and to be waited for they have to go. */
+  #staged = false;
   operations = 0;
 
   constructor(core: DawnCore, label: string, timed: boolean) {
@@ -81,6 +65,10 @@ export class DawnBatch implements Batch {
     this.#core = core;
     this.#label = label;
     this.#times = new BatchTimes(core, timed);
+    this.#reads = new BatchReads(core, {
+      encoder: () => this.#endPass(),
+      flush: () => this.#flush(),
+    });
   }
 
   write(target: Segment, offset: number, sources: readonly Uint8Array[]): void {
@@ -99,7 +87,7 @@ export class DawnBatch implements Batch {
       markStage("written");
       return;
     }
-    this.#encodeReads();
+    this.#reads.encode();
     if (aligned && this.#encoder === null) {
       this.#writeDirect(segment, offset, sources);
     } else if (bytes <= SMALL_WRITE_BYTES) {
@@ -125,11 +113,11 @@ export class DawnBatch implements Batch {
         return;
       }
       queue.writeBuffer(segment.buffer, offset + at, data);
-      // Larger ones may wait in Dawn's staging memory, which a flood of writes would fill; and none may
-      // come after what the host writes itself.
-      const staged = uploads === null || segment.gpuWritten;
-      if (staged && (data.length > SMALL_WRITE_BYTES || segment.inHostMemory))
-        this.#written = false;
+      if (uploads !== null && !segment.gpuWritten) return;
+      // It waits in Dawn's staging memory: a flood of large ones would fill that, and none may come
+      // after what the host writes itself.
+      if (data.length > SMALL_WRITE_BYTES || segment.inHostMemory) this.#written = false;
+      if (segment.inHostMemory) this.#staged = true;
     });
     markStage("written");
   }
@@ -202,26 +190,7 @@ export class DawnBatch implements Batch {
     this.#times.copies = true;
     this.#times.reading = true;
     segment.gpuReads();
-    const read: ReadPart = { segment, offset, bytes, partOffset: 0, targets };
-    if (this.#core.uploads === null) this.#encodeRead(read);
-    else if (bytes > 0) this.#reads.push(read);
-  }
-
-  #encodeRead(read: ReadPart): void {
-    for (const part of cutRead(read, READ_PART_BYTES)) {
-      this.#maps.push(encodeReads(this.#core, this.#endPass(), [part]));
-      if (part.bytes >= READ_PART_BYTES / 2) this.#flush();
-    }
-  }
-
-  /** Something else follows: the reads take their place before it. */
-  #encodeReads(): void {
-    const reads = this.#reads;
-    if (reads.length === 0) return;
-    this.#reads = [];
-    const bytes = reads.reduce((sum, read) => sum + stagedBytes(read), 0);
-    if (bytes <= READ_PART_BYTES) this.#maps.push(encodeReads(this.#core, this.#endPass(), reads));
-    else for (const read of reads) this.#encodeRead(read);
+    this.#reads.add({ segment, offset, bytes, partOffset: 0, targets });
   }
 
   copy(
@@ -235,7 +204,7 @@ export class DawnBatch implements Batch {
     const to = target as DawnSegment;
     const from = source as DawnSegment;
     if (bytes === 0 || (to === from && targetOffset === sourceOffset)) return;
-    this.#encodeReads();
+    this.#reads.encode();
     this.#times.copies = true;
     from.gpuReads();
     to.gpuWrites();
@@ -277,7 +246,7 @@ export class DawnBatch implements Batch {
   fill(target: Segment, offset: number, bytes: number, pattern: number, width: 1 | 2 | 4): void {
     this.operations++;
     if (bytes === 0) return;
-    this.#encodeReads();
+    this.#reads.encode();
     const segment = target as DawnSegment;
     segment.gpuWrites();
     const word = repeat(pattern, width);
@@ -305,7 +274,7 @@ export class DawnBatch implements Batch {
     if (!(pipeline instanceof DawnPipeline)) {
       throw new ExecutorError("failed", `pipeline ${pipeline.label} is not of this executor`);
     }
-    this.#encodeReads();
+    this.#reads.encode();
     const offsets: number[] = [];
     this.#ensureUniforms(operation.uniforms);
     for (const source of operation.uniforms) {
@@ -358,7 +327,7 @@ export class DawnBatch implements Batch {
 
   seal(): void {
     this.#timed = this.#times.resolve(() => this.#endPass());
-    if (this.#reads.length === 0) this.#finish();
+    if (!this.#reads.open) this.#finish();
   }
 
   submit(done: (outcome: BatchOutcome) => void): void {
@@ -376,9 +345,11 @@ export class DawnBatch implements Batch {
     }
     const entry = core.track(this.operations, done);
     this.#entry = entry;
-    this.#takeHostReads();
-    const chain = this.#chain();
     const only = core.inFlight.length === 1;
+    const encoded = this.#encoder !== null || this.#sealed !== null || this.#reads.encoded;
+    this.#reads.takeByHost(encoded && !only);
+    const chain = this.#reads.chain(() => this.#settle());
+    if (chain !== null) this.#outstanding++;
     const short = only && this.operations <= SHORT_OPERATIONS;
     core.placement?.submits(this.operations, only);
     if (this.#sealed === null) this.seal();
@@ -387,7 +358,7 @@ export class DawnBatch implements Batch {
     if (chain === null && this.#written) {
       // Whatever is submitted later comes after the data, so there is nothing to wait for.
       const end = (): void => this.#end(entry);
-      if (only || this.#hostReads.length === 0) queueMicrotask(end);
+      if (only || !this.#reads.byHost) queueMicrotask(end);
       else entry.whenFirst = end;
       return;
     }
@@ -408,22 +379,6 @@ export class DawnBatch implements Batch {
     if (only) core.spare.prepare();
   }
 
-  /** The reads at the end, if they are long; short ones are encoded. */
-  #chain(): ReadChain | null {
-    const core = this.#core;
-    const bytes = this.#reads.reduce((sum, read) => sum + read.bytes, 0);
-    if (bytes < CHAIN_BYTES_MIN) {
-      this.#encodeReads();
-      return null;
-    }
-    this.#outstanding++;
-    core.chainBegins();
-    return new ReadChain(core, this.#reads, () => {
-      core.chainEnds();
-      this.#settle();
-    });
-  }
-
   #settle(): void {
     this.#outstanding--;
     if (this.#outstanding === 0 && this.#entry !== null && !this.#entry.finished) {
@@ -433,29 +388,8 @@ export class DawnBatch implements Batch {
 
   /** The GPU has done all of it. */
   #end(entry: InFlight): void {
-    const core = this.#core;
-    if (this.#hostReads.length > 0 && core.lost === null) {
-      if (!core.closed) readInHost(core, this.#hostReads);
-      core.chainEnds();
-    }
-    core.finish(entry);
-  }
-
-  /**
-   * Reads at the end of the batch are the host's where it reaches the memory itself, unless they are short
-   * and the GPU is to go on with the next batch meanwhile.
-   */
-  #takeHostReads(): void {
-    const core = this.#core;
-    const reads = this.#reads;
-    if (core.host === null || reads.length === 0) return;
-    if (!reads.every((read) => read.segment.inHostMemory)) return;
-    const encoded = this.#encoder !== null || this.#sealed !== null || this.#maps.length > 0;
-    const bytes = reads.reduce((sum, read) => sum + read.bytes, 0);
-    if (encoded && core.inFlight.length > 1 && bytes < CHAIN_BYTES_MIN) return;
-    this.#hostReads = reads;
-    this.#reads = [];
-    core.chainBegins();
+    this.#reads.readByHost();
+    this.#core.finish(entry);
   }
 
   #finish(): void {
@@ -470,27 +404,26 @@ export class DawnBatch implements Batch {
     this.#finish();
     const commands = this.#sealed;
     this.#sealed = null;
-    if (commands !== null || this.#maps.length > 0) this.#written = false;
+    const maps = this.#reads.takeMaps();
+    if (commands !== null || maps.length > 0) this.#written = false;
     core.arena.upload(core.queue);
+    if (commands === null && this.#staged) core.ticker.call(() => core.queue.submit([]));
+    this.#staged = false;
     if (commands !== null) {
       this.#times.sent();
       markStage("encoded");
       core.ticker.call(() => core.queue.submit([commands]));
       markStage("submitted");
     }
-    if (this.#maps.length > 0) {
-      const maps = this.#maps;
-      this.#maps = [];
-      for (const map of maps) {
-        this.#outstanding++;
-        core.ticker
-          .call(() => map.staging.mapAsync(GPUMapMode.READ, 0, map.mapBytes))
-          .then(
-            () => deliverReads(core, map),
-            () => map.staging.destroy(),
-          )
-          .then(() => this.#settle());
-      }
+    for (const map of maps) {
+      this.#outstanding++;
+      core.ticker
+        .call(() => map.staging.mapAsync(GPUMapMode.READ, 0, map.mapBytes))
+        .then(
+          () => deliverReads(core, map),
+          () => map.staging.destroy(),
+        )
+        .then(() => this.#settle());
     }
   }
 

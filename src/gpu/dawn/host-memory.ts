@@ -26,6 +26,8 @@ export interface Mappings {
 
 export interface HostMemoryOptions {
   readonly mappings: Mappings;
+  /** Uniform in 0 … 2³² − 1. */
+  readonly random: () => number;
   /** Copies by two threads, for what is large; the ranges do not overlap. */
   readonly copyByTwo: (to: Uint8Array, from: Uint8Array) => void;
 }
@@ -71,8 +73,8 @@ export class HostMemory {
   find(buffer: GPUBuffer, mapping: ArrayBuffer | null): Uint8Array | null {
     const { mappings } = this.#options;
     if (buffer.size < BYTES_MIN || (mapping === null && !mappings.look())) return null;
-    const begin = randomBytes();
-    const end = randomBytes();
+    const begin = this.#randomBytes();
+    const end = this.#randomBytes();
     this.#probe(buffer, begin, end);
     const candidate = mapping ?? mappings.appeared(buffer.size);
     if (candidate !== null) this.#held.add(candidate);
@@ -123,14 +125,14 @@ export class HostMemory {
     else to.set(from);
   }
 
+  #randomBytes(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(new Uint32Array(PROBE_BYTES / 4).map(this.#options.random).buffer);
+  }
+
   #probe(buffer: GPUBuffer, begin: Uint8Array<ArrayBuffer>, end: Uint8Array<ArrayBuffer>): void {
     this.#queue.writeBuffer(buffer, 0, begin);
     this.#queue.writeBuffer(buffer, buffer.size - PROBE_BYTES, end);
   }
-}
-
-function randomBytes(): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(PROBE_BYTES).map(() => 256 * Math.random());
 }
 
 function ends(memory: Uint8Array, begin: Uint8Array, end: Uint8Array): boolean {
