@@ -172,6 +172,7 @@ class CopyTeam {
       std::memcpy(to, from, bytes);
       return;
     }
+    LeaveThisCore();
     to_ = to;
     from_ = from;
     bytes_ = bytes;
@@ -203,13 +204,26 @@ class CopyTeam {
     ::sigdelset(&all, SIGSEGV);
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
-      std::thread(&CopyTeam::Help, this).detach();
+      std::thread helper(&CopyTeam::Help, this);
+      thread_ = helper.native_handle();
+      helper.detach();
       started_ = true;
     } catch (const std::system_error&) {
       failed_ = true;
     }
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return started_;
+  }
+
+  /// The kernel may wake the thread where it is woken from, and there it would wait until we are done.
+  void LeaveThisCore() {
+    const int core = ::sched_getcpu();
+    if (core < 0 || core == avoided_) return;
+    cpu_set_t others;
+    if (::sched_getaffinity(0, sizeof others, &others) != 0) return;
+    CPU_CLR(static_cast<size_t>(core), &others);
+    if (CPU_COUNT(&others) == 0) return;
+    if (::pthread_setaffinity_np(thread_, sizeof others, &others) == 0) avoided_ = core;
   }
 
   void Work() {
@@ -238,6 +252,8 @@ class CopyTeam {
   std::mutex one_at_a_time_;
   bool started_ = false;
   bool failed_ = false;
+  pthread_t thread_{};
+  int avoided_ = -1;
   uint8_t* to_ = nullptr;
   const uint8_t* from_ = nullptr;
   size_t bytes_ = 0;
