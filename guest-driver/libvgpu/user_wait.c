@@ -21,7 +21,7 @@
 
 #define EVENT_BYTES sizeof(struct vgpu_event_message)
 /* How long before a fence completes a message is asked for, and how long is polled then. */
-#define AHEAD_NS 100000u
+#define AHEAD_NS 200000u
 
 void user_events_init(struct user_device *device)
 {
