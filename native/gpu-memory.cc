@@ -172,7 +172,10 @@ class CopyTeam {
       std::memcpy(to, from, bytes);
       return;
     }
-    LeaveThisCore();
+    if (!LeaveThisCore()) {
+      std::memcpy(to, from, bytes);
+      return;
+    }
     to_ = to;
     from_ = from;
     bytes_ = bytes;
@@ -216,14 +219,17 @@ class CopyTeam {
   }
 
   /// The kernel may wake the thread where it is woken from, and there it would wait until we are done.
-  void LeaveThisCore() {
+  /// False if there is no other core for it.
+  bool LeaveThisCore() {
     const int core = ::sched_getcpu();
-    if (core < 0 || core == avoided_) return;
+    if (core < 0 || core == avoided_) return core >= 0;
     cpu_set_t others;
-    if (::sched_getaffinity(0, sizeof others, &others) != 0) return;
+    if (::sched_getaffinity(0, sizeof others, &others) != 0) return false;
     CPU_CLR(static_cast<size_t>(core), &others);
-    if (CPU_COUNT(&others) == 0) return;
-    if (::pthread_setaffinity_np(thread_, sizeof others, &others) == 0) avoided_ = core;
+    if (CPU_COUNT(&others) == 0) return false;
+    if (::pthread_setaffinity_np(thread_, sizeof others, &others) != 0) return false;
+    avoided_ = core;
+    return true;
   }
 
   void Work() {

@@ -156,6 +156,8 @@ export interface Batch {
   readonly marksFull?: boolean;
   /** Count of operations so far, for the caller's batch limit. */
   readonly operations: number;
+  /** Bytes of writes that were in place when write() returned: no part of the batch's time. */
+  readonly writtenBytes?: number;
   /**
    * Whether another operation might not be held back until {@link submit}: what is encoded has
    * filled the executor's buffers. Launches, fills and copies on the GPU are, up to here.

@@ -122,6 +122,11 @@ export class BatchRecord {
   get bytes(): number {
     return this.bytesToDevice + this.bytesFromDevice;
   }
+
+  /** Those that are copied while the batch runs. */
+  get copiedBytes(): number {
+    return this.bytes - (this.batch.writtenBytes ?? 0);
+  }
 }
 
 /** Where reads find out what may be written now. */

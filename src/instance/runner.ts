@@ -460,7 +460,7 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
       for (const usage of [context.usage, this.usage]) record.charge(usage, outcome.gpuTimeNs);
       const { gpuTimeNs, timed } = outcome;
       const sharedNs = record.sharedNs(gpuTimeNs, this.nowNs(), this.#turns.aloneNs);
-      record.cost.learn(gpuTimeNs, record.bytes, timed, sharedNs);
+      record.cost.learn(gpuTimeNs, record.copiedBytes, timed, sharedNs);
     }
     if (!context.dead) {
       const now = this.nowNs();

@@ -55,6 +55,7 @@ export class DawnBatch implements Batch {
   /** Some wait in Dawn's staging memory for the next submit, and to be waited for they have to go. */
   #staged = false;
   operations = 0;
+  writtenBytes = 0;
 
   constructor(core: DawnCore, label: string, timed: boolean) {
     if (core.batchOpen) {
@@ -82,7 +83,7 @@ export class DawnBatch implements Batch {
     if (bytes === 0) return;
     const segment = target as DawnSegment;
     if (segment.hostWrites(offset, sources)) {
-      this.#times.copies = true;
+      this.writtenBytes += bytes;
       this.#core.copiedBytes += bytes;
       markStage("written");
       return;
@@ -105,6 +106,8 @@ export class DawnBatch implements Batch {
     const { queue, uploads, gathered } = this.#core;
     this.#times.copies = true;
     segment.used = true;
+    // The GPU is at work on it, or the host would have written it: so this takes its place behind that.
+    if (segment.inHostMemory) segment.gpuWrites();
     gather(sources, gathered, (data, at) => {
       this.#core.copiedBytes += segment.gpuWritten ? 2 * data.length : data.length;
       if (uploads !== null && segment.gpuWritten && data.length > LARGE_WRITE_BYTES) {
@@ -346,8 +349,8 @@ export class DawnBatch implements Batch {
     const entry = core.track(this.operations, done);
     this.#entry = entry;
     const only = core.inFlight.length === 1;
-    const encoded = this.#encoder !== null || this.#sealed !== null || this.#reads.encoded;
-    this.#reads.takeByHost(encoded && !only);
+    const worked = this.#encoder !== null || this.#sealed !== null || !this.#written;
+    this.#reads.takeByHost((worked || this.#reads.encoded) && !only);
     const chain = this.#reads.chain(() => this.#settle());
     if (chain !== null) this.#outstanding++;
     const short = only && this.operations <= SHORT_OPERATIONS;
@@ -371,7 +374,8 @@ export class DawnBatch implements Batch {
     if (this.#timed) {
       this.#outstanding++;
       this.#times.wait(entry, settled);
-    } else if (!other) {
+    } else if (!other || core.host !== null) {
+      // A map tells of what was submitted with it, but the host's copies need all to be done.
       this.#outstanding++;
       core.ticker.call(() => core.queue.onSubmittedWorkDone()).then(settled, settled);
     }

@@ -64,8 +64,8 @@ export class DawnSegment implements Segment {
 
   /** Writes at once, by the host, unless that can't be or the GPU may still use it: then false. */
   hostWrites(offset: number, sources: readonly Uint8Array[]): boolean {
-    const { host, doneBatch } = this.#core;
-    if (host === null) return false;
+    const { host, doneBatch, lost } = this.#core;
+    if (host === null || lost !== null || this.#core.closed) return false;
     if (!this.used) this.#firstUse();
     if (this.#memory === null || this.#lastBatch > doneBatch) return false;
     host.write(this.#memory, offset, sources);
@@ -79,7 +79,9 @@ export class DawnSegment implements Segment {
 
   #firstUse(): void {
     this.used = true;
-    this.#memory = this.#core.host?.find(this.buffer, this.#mapping) ?? null;
+    const { host, closed, lost } = this.#core;
+    if (host === null || closed || lost !== null) return;
+    this.#memory = host.find(this.buffer, this.#mapping);
     if (this.#memory !== null) this.#mapping = this.#memory.buffer as ArrayBuffer;
   }
 

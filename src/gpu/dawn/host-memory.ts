@@ -35,9 +35,9 @@ export interface HostMemoryOptions {
 /** The name of the mappings that lavapipe makes (Mesa 23.1 and newer). */
 export const LAVAPIPE_MAPPINGS = "/memfd:allocation fd (deleted)";
 
-/** Smaller buffers share a mapping with others. */
-const BYTES_MIN = 1024 * 1024;
-/** From here on a copy is bounded by what one core gets from memory, not by the caches. */
+/** Dawn puts smaller buffers into a mapping with others. */
+const BYTES_MIN = 4 * 1024 * 1024;
+/** From here on a second thread pays, though it has to wake. */
 const TWO_THREADS_BYTES = 512 * 1024;
 const PROBE_BYTES = 16;
 

@@ -188,6 +188,10 @@ class FaultyBatch implements Batch {
     return this.#inner.full === true;
   }
 
+  get writtenBytes(): number {
+    return this.#inner.writtenBytes ?? 0;
+  }
+
   discard(): void {
     this.#inner.discard();
   }

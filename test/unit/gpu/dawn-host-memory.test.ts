@@ -4,14 +4,14 @@
  * batches on their way, and against kernels that take long.
  */
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
   createDawnExecutor,
   type DawnExecutor,
   HostMemory,
   LAVAPIPE_MAPPINGS,
 } from "../../../src/gpu/dawn/index.js";
-import type { BatchOutcome, Pipeline, Segment } from "../../../src/gpu/executor.js";
+import type { Batch, BatchOutcome, Pipeline, Segment } from "../../../src/gpu/executor.js";
 import { copyByTwo, fileMappings } from "../../../src/io/native.js";
 import { systemRandom } from "../../../src/io/random.js";
 import { CoarseTimer, nowNs, readBack, submitted } from "../../support/dawn.js";
@@ -59,7 +59,7 @@ function adder(on: DawnExecutor): Promise<Pipeline> {
   });
 }
 
-function launch(batch: ReturnType<DawnExecutor["begin"]>, pipeline: Pipeline, segment: Segment) {
+function launch(batch: Batch, pipeline: Pipeline, segment: Segment) {
   return (rounds: number): void =>
     batch.launch({
       pipeline,
@@ -174,6 +174,116 @@ describe("memory that the host reaches itself", () => {
     );
     segment.destroy();
     other.destroy();
+  });
+
+  describe("is used in its turn, with a kernel that takes long", () => {
+    const LONG = 200_000;
+    const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+    const first = (bytes: Uint8Array): number => new Uint32Array(bytes.slice(0, 4).buffer)[0] ?? -1;
+    let add: Pipeline;
+    let a: Segment;
+    let b: Segment;
+
+    beforeAll(async () => {
+      add = await adder(executor);
+    });
+    beforeEach(async () => {
+      a = executor.createSegment(SEGMENT_BYTES, "a");
+      b = executor.createSegment(SEGMENT_BYTES, "b");
+      for (const each of [a, b]) await readBack(executor, each, 0, 4);
+    });
+    afterEach(() => {
+      a.destroy();
+      b.destroy();
+    });
+
+    /** Submits what `make` encodes, when it may begin. */
+    async function next(make: (batch: Batch) => void): Promise<Promise<BatchOutcome>[]> {
+      while (executor.exclusive) await turn();
+      const batch = executor.begin("next");
+      make(batch);
+      // In an array, so that it is not waited for.
+      return [submitted(batch)];
+    }
+
+    it("behind a read that is mapped", async () => {
+      const large = new Uint8Array(SEGMENT_BYTES);
+      const small = new Uint8Array(16);
+      const batch = executor.begin("read, launch, read");
+      batch.read(a, 0, SEGMENT_BYTES, () => [large]);
+      launch(batch, add, b)(LONG);
+      batch.read(b, 0, 16, () => [small]);
+      expect(await submitted(batch)).toMatchObject({ ok: true });
+      expect(first(small)).toBe(LONG);
+    });
+
+    it("by the batch after one that ends with a launch", async () => {
+      const one = await next((batch) => {
+        batch.read(a, 0, SEGMENT_BYTES, () => [new Uint8Array(SEGMENT_BYTES)]);
+        launch(batch, add, b)(LONG);
+      });
+      await one[0];
+      expect(first(await readBack(executor, b, 0, 4))).toBe(LONG);
+      const two = await next((batch) => {
+        batch.read(a, 0, SEGMENT_BYTES, () => [new Uint8Array(SEGMENT_BYTES)]);
+        launch(batch, add, b)(LONG);
+      });
+      await two[0];
+      await (await next((batch) => batch.write(b, 0, [word(5)])))[0];
+      expect(first(await readBack(executor, b, 0, 4))).toBe(5);
+    });
+
+    it("after a write that had to wait", async () => {
+      const outcomes: Promise<BatchOutcome>[] = [];
+      const large = new Uint8Array(SEGMENT_BYTES).fill(1);
+      const small = new Uint8Array(SEGMENT_BYTES).fill(2);
+      outcomes.push(...(await next((batch) => launch(batch, add, a)(LONG))));
+      outcomes.push(...(await next((batch) => batch.write(a, 0, [large]))));
+      await outcomes[0];
+      outcomes.push(...(await next((batch) => batch.write(a, 0, [small]))));
+      await Promise.all(outcomes);
+      const got = await readBack(executor, a, 0, SEGMENT_BYTES);
+      expect(got.every((byte) => byte === 2)).toBe(true);
+    });
+
+    it("where the GPU only reads: a read, a write, a read", async () => {
+      const before = new Uint8Array(65536);
+      const after = new Uint8Array(65536);
+      const batch = executor.begin("read, write, read");
+      batch.read(a, 0, 65536, () => [before]);
+      batch.write(a, 0, [new Uint8Array(65536).fill(3)]);
+      batch.read(a, 0, 65536, () => [after]);
+      expect(await submitted(batch)).toMatchObject({ ok: true });
+      expect(before.every((byte) => byte === 0)).toBe(true);
+      expect(after.every((byte) => byte === 3)).toBe(true);
+    });
+
+    it("where a copy on the GPU reads what is then written, read and written again", async () => {
+      const outcomes: Promise<BatchOutcome>[] = [];
+      outcomes.push(...(await next((batch) => batch.write(a, 0, [word(1)]))));
+      outcomes.push(
+        ...(await next((batch) => {
+          launch(batch, add, b)(LONG);
+          batch.copy(b, 0, a, 0, SEGMENT_BYTES);
+        })),
+      );
+      const seen = new Uint8Array(4);
+      outcomes.push(
+        ...(await next((batch) => {
+          batch.write(a, 0, [word(2)]);
+          batch.read(a, 0, 4, () => [seen]);
+        })),
+      );
+      await outcomes[1];
+      outcomes.push(...(await next((batch) => batch.write(a, 0, [word(3)]))));
+      await Promise.all(outcomes);
+      expect(first(seen)).toBe(2);
+      expect(first(await readBack(executor, a, 0, 4))).toBe(3);
+      expect(first(await readBack(executor, b, 0, 4))).toBe(1);
+      // Nothing is left behind for the next submit.
+      await (await next((batch) => launch(batch, add, b)(1)))[0];
+      expect(first(await readBack(executor, a, 0, 4))).toBe(3);
+    });
   });
 
   it("is out of reach once the segment is destroyed or the executor closed", async () => {

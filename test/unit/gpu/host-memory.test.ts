@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { HostMemory } from "../../../src/gpu/dawn/host-memory.js";
 import { SeededRandom } from "../../../src/io/random.js";
 
-const BYTES = 1024 * 1024;
+const BYTES = 4 * 1024 * 1024;
 
 /** A driver that maps a buffer when it is `created` or first `written`; `shows` what is written. */
 function rig(options: { mapsWhen?: "created" | "written"; shows?: boolean; looks?: boolean } = {}) {
