@@ -131,7 +131,9 @@ describe("shares", () => {
     });
   }
 
-  it("bound how long one waits: a few of its own turns, and one of each other", () => {
+  it("bound how long one waits: a few of its own turns, and one of each other", {
+    timeout: 120_000,
+  }, () => {
     for (let seed = 0; seed < SCENARIOS; seed++) {
       const { specs, world } = run(seed);
       const shares = promised(specs);
