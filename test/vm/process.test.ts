@@ -47,7 +47,7 @@ test("a process killed in the middle of its work leaves no memory behind", async
       // Nothing of them is in the way of the next.
       "/opt/vgpu/bin/vecadd >/tmp/vecadd 2>&1; echo vecadd status $?",
       victim,
-      'echo "running"; sleep 4; kill -9 -$pid; wait "$pid"; echo "last killed: status $?"',
+      'echo "running"; sleep 20; kill -9 -$pid; wait "$pid"; echo "last killed: status $?"',
       "sleep 1000",
     ].join("\n"),
   });

@@ -70,6 +70,11 @@ napi_status napi_get_undefined(napi_env env, napi_value* result) {
   return Give(env, Of(env).Make(Kind::undefined), result);
 }
 
+/// Nothing here tells it from undefined.
+napi_status napi_get_null(napi_env env, napi_value* result) {
+  return napi_get_undefined(env, result);
+}
+
 napi_status napi_get_boolean(napi_env env, bool value, napi_value* result) {
   Value* made = Of(env).Make(Kind::boolean);
   made->number = value ? 1 : 0;
