@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cinttypes>
 #include <condition_variable>
 #include <cstdio>
@@ -168,11 +169,7 @@ class CopyTeam {
   /// Copies; the ranges do not overlap. Returns when all is copied.
   void Copy(uint8_t* to, const uint8_t* from, size_t bytes) {
     const std::unique_lock<std::mutex> one(one_at_a_time_, std::try_to_lock);
-    if (!one.owns_lock() || !Start()) {
-      std::memcpy(to, from, bytes);
-      return;
-    }
-    if (!LeaveThisCore()) {
+    if (!one.owns_lock() || !Start() || !LeaveThisCore()) {
       std::memcpy(to, from, bytes);
       return;
     }

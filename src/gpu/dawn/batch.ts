@@ -62,7 +62,7 @@ export class DawnBatch implements Batch {
       throw new Error("a batch is open already: one is built at a time");
     }
     core.batchOpen = true;
-    core.openBatch++;
+    core.begunBatch++;
     this.#core = core;
     this.#label = label;
     this.#times = new BatchTimes(core, timed);

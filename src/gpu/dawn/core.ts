@@ -47,14 +47,14 @@ export class DawnSegment implements Segment {
       this.#firstUse();
       this.gpuWritten = this.#memory === null;
     }
-    this.#lastBatch = this.#core.openBatch;
+    this.#lastBatch = this.#core.begunBatch;
   }
 
   /** The open batch has the GPU write it. */
   gpuWrites(): void {
     if (!this.used) this.#firstUse();
     this.gpuWritten = true;
-    this.#lastBatch = this.#core.openBatch;
+    this.#lastBatch = this.#core.begunBatch;
   }
 
   /** Whether the host can read it without the GPU, once the GPU is done with it. */
@@ -128,7 +128,7 @@ const closing = new Set<DawnCore>();
 
 /** A batch handed to the GPU and not yet reported. */
 export interface InFlight {
-  /** As it began: see openBatch. */
+  /** As it began: see begunBatch. */
   readonly batch: number;
   readonly submitNs: number;
   readonly operations: number;
@@ -154,7 +154,7 @@ export class DawnCore {
   placement: Placement | null = null;
   host: HostMemory | null = null;
   /** The number of the batch that is being made; they begin one after the other. */
-  openBatch = 0;
+  begunBatch = 0;
   /** Of the last one that is done, and all before it. */
   doneBatch = 0;
   /** Only where the GPU has timestamps. */
@@ -339,7 +339,7 @@ export class DawnCore {
   track(operations: number, done: (outcome: BatchOutcome) => void): InFlight {
     const submitNs = this.nowNs();
     const entry: InFlight = {
-      batch: this.openBatch,
+      batch: this.begunBatch,
       submitNs,
       operations,
       finished: false,

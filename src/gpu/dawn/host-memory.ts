@@ -15,8 +15,9 @@
  * older one, a small buffer, which lies in a larger mapping), copies go the way that WebGPU has.
  *
  * The host may use that memory only while no work of the GPU that names the buffer is on its way: see
- * DawnSegment.idle.
+ * DawnSegment.hostWrites and BatchReads.takeByHost.
  */
+
 /** What the operating system tells of this process's mappings: see io/native.ts. */
 export interface Mappings {
   look(): boolean;
@@ -32,7 +33,7 @@ export interface HostMemoryOptions {
   readonly copyByTwo: (to: Uint8Array, from: Uint8Array) => void;
 }
 
-/** The name of the mappings that lavapipe makes (Mesa 23.1 and newer). */
+/** The name of the mappings that lavapipe makes (Mesa 25.0). */
 export const LAVAPIPE_MAPPINGS = "/memfd:allocation fd (deleted)";
 
 /** Dawn puts smaller buffers into a mapping with others. */
