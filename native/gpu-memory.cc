@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cinttypes>
 #include <condition_variable>
 #include <cstdio>
@@ -176,23 +177,23 @@ class CopyTeam {
     to_ = to;
     from_ = from;
     bytes_ = bytes;
-    next_.store(0, std::memory_order_relaxed);
-    {
-      const std::lock_guard<std::mutex> lock(lock_);
-      open_ = true;
+    in_train_.store(std::chrono::steady_clock::now() - done_ < kPause);
+    left_.store(static_cast<int64_t>(bytes));
+    if (asleep_.load()) {
+      { const std::lock_guard<std::mutex> lock(lock_); }
+      wake_.notify_one();
     }
-    wake_.notify_one();
     Work();
-    {
-      const std::lock_guard<std::mutex> lock(lock_);
-      open_ = false;
-    }
-    // Who came has its last part to do; who did not come finds nothing.
-    while (helping_.load(std::memory_order_acquire)) ::sched_yield();
+    // Who helps has its last part to do; who comes now finds nothing left.
+    while (helping_.load()) ::sched_yield();
+    done_ = std::chrono::steady_clock::now();
   }
 
  private:
-  static constexpr size_t kPartBytes = 256 * 1024;
+  static constexpr int64_t kPartBytes = 256 * 1024;
+  /// Copies that follow each other within so long are a train.
+  static constexpr std::chrono::microseconds kPause{30};
+  static constexpr std::chrono::microseconds kAwake{50};
 
   bool Start() {
     if (started_ || failed_) return started_;
@@ -231,24 +232,38 @@ class CopyTeam {
 
   void Work() {
     for (;;) {
-      const size_t at = next_.fetch_add(kPartBytes, std::memory_order_relaxed);
-      if (at >= bytes_) return;
-      std::memcpy(to_ + at, from_ + at, std::min(kPartBytes, bytes_ - at));
+      // What is left when this is taken, so that who finds nothing looks at no other member.
+      const int64_t left = left_.fetch_sub(kPartBytes);
+      if (left <= 0) return;
+      const size_t at = bytes_ - static_cast<size_t>(left);
+      std::memcpy(to_ + at, from_ + at, std::min(static_cast<size_t>(left), size_t{kPartBytes}));
     }
   }
 
   [[noreturn]] void Help() {
     ::pthread_setname_np(::pthread_self(), "vgpu-copy");
-    std::unique_lock<std::mutex> lock(lock_);
     for (;;) {
-      wake_.wait(lock, [this] { return open_; });
-      helping_.store(true, std::memory_order_relaxed);
-      lock.unlock();
+      Await();
+      helping_.store(true);
       Work();
-      helping_.store(false, std::memory_order_release);
-      lock.lock();
-      // All parts are taken: sleeps until the next copy, even if this one is still open.
-      if (open_ && next_.load(std::memory_order_relaxed) >= bytes_) open_ = false;
+      helping_.store(false);
+    }
+  }
+
+  /// Until there are parts to be taken. A wake-up costs as much as copying some hundred KiB: so in a train
+  /// of copies it looks for the next one before it sleeps.
+  void Await() {
+    const auto until = std::chrono::steady_clock::now() + kAwake;
+    while (left_.load() <= 0) {
+      if (in_train_.load() && std::chrono::steady_clock::now() < until) {
+        ::sched_yield();
+        continue;
+      }
+      std::unique_lock<std::mutex> lock(lock_);
+      asleep_.store(true);
+      wake_.wait(lock, [this] { return left_.load() > 0; });
+      asleep_.store(false);
+      return;
     }
   }
 
@@ -260,11 +275,15 @@ class CopyTeam {
   uint8_t* to_ = nullptr;
   const uint8_t* from_ = nullptr;
   size_t bytes_ = 0;
-  std::atomic<size_t> next_{0};
+  /// Bytes of the copy that nobody has taken yet; none, or less, when it is done.
+  std::atomic<int64_t> left_{0};
+  /// The other thread may be at a part.
   std::atomic<bool> helping_{false};
+  std::atomic<bool> asleep_{false};
+  std::chrono::steady_clock::time_point done_;
+  std::atomic<bool> in_train_{false};
   std::mutex lock_;
   std::condition_variable wake_;
-  bool open_ = false;
 };
 
 /// Outlives the addon: its thread never ends.
