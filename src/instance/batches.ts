@@ -10,6 +10,7 @@ import type { DeviceEvent } from "./events.js";
 import type { FaultWatch } from "./faults.js";
 import type { GuestViews, Hostmem } from "./hostmem.js";
 import type { Module } from "./kernels.js";
+import type { SchedulingLimits } from "./limits.js";
 import type { Job, Stream } from "./streams.js";
 
 /** A record of an event that completes with a batch. */
@@ -121,6 +122,19 @@ export class BatchRecord {
   /** Bytes that were copied so far, for the limit. */
   get bytes(): number {
     return this.bytesToDevice + this.bytesFromDevice;
+  }
+
+  /** Whether nothing more should go into it; `first`: the GPU waits for it. */
+  full(limits: SchedulingLimits, budgetNs: number, first = false): boolean {
+    const { batchOperationsMax, firstOperationsMax, batchBytesMax } = limits;
+    const operationsMax = first
+      ? Math.min(firstOperationsMax, batchOperationsMax)
+      : batchOperationsMax;
+    return (
+      this.batch.operations >= operationsMax ||
+      this.bytes >= batchBytesMax ||
+      this.cost.estimateNs >= budgetNs
+    );
   }
 
   /** Those that are copied while the batch runs. */

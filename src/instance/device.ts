@@ -145,8 +145,8 @@ export class VgpuDevice implements VirtioDevice, ControlHost, SubmitHost {
     return this.#store.ptx;
   }
 
-  get busy(): boolean {
-    return this.runner.busy;
+  get busy(): boolean | "long" {
+    return this.runner.busyLong ? "long" : this.runner.busy;
   }
 
   readConfig(offset: number, into: Uint8Array): void {

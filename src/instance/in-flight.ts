@@ -10,6 +10,8 @@ const STAGING_BYTES_MIN = 2 * VGPU.ALLOCATION_ALIGN;
 
 /** A batch that copies more takes longer than its kernels. */
 const FORESEEN_BYTES_MAX = 64 * 1024;
+/** Work of this length is worth no polling for more, ns. */
+const LONG_NS = 1e6;
 /** Part of the next batch's time by which an end that nobody waits for may be noticed late. */
 const UNHURRIED_SHARE = 1 / 2;
 /** Part of the watchdog's limit: what has ended must not seem to hang. */
@@ -109,6 +111,11 @@ export class InFlight {
   /** Whether {@link leftNs} is more than a guess: it is made of kernels whose cost is known. */
   get foreseeable(): boolean {
     return this.#records.every(({ cost, bytes }) => cost.known && bytes <= FORESEEN_BYTES_MAX);
+  }
+
+  /** Whether it is known that the GPU will be busy for long. */
+  long(nowNs: number): boolean {
+    return this.length > 0 && this.foreseeable && this.leftNs(nowNs) >= LONG_NS;
   }
 
   /** Whether another batch may be made, by how many there are and what they copy. */

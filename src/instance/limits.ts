@@ -92,6 +92,8 @@ export interface SchedulingLimits {
   readonly batchesInFlightMax: number;
   /** Operations and copied bytes of one batch: a lease can change hands between two batches. */
   readonly batchOperationsMax: number;
+  /** The same of one that the GPU waits for: it begins with these while the rest is encoded. */
+  readonly firstOperationsMax: number;
   readonly batchBytesMax: number;
   /**
    * Bytes that pass between host and device in all batches in flight: bounds staging memory. Copies
@@ -122,6 +124,7 @@ export interface SchedulingLimits {
 export const DEFAULT_SCHEDULING: SchedulingLimits = {
   batchesInFlightMax: 3,
   batchOperationsMax: 512,
+  firstOperationsMax: 128,
   batchBytesMax: 32 * MIB,
   stagingBytesMax: 96 * MIB,
   batchNsMax: 60e6,

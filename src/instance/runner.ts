@@ -120,6 +120,9 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   get busy(): boolean {
     return this.inFlight > 0 || this.waiting;
   }
+  get busyLong(): boolean {
+    return this.#inFlight.long(this.nowNs());
+  }
 
   /** Whether it could use the GPU now: not while nothing may be shown, or there is no GPU. */
   get wantsGpu(): boolean {
@@ -393,13 +396,9 @@ export class Runner implements ReadGate, ExecuteHost, TurnHost {
   #full(): boolean {
     const record = this.#record;
     if (record === null) return false;
-    const { batchOperationsMax, batchBytesMax } = this.scheduling;
-    return (
-      (this.#ahead && record.batch.full === true) ||
-      record.batch.operations >= batchOperationsMax ||
-      record.bytes >= batchBytesMax ||
-      record.cost.estimateNs >= this.budgetNs
-    );
+    if (this.#ahead && record.batch.full === true) return true;
+    const first = this.inFlight === 0 && !this.#ahead;
+    return record.full(this.scheduling, this.budgetNs, first);
   }
 
   get fresh(): boolean {

@@ -69,7 +69,8 @@ export interface VirtioDevice {
   reset(): void;
   /**
    * Called once after queues were drained: true if work is pending for which ring polling for some
-   * microseconds pays (see the session's adaptive polling).
+   * microseconds pays (see the session's adaptive polling); "long" if it is known to take long, so that
+   * it pays less.
    */
-  readonly busy: boolean;
+  readonly busy: boolean | "long";
 }

@@ -31,12 +31,16 @@ export const DEFAULT_POLLING: PollingOptions = {
   spinNs: 2_000,
 };
 
+/** The window while work is known to take long: each turn takes a core from a software GPU. */
+const LONG_WINDOW_NS = 20_000;
+
 export interface RingLoopOptions {
   readonly vrings: readonly Vring[];
   readonly polling: PollingOptions;
   /** Lets the device drain a ring. */
   readonly process: (index: number) => void;
-  readonly busy: () => boolean;
+  /** See VirtioDevice.busy. */
+  readonly busy: () => boolean | "long";
   /** Called when a burst of activity is over; may close the loop. */
   readonly settled: () => void;
 }
@@ -172,11 +176,14 @@ export class RingLoop {
     else if (this.#polling && this.#spin(busy() ? 0 : polling.spinNs)) {
       if (this.#round()) this.#lastActivityNs = nowNs();
     }
-    const isBusy = busy();
+    const how = busy();
+    const isBusy = how !== false;
     // Work has ended: who waited for it is about to send more.
     if (this.#wasBusy && !isBusy) this.#lastActivityNs = nowNs();
     this.#wasBusy = isBusy;
-    const window = isBusy ? polling.busyWindowNs : polling.windowNs;
+    const busyWindow =
+      how === "long" ? Math.min(LONG_WINDOW_NS, polling.busyWindowNs) : polling.busyWindowNs;
+    const window = isBusy ? busyWindow : polling.windowNs;
     if (this.#polling && nowNs() - this.#lastActivityNs < window) this.#schedule();
     else this.#settleAll();
   }

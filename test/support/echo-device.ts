@@ -11,7 +11,7 @@ export class EchoDevice implements VirtioDevice {
   readonly queueCount: number = 3;
   readonly queueSizeMax: number = 256;
   readonly configBytes: number = 256;
-  busy = false;
+  busy: boolean | "long" = false;
   /** Most chains of one call, to try bounded batches. */
   batch = Number.POSITIVE_INFINITY;
   readonly config = new Uint8Array(256).map((_, i) => i);

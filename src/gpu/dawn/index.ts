@@ -55,6 +55,7 @@ export async function createDawnExecutor(options: DawnOptions): Promise<DawnExec
     options.adapter,
     options.timestamps ?? true,
   );
+  tick.software = threads.size > 0;
   const core = new DawnCore(device, info, tick, options.nowNs, hostMemory);
   const { cores, nowNs } = options;
   const placement =

@@ -43,7 +43,9 @@ const SLEEP_NS_MAX = 4_000_000;
 const SLEEP_SHARE = 1 / 16;
 /** Work that is expected to take so long from its submission on costs no spinning. */
 const LONG_NS = 4_000_000;
-/** The same, and how long every turn ticks, where each look takes a core from the GPU. */
+/** The same where the GPU is cores of this machine, from which each look takes one. */
+const SOFTWARE_LONG_NS = 1_000_000;
+/** The same, and how long every turn ticks, where other processes want those cores too. */
 const FRUGAL_LONG_NS = 500_000;
 const FRUGAL_SPIN_NS = 30_000;
 /** Before its expected end, a wait that ends early is lengthened by at most a quarter. */
@@ -78,7 +80,9 @@ export class Ticker {
   #expectedNs = 0;
   #interest: Interest = "guest";
   #wakeNs = 0;
-  /** Whether the GPU is cores of this machine that other processes want too: looks are few. */
+  /** Whether the GPU is cores of this machine. */
+  software = false;
+  /** Whether it is, and other processes want too: looks are few. */
   frugal = false;
   /** Called when what is awaited takes long, or is expected to. */
   onLong: (() => void) | null = null;
@@ -205,7 +209,8 @@ export class Ticker {
   }
 
   get #longNs(): number {
-    return this.frugal ? FRUGAL_LONG_NS : LONG_NS;
+    if (this.frugal) return FRUGAL_LONG_NS;
+    return this.software ? SOFTWARE_LONG_NS : LONG_NS;
   }
 
   /** How long nobody needs to look; 0 to look again at once. */
@@ -227,7 +232,8 @@ export class Ticker {
       // An end that is only looked for when it is expected is never seen to come before.
       const nearNs = Math.max(this.frugal ? SLEEP_NS_MIN : 0, totalNs * SLEEP_SHARE_NEAR);
       if (dueInNs <= 0) return Math.min(aheadNs - closeNs, nearNs);
-      return Math.min(dueInNs, Math.max(LONG_NS, ranNs) * SLEEP_SHARE_EXPECTED);
+      const leastNs = this.frugal ? LONG_NS : this.#longNs;
+      return Math.min(dueInNs, Math.max(leastNs, ranNs) * SLEEP_SHARE_EXPECTED);
     }
     const waitedNs = aheadNs > 0 ? ranNs : now - Math.max(this.#activeNs, this.#expectedNs);
     // What took long is not looked for on every turn when it should end: its end is never exact.

@@ -74,6 +74,31 @@ it("leaves work that is expected to take long alone, but for an early end", () =
   expect(sleep()).toBeGreaterThan(0.3 * MS);
 });
 
+it("does not spin for a millisecond's work where the GPU is cores of this machine", () => {
+  const startNs = now;
+  ticker.expect(startNs + 2 * MS);
+  pending();
+  expect(armed).toBeNull();
+  ticker.restore();
+  now = startNs;
+  ticker = new Ticker({
+    nowNs: () => now,
+    timer: {
+      arm: (delayNs, callback) => (armed = { delayNs, callback }),
+      disarm: () => (armed = null),
+    },
+  });
+  ticker.software = true;
+  ticker.activity();
+  ticker.expect(startNs + 2 * MS);
+  pending();
+  const sleeps: number[] = [];
+  while (now < startNs + 2 * MS) sleeps.push(sleep());
+  expect(sleeps[0]).toBe(0.25 * MS);
+  expect(sleeps.length).toBeLessThan(20);
+  expect(now).toBe(startNs + 2 * MS);
+});
+
 // Else what was measured would be what had been expected, and a wrong cost would never be mended.
 it.each([5, 6, 20, 40])("finds an end that comes somewhat before the expected %i ms", (ms) => {
   const startNs = now;

@@ -42,6 +42,19 @@ function look(awaited = false, limits = NO_WATCHDOG): typeof told {
   return told;
 }
 
+it("is long as long as much of it is left, and its kernels are known", () => {
+  expect(flight.long(0)).toBe(false);
+  add(3 * MS);
+  expect(flight.long(0)).toBe(true);
+  expect(flight.long(1.9 * MS)).toBe(true);
+  expect(flight.long(2.1 * MS)).toBe(false);
+  add(40 * MS);
+  expect(flight.long(2.1 * MS)).toBe(true);
+  const unknown = { cost: { nsPerGroup: 0, covers: () => false } } as unknown as Variant;
+  add(1).cost.add(unknown, 1, 60 * MS);
+  expect(flight.long(0)).toBe(false);
+});
+
 it("is looked for in the midst of the next one if nobody waits for it", () => {
   add(40 * MS);
   add(20 * MS);

@@ -89,6 +89,22 @@ describe("streams and events", () => {
     expect(harness.slot(0, 1).fence).toBe(1);
   });
 
+  it("has an idle GPU begin with the first commands of many", () => {
+    const scheduling = { firstOperationsMax: 3, batchOperationsMax: 8 };
+    const harness = new Harness({ scheduling }).ready();
+    const pointer = harness.alloc(0, 256);
+    ok(
+      harness.submit(0, 0, (w) => {
+        for (let i = 0; i < 20; i++) w.fill(pointer, 4, i, 4);
+      }),
+    );
+    harness.gpu.finishAll();
+    expect(harness.gpu.history.map((lines) => lines.length)).toEqual([3, 8, 8, 1]);
+    expect(harness.gpu.history.flat().map((line) => line.split(" ")[3])).toEqual(
+      Array.from({ length: 20 }, (_, i) => `${i}`),
+    );
+  });
+
   it("gives streams and contexts their turns", () => {
     const scheduling = {
       streamTurnCommands: 2,

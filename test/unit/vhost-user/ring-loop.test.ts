@@ -56,6 +56,15 @@ describe("polling", () => {
     await expect.poll(() => session?.polling, { interval: 1 }).toBe(false);
   });
 
+  it("polls only shortly for more while the work is known to take long", async () => {
+    const polling = { ...short, busyWindowNs: 3e11 };
+    const { driver, device } = await sessions.start({ polling });
+    device.busy = "long";
+    await driver.request(0, pattern(5), 5);
+    await expect.poll(() => driver.connection?.session.polling, { interval: 1 }).toBe(false);
+    expect(device.busy).toBe("long");
+  });
+
   it("begins its window anew when work ends: who waited sends more", async () => {
     const polling = { windowNs: 5e8, busyWindowNs: 3e11, spinNs: 1000 };
     const { driver, device } = await sessions.start({ polling });
