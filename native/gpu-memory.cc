@@ -192,8 +192,8 @@ class CopyTeam {
  private:
   static constexpr int64_t kPartBytes = 256 * 1024;
   /// Copies that follow each other within so long are a train.
-  static constexpr std::chrono::microseconds kPause{30};
-  static constexpr std::chrono::microseconds kAwake{50};
+  static constexpr std::chrono::microseconds kPause{8};
+  static constexpr std::chrono::microseconds kAwake{20};
 
   bool Start() {
     if (started_ || failed_) return started_;
